@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .attention import Attention, sdpa
 from .config import M3DDM_CONFIG, UNetConfig
+from .model import M3DDMUNet
 
-__all__ = ["M3DDM_CONFIG", "UNetConfig"]
+__all__ = ["M3DDM_CONFIG", "Attention", "M3DDMUNet", "UNetConfig", "sdpa"]
