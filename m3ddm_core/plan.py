@@ -86,10 +86,10 @@ def plan_stage(
     if frames < 1 or stride < 1:
         raise ValueError(f"got {frames} frames at stride {stride}, expected at least one frame and a stride from 1 up")
     listed = strided_frames(frames, stride, guides)
-    # The published plan cuts its last clip short of the list's end in some lengths; the finer levels make up for it.
-    joined = len(listed) > len(range(0, frames, stride))
-    starts = range(0, max(1, len(listed) - 1 if joined else frames // stride - 1), CLIP_STEP)
-
+    # In some lengths the published plan ends short of the list's end and leaves the rest to the finer levels. Guides
+    # may lie there, so with guides the whole list is covered.
+    last = len(listed) - 1 if guides else frames // stride - 1
+    starts = range(0, max(1, last), CLIP_STEP)
     windows = [listed[start : start + CLIP_LENGTH] for start in starts]
 
     settled = set(known)
