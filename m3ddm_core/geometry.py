@@ -1,0 +1,288 @@
+"""Sizes and ratios in whole pixels: where the source lies in the target, and where both lie on the canvas.
+
+Three rectangles matter. The *source* is what the camera saw. The *target* is the frame asked for, in source pixels; the
+source lies somewhere inside it and the rest is to be generated. The *canvas* is what the network works on: the target
+scaled down, centred on a square (as the network was trained) or on a rectangle of the target's own shape.
+
+Everything is computed in integers and fractions, so that equal inputs give equal placements on every machine.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from math import floor
+
+LATENT_SCALE = 8
+"""Pixels per latent, along each axis: canvas sides are multiples of it."""
+
+MAX_RATIO = 100
+"""The widest (or, inverted, the tallest) frame that still passes for a ratio and not for a slip of the keyboard."""
+
+FILL_NAMES = ("smooth", "telea")
+CANVAS_SHAPES = ("square", "target")
+
+_HALF = Fraction(1, 2)
+ANCHORS: dict[str, tuple[Fraction, Fraction]] = {
+    "center": (_HALF, _HALF),
+    "left": (Fraction(0), _HALF),
+    "right": (Fraction(1), _HALF),
+    "top": (_HALF, Fraction(0)),
+    "bottom": (_HALF, Fraction(1)),
+    "top left": (Fraction(0), Fraction(0)),
+    "top right": (Fraction(1), Fraction(0)),
+    "bottom left": (Fraction(0), Fraction(1)),
+    "bottom right": (Fraction(1), Fraction(1)),
+}
+"""Where the source lies inside the target, as the share of the spare room that goes to its left and above it."""
+
+_NUMBER = r"\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}"
+_RATIO = re.compile(rf"\s*({_NUMBER})\s*(?:[:/]\s*({_NUMBER})\s*)?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where source, target and canvas lie. Sizes are (width, height), rectangles (x, y, width, height), in pixels.
+
+    Made by `place`; everything after it takes the numbers as they are.
+    """
+
+    source: tuple[int, int]
+    """The source frames' size."""
+    target: tuple[int, int]
+    """The size of the finished frames, in source pixels."""
+    offset: tuple[int, int]
+    """Top-left corner of the source inside the target."""
+    canvas: tuple[int, int]
+    """The canvas's size; each side is a multiple of 8."""
+    canvas_target: tuple[int, int, int, int]
+    """The target's rectangle on the canvas: what is cropped out in the end."""
+    canvas_source: tuple[int, int, int, int]
+    """The resized source's rectangle on the canvas: what is known. All else is masked."""
+    frames: int
+    """How many frames are used: the first ones of the source."""
+    source_frames: int
+    """How many frames the source has."""
+    fill: str
+    """The fill used for the canvas, so that guide frames are filled alike."""
+
+    @property
+    def border(self) -> tuple[int, int, int, int]:
+        """Generated pixels on the left, top, right and bottom of the source, in target pixels."""
+        left, top = self.offset
+        return (
+            left,
+            top,
+            self.target[0] - left - self.source[0],
+            self.target[1] - top - self.source[1],
+        )
+
+    @property
+    def is_full(self) -> bool:
+        """True when the source covers the target: there is nothing to outpaint."""
+        return self.target == self.source
+
+
+def parse_ratio(text: str) -> tuple[float, float]:
+    """Read a frame's ratio, width first: "16:9", "16/9", "2.39:1", "1.78" (the same as "1.78:1").
+
+    Raises ValueError for anything else, for zero, and beyond 100:1 or 1:100.
+    """
+    match = _RATIO.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError(f"{text!r} is not a ratio. Expected width:height, such as 16:9, 2.39:1 or 1.78.")
+    width, height = match.group(1), match.group(2) or "1"
+    _check_ratio(Fraction(width), Fraction(height), text)
+    return float(width), float(height)
+
+
+def place(
+    source: tuple[int, int],
+    frames: int,
+    *,
+    ratio: str | tuple[float, float] | None = None,
+    pixels: tuple[int, int, int, int] | None = None,
+    anchor: str = "center",
+    offset: tuple[int, int] | None = None,
+    canvas_size: int = 256,
+    canvas_shape: str = "square",
+    size_multiple: int = 2,
+    fill: str = "smooth",
+    source_frames: int | None = None,
+) -> Placement:
+    """Place source frames of `source` (width, height) pixels inside a target and on a canvas.
+
+    The target is asked for in one of two ways:
+
+    `ratio` ("16:9" or a pair of numbers): the smallest frame of that ratio that contains the source. The source lies
+        in it as `anchor` says (a key of `ANCHORS`), or with its top-left corner at `offset` (x, y), where given.
+    `pixels` (left, top, right, bottom): so many source pixels are added on each side; anchor and offset do not matter.
+
+    Target width and height are then rounded to the nearest multiple of `size_multiple`, halves up. Only the border
+    grows or shrinks, the source is never cropped: where the nearest multiple is smaller than the source, the next one
+    is taken. So an axis that needs no border gets one of a few pixels if `size_multiple` does not divide the source's
+    own size (1281 becomes 1282, which a video encoder accepts); `size_multiple=1` keeps odd sizes. With `pixels` the
+    difference goes to the sides that were asked for, or to the right and bottom if none was.
+
+    The canvas's long side is `canvas_size`, or the target's long side rounded down to a multiple of 8 where that is
+    less (nothing is enlarged). `canvas_shape` "square" makes it a square with the target centred in it; "target" makes
+    its short side the target's, rounded up to a multiple of 8. A side of the source that touches the target's edge
+    touches it on the canvas too, and a border of half a canvas pixel or more is at least one canvas pixel wide.
+
+    `frames` are used of the `source_frames` that there are (all of them by default).
+
+    Raises ValueError for anything that does not fit together.
+    """
+    _check_source(source, frames, source_frames)
+    _check_canvas(canvas_size, canvas_shape)
+    _check_whole("size_multiple", size_multiple, 1)
+    if fill not in FILL_NAMES:
+        raise ValueError(f"Unknown fill {fill!r}. Expected one of {', '.join(FILL_NAMES)}.")
+    if (ratio is None) == (pixels is None):
+        raise ValueError(f"Got ratio={ratio!r} and pixels={pixels!r}. Expected exactly one of the two.")
+
+    if ratio is not None:
+        target = _target_of_ratio(source, ratio, size_multiple)
+        corner = _corner(source, target, anchor, offset)
+    else:
+        target, corner = _target_of_pixels(source, pixels, size_multiple)
+
+    canvas, canvas_target = _canvas(target, canvas_size, canvas_shape)
+    spans = [_span(source[i], target[i], corner[i], canvas_target[i + 2]) for i in (0, 1)]
+    return Placement(
+        source=(source[0], source[1]),
+        target=target,
+        offset=corner,
+        canvas=canvas,
+        canvas_target=canvas_target,
+        canvas_source=(
+            canvas_target[0] + spans[0][0],
+            canvas_target[1] + spans[1][0],
+            spans[0][1],
+            spans[1][1],
+        ),
+        frames=frames,
+        source_frames=frames if source_frames is None else source_frames,
+        fill=fill,
+    )
+
+
+def _target_of_ratio(source: tuple[int, int], ratio: str | tuple[float, float], multiple: int) -> tuple[int, int]:
+    wide, high = parse_ratio(ratio) if isinstance(ratio, str) else ratio
+    try:
+        # The decimal as it was written: 2.39 means 239/100, not the nearest binary fraction.
+        wide_part, high_part = Fraction(str(wide)), Fraction(str(high))
+    except ValueError:
+        raise ValueError(f"{ratio!r} is not a ratio. Expected two positive numbers, width and height.") from None
+    _check_ratio(wide_part, high_part, ratio)
+    shape = wide_part / high_part
+    width = max(Fraction(source[0]), source[1] * shape)
+    height = max(Fraction(source[1]), source[0] / shape)
+    return _round_size(width, source[0], multiple), _round_size(height, source[1], multiple)
+
+
+def _target_of_pixels(
+    source: tuple[int, int], pixels: tuple[int, int, int, int], multiple: int
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    for side, value in zip(("left", "top", "right", "bottom"), pixels, strict=True):
+        _check_whole(side, value, 0, "pixels are added to the source, never cut off")
+    sizes, corner = [], []
+    for size, before, after in zip(source, pixels[:2], pixels[2:], strict=True):
+        target = _round_size(Fraction(size + before + after), size, multiple)
+        extra = target - size - before - after
+        if before and after:
+            before = min(max(before + extra // 2, 0), target - size)
+        elif before:
+            before += extra
+        sizes.append(target)
+        corner.append(before)
+    return (sizes[0], sizes[1]), (corner[0], corner[1])
+
+
+def _round_size(wanted: Fraction, source: int, multiple: int) -> int:
+    nearest = _round(wanted / multiple) * multiple
+    return nearest if nearest >= source else -(-source // multiple) * multiple
+
+
+def _corner(
+    source: tuple[int, int], target: tuple[int, int], anchor: str, offset: tuple[int, int] | None
+) -> tuple[int, int]:
+    room = (target[0] - source[0], target[1] - source[1])
+    if offset is None:
+        if anchor not in ANCHORS:
+            raise ValueError(f"Unknown anchor {anchor!r}. Expected one of {', '.join(ANCHORS)}, or an offset.")
+        share = ANCHORS[anchor]
+        return floor(room[0] * share[0]), floor(room[1] * share[1])
+    for name, value, most in zip(("offset_x", "offset_y"), offset, room, strict=True):
+        if type(value) is not int or not 0 <= value <= most:
+            raise ValueError(
+                f"{name} is {value}, which puts the source of {_size(source)} outside the target of {_size(target)}. "
+                f"Expected {'0' if most == 0 else f'0 to {most}'}."
+            )
+    return offset[0], offset[1]
+
+
+def _canvas(
+    target: tuple[int, int], canvas_size: int, canvas_shape: str
+) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
+    longest = max(target)
+    side = max(min(canvas_size, longest) // LATENT_SCALE * LATENT_SCALE, LATENT_SCALE)
+    inner = [max(_round(Fraction(size * side, longest)), 1) for size in target]
+    if canvas_shape == "square":
+        canvas = (side, side)
+    else:
+        canvas = tuple(-(-size // LATENT_SCALE) * LATENT_SCALE for size in inner)
+    x, y = ((canvas[i] - inner[i]) // 2 for i in (0, 1))
+    return (canvas[0], canvas[1]), (x, y, inner[0], inner[1])
+
+
+def _span(source: int, target: int, before: int, room: int) -> tuple[int, int]:
+    """Start and length of the source within the `room` canvas pixels that the target takes up along one axis."""
+    scale = Fraction(room, target)
+    # Both borders are rounded, not the source: an even placement stays even, and no border is no border.
+    low, high = _round(before * scale), _round((target - before - source) * scale)
+    if low + high < room:
+        return low, room - low - high
+    # The source is so small beside its border that rounding leaves nothing of it. One pixel it must have.
+    middle = floor((before + Fraction(source, 2)) * scale)
+    return min(max(middle, min(low, 1)), max(room - 1 - min(high, 1), 0)), 1
+
+
+def _round(value: Fraction) -> int:
+    return floor(value + _HALF)
+
+
+def _check_ratio(wide: Fraction, high: Fraction, given: object) -> None:
+    if wide <= 0 or high <= 0:
+        raise ValueError(f"{given!r} is not a ratio: both sides must be above zero. Expected, for instance, 16:9.")
+    if not Fraction(1, MAX_RATIO) <= wide / high <= MAX_RATIO:
+        raise ValueError(f"The ratio {given!r} is beyond {MAX_RATIO}:1. Expected, for instance, 16:9.")
+
+
+def _check_source(source: tuple[int, int], frames: int, source_frames: int | None) -> None:
+    _check_whole("The source's width", source[0], 1)
+    _check_whole("The source's height", source[1], 1)
+    _check_whole("frames", frames, 1, "the video is empty")
+    if source_frames is not None and frames > source_frames:
+        raise ValueError(f"frames is {frames}, but the source has {source_frames}. Expected 1 to {source_frames}.")
+
+
+def _check_canvas(canvas_size: int, canvas_shape: str) -> None:
+    _check_whole("canvas_size", canvas_size, LATENT_SCALE)
+    if canvas_size % LATENT_SCALE:
+        nearest = round(canvas_size / LATENT_SCALE) * LATENT_SCALE
+        raise ValueError(
+            f"canvas_size is {canvas_size}. Expected a multiple of {LATENT_SCALE}, the size of a latent: try {nearest}."
+        )
+    if canvas_shape not in CANVAS_SHAPES:
+        raise ValueError(f"Unknown canvas_shape {canvas_shape!r}. Expected one of {', '.join(CANVAS_SHAPES)}.")
+
+
+def _check_whole(name: str, value: int, least: int, why: str = "") -> None:
+    if type(value) is not int or value < least:
+        raise ValueError(f"{name} is {value}. Expected a whole number, {least} or more{': ' + why if why else ''}.")
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
