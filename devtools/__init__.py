@@ -1,0 +1,1 @@
+"""Tools behind `run.py`: a ComfyUI host, a real server, the demo, the test tiers. Standard library only."""
