@@ -1,0 +1,31 @@
+"""Checkpoints of the M3DDM family: recognised, checked, loaded, saved and converted."""
+
+from __future__ import annotations
+
+from .container import check_file
+from .network import (
+    Checkpoint,
+    build_unet,
+    check_state_dict,
+    config_from_state_dict,
+    expected_shapes,
+    normalise,
+)
+from .read import read_checkpoint
+from .recognise import CheckpointError, Kind, recognise
+from .save import save_checkpoint
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "Kind",
+    "build_unet",
+    "check_file",
+    "check_state_dict",
+    "config_from_state_dict",
+    "expected_shapes",
+    "normalise",
+    "read_checkpoint",
+    "recognise",
+    "save_checkpoint",
+]
