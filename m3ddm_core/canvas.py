@@ -1,0 +1,79 @@
+"""Frames on the canvas that the network works on: resized, put in their rectangle, the rest filled."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+
+from .fill import CHUNK, fill_border
+from .geometry import Placement
+
+
+def make_canvas(frames: torch.Tensor, placement: Placement) -> tuple[torch.Tensor, torch.Tensor]:
+    """The source on the canvas, the rest filled.
+
+    frames: (n, h, w, c), float, 0..1, of the placement's source size; the first `placement.frames` are used. A fourth
+        channel (alpha) is dropped.
+
+    Returns the canvas (frames, ch, cw, 3), float32, 0..1, and the mask (1, ch, cw), float32, 1 where it was filled.
+    Raises ValueError when the frames are not the placement's.
+    """
+    height, width = frames.shape[1:3]
+    if (width, height) != placement.source or len(frames) not in (placement.frames, placement.source_frames):
+        raise ValueError(
+            f"Got {len(frames)} frames of {width}x{height}. Expected the source that the placement was made for: "
+            f"{placement.source_frames} frames of {placement.source[0]}x{placement.source[1]}."
+        )
+    mask = placement_mask(placement)
+    return put_on_canvas(frames[: placement.frames], placement, placement.canvas_source), mask
+
+
+def make_guide_canvas(frames: torch.Tensor, placement: Placement) -> torch.Tensor:
+    """Whole frames of the target's shape, (n, h, w, c), float, 0..1, on the canvas; what lies beyond is filled alike.
+
+    Returns (n, ch, cw, 3), float32, 0..1. Any size is stretched to the target's rectangle.
+    """
+    return put_on_canvas(frames, placement, placement.canvas_target)
+
+
+def placement_mask(placement: Placement) -> torch.Tensor:
+    """(1, ch, cw), float32: 0 where the source lies on the canvas, 1 where it is to be generated."""
+    return _outside(placement, placement.canvas_source)
+
+
+def put_on_canvas(frames: torch.Tensor, placement: Placement, rectangle: tuple[int, int, int, int]) -> torch.Tensor:
+    """Frames (n, h, w, c) resized to a rectangle (x, y, width, height) of the canvas, the rest filled."""
+    x, y, width, height = rectangle
+    canvas_width, canvas_height = placement.canvas
+    mask = _outside(placement, rectangle)
+    canvas = torch.zeros(len(frames), canvas_height, canvas_width, 3)
+    for start in range(0, len(frames), CHUNK):
+        part = resize(drop_alpha(frames[start : start + CHUNK]).float().cpu(), (width, height))
+        canvas[start : start + CHUNK, y : y + height, x : x + width] = part
+        canvas[start : start + CHUNK] = fill_border(canvas[start : start + CHUNK], mask, placement.fill)
+    return canvas
+
+
+def resize(frames: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Frames (n, h, w, c) resized to (width, height): bilinear, antialiased where they shrink."""
+    width, height = size
+    if frames.shape[1:3] == (height, width):
+        return frames
+    planes = rearrange(frames, "n h w c -> n c h w")
+    planes = F.interpolate(planes, (height, width), mode="bilinear", antialias=True, align_corners=False)
+    return rearrange(planes, "n c h w -> n h w c")
+
+
+def drop_alpha(frames: torch.Tensor) -> torch.Tensor:
+    """The colours of frames (n, h, w, 3 or 4). Alpha is ignored, not blended: what is generated has none."""
+    if frames.ndim != 4 or frames.shape[-1] not in (3, 4):
+        raise ValueError(f"Got frames of shape {tuple(frames.shape)}. Expected (frames, height, width, 3 or 4).")
+    return frames[..., :3]
+
+
+def _outside(placement: Placement, rectangle: tuple[int, int, int, int]) -> torch.Tensor:
+    x, y, width, height = rectangle
+    mask = torch.ones(1, placement.canvas[1], placement.canvas[0])
+    mask[:, y : y + height, x : x + width] = 0
+    return mask
