@@ -43,14 +43,15 @@ def check_file(path: str | os.PathLike[str]) -> str:
         )
     if head.startswith(b"GGUF"):
         raise CheckpointError(f"{path.name}: got a GGUF file, expected safetensors or a PyTorch file; {WHERE_TO_GET}")
+    # Before the pickles: the length that a safetensors file begins with may well have a pickle's first byte.
+    if head[4:9] == b"\0\0\0\0{":
+        _check_safetensors(path, size)
+        return SAFETENSORS
     if head.startswith(b"PK\x03\x04"):
         _check_zip(path)
         return PICKLE
     if head.startswith(b"\x80"):
         return PICKLE
-    if head[8:9] == b"{":
-        _check_safetensors(path, size)
-        return SAFETENSORS
     raise CheckpointError(
         f"{path.name}: got a file that is neither safetensors nor a PyTorch file (it begins {head[:8]!r}), "
         f"expected one of them; {DOWNLOAD_AGAIN}"

@@ -85,7 +85,7 @@ def _write(
             raise CheckpointError(f"got {name} as {kind}, expected one of {', '.join(map(str, _DTYPE_NAMES))}")
     # Wide elements first, as the format's own writer has it: every tensor then starts on a multiple of its element.
     names = sorted(dtypes, key=lambda name: (-dtypes[name].itemsize, name))
-    header: dict[str, Any] = {"__metadata__": metadata}
+    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
     end = 0
     for name in names:
         start, end = end, end + state_dict[name].numel() * dtypes[name].itemsize

@@ -474,8 +474,8 @@ def test_folders_without_a_network(tmp_path, content, said):
         (b"\x00" * 64, "neither safetensors nor a PyTorch file"),
         (struct.pack("<Q", 4) + b"{..}", "a damaged header"),
         (struct.pack("<Q", 2) + b"{}", "without any tensors"),
-        (b"\x80\x02garbage", "a damaged PyTorch file"),
-        (b"\x80", "a damaged PyTorch file"),
+        (b"\x80\x02garbage", "a PyTorch file that cannot be read"),
+        (b"\x80", "a PyTorch file that cannot be read"),
     ],
 )
 @pytest.mark.parametrize("name", ["m.bin", "m.safetensors"])
@@ -485,6 +485,23 @@ def test_files_that_are_no_checkpoints(tmp_path, name, content, said):
     text = message(read_checkpoint, path)
     assert said in text
     assert text.startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("first", [0x80, 0x50])
+def test_a_safetensors_file_may_begin_like_a_pickle(tmp_path, tiny, first):
+    path = write_safetensors(tmp_path, tiny)
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    padding = (first - length) % 256
+    header = content[8 : 8 + length] + b" " * padding
+    path.write_bytes(struct.pack("<Q", len(header)) + header + content[8 + length :])
+    assert path.read_bytes()[0] == first
+    assert_same(read_checkpoint(path).state_dict, tiny)
+
+
+def test_torchs_advice_to_drop_the_safeguard_is_not_passed_on(tmp_path):
+    (tmp_path / "m.bin").write_bytes(b"\x80\x02garbage")
+    assert "weights_only" not in message(read_checkpoint, tmp_path / "m.bin")
 
 
 def test_no_such_file(tmp_path):
