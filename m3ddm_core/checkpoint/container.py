@@ -62,11 +62,12 @@ def _check_zip(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except zipfile.BadZipFile:
+    # Damaged directories also surface as names that do not decode or as versions unheard of.
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
         size = path.stat().st_size
         raise CheckpointError(
-            f"{path.name}: got the beginning of a PyTorch file ({size:,} bytes, no end of archive), expected all of "
-            f"it: a truncated download; {DOWNLOAD_AGAIN}"
+            f"{path.name}: got part of a PyTorch file ({size:,} bytes, no whole archive), expected all of it: "
+            f"a truncated or damaged download; {DOWNLOAD_AGAIN}"
         ) from None
     if not any(name.endswith("data.pkl") for name in names):
         raise CheckpointError(f"{path.name}: got an ordinary zip archive, expected a checkpoint; unpack it first")

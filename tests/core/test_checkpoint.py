@@ -520,8 +520,18 @@ def test_truncated_downloads(tmp_path, tiny, write, kept):
         assert f"got {len(content):,} bytes of a safetensors file, expected" in text
         assert "truncated download" in text
     if write is write_bin:
-        assert f"({len(content):,} bytes, no end of archive)" in text
+        assert f"({len(content):,} bytes, no whole archive)" in text
     assert "download it again" in text
+
+
+def test_a_damaged_archive_directory(tmp_path, tiny):
+    path = write_bin(tmp_path, tiny)
+    content = bytearray(path.read_bytes())
+    entry = content.rindex(b"PK\x01\x02")
+    content[entry + 46] = 0xFF  # the first letter of the last entry's name
+    content[entry + 9] |= 0x08  # says that the name is UTF-8
+    path.write_bytes(content)
+    assert "no whole archive" in message(read_checkpoint, path)
 
 
 def test_an_ordinary_zip_is_no_checkpoint(tmp_path):
