@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 
-from .fill import CHUNK, fill_border
+from .chunks import chunks
+from .fill import fill_border
 from .geometry import Placement
 
 
@@ -48,10 +49,10 @@ def put_on_canvas(frames: torch.Tensor, placement: Placement, rectangle: tuple[i
     canvas_width, canvas_height = placement.canvas
     mask = _outside(placement, rectangle)
     canvas = torch.zeros(len(frames), canvas_height, canvas_width, 3)
-    for start in range(0, len(frames), CHUNK):
-        part = resize(drop_alpha(frames[start : start + CHUNK]).float().cpu(), (width, height))
-        canvas[start : start + CHUNK, y : y + height, x : x + width] = part
-        canvas[start : start + CHUNK] = fill_border(canvas[start : start + CHUNK], mask, placement.fill)
+    for some in chunks(len(frames), frames.shape[2], frames.shape[1]):
+        part = resize(drop_alpha(frames[some]).float().cpu(), (width, height))
+        canvas[some, y : y + height, x : x + width] = part
+        canvas[some] = fill_border(canvas[some], mask, placement.fill)
     return canvas
 
 

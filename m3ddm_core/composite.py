@@ -8,11 +8,9 @@ import torch
 from torch import Tensor
 
 from .canvas import drop_alpha, resize
+from .chunks import chunks
 from .geometry import Placement
 from .resample import resample, resampling_matrix
-
-CHUNK = 8
-"""Frames composed at a time; each may be of 4K size."""
 
 COLOUR_MATCHES = ("none", "linear")
 GAIN_LIMITS = (0.5, 2.0)
@@ -61,8 +59,7 @@ def composite(
     share = share.unsqueeze(-1).to(source)
 
     result = source.new_zeros(len(source), placement.target[1], placement.target[0], 3)
-    for start in range(0, len(source), CHUNK):
-        part = slice(start, start + CHUNK)
+    for part in chunks(len(source), *placement.target):
         frames = generated[part].to(source.device).float()
         if colour_match == "linear":
             gain, offset = _fit_colours(frames, source[part], placement)

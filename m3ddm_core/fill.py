@@ -11,10 +11,8 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 
+from .chunks import chunks
 from .geometry import FILL_NAMES
-
-CHUNK = 16
-"""Frames filled at a time, so that a long video does not need several copies of itself."""
 
 TELEA_RADIUS = 5
 
@@ -52,11 +50,11 @@ def fill_border(frames: torch.Tensor, mask: torch.Tensor, method: str = "smooth"
         raise ValueError(f"Unknown fill {method!r}. Expected one of {', '.join(FILL_METHODS)}.")
     unknown = mask >= 0.5
     filled = torch.empty_like(frames)
-    for start in range(0, len(frames), CHUNK):
-        part = frames[start : start + CHUNK]
-        hole = unknown if len(unknown) == 1 else unknown[start : start + CHUNK]
+    for some in chunks(len(frames), frames.shape[2], frames.shape[1]):
+        part = frames[some]
+        hole = unknown if len(unknown) == 1 else unknown[some]
         guess = FILL_METHODS[method](part, hole)
-        filled[start : start + CHUNK] = torch.where(hole.unsqueeze(-1), guess, part)
+        filled[some] = torch.where(hole.unsqueeze(-1), guess, part)
     return filled
 
 

@@ -26,7 +26,8 @@ class Composite(io.ComfyNode):
                 ),
                 io.Image.Input(
                     "generated",
-                    tooltip="The decoded canvas frames: M3DDM Sample Infill's latent through VAE Decode.",
+                    tooltip="The decoded canvas frames: M3DDM Sample Infill's latent through VAE Decode, "
+                    "and an upscaler if you like.",
                 ),
                 PlacementSocket.Input("placement", tooltip="From the M3DDM Edge Mask that made the canvas."),
                 io.Int.Input(

@@ -7,8 +7,8 @@ import logging
 import torch
 from comfy_api.latest import io, ui
 
-from ..m3ddm_core.canvas import make_canvas
-from ..m3ddm_core.geometry import ANCHORS, CANVAS_SHAPES, FILL_NAMES, parse_ratio, place
+from ..m3ddm_core.canvas import drop_alpha, make_canvas
+from ..m3ddm_core.geometry import ANCHORS, CANVAS_SHAPES, FILL_NAMES, Placement, parse_ratio, place
 from .types import CATEGORY, PlacementSocket
 
 RATIOS = ["16:9", "9:16", "1:1", "4:5", "5:4", "4:3", "3:4", "21:9"]
@@ -16,6 +16,7 @@ CUSTOM_RATIO, PIXELS, OFFSET = "custom ratio", "pixels", "offset"
 TARGETS = [*RATIOS, CUSTOM_RATIO, PIXELS]
 MOST_PIXELS = 16384
 TINT = (0.9, 0.1, 0.6)
+DIMMED = 0.4
 
 
 class EdgeMask(io.ComfyNode):
@@ -186,14 +187,20 @@ class EdgeMask(io.ComfyNode):
                 width,
                 height,
             )
-        frames = images[: placement.frames]
+        frames = drop_alpha(images)[: placement.frames]
         canvas, mask = make_canvas(frames, placement)
-        preview = _preview(canvas[len(canvas) // 2], mask[0])
+        preview = _preview(canvas[len(canvas) // 2], mask[0], placement)
         return io.NodeOutput(canvas, mask, placement, frames, ui=ui.PreviewImage(preview, cls=cls))
 
 
-def _preview(canvas: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """(1, ch, 2cw, 3): a canvas (ch, cw, 3) with what is to be generated tinted, beside its mask (ch, cw)."""
-    mask = mask.unsqueeze(-1)
-    tinted = torch.lerp(canvas, canvas.new_tensor(TINT), 0.3 * mask)
-    return torch.cat([tinted, mask.expand_as(canvas)], dim=1).unsqueeze(0)
+def _preview(canvas: torch.Tensor, mask: torch.Tensor, placement: Placement) -> torch.Tensor:
+    """(1, ch, 2cw, 3): a canvas (ch, cw, 3) with what is to be generated tinted, beside its mask (ch, cw).
+
+    What lies beyond the target, and is cropped in the end, is dimmed.
+    """
+    x, y, width, height = placement.canvas_target
+    shade = torch.full_like(mask, DIMMED)
+    shade[y : y + height, x : x + width] = 1
+    mask, shade = mask.unsqueeze(-1), shade.unsqueeze(-1)
+    tinted = torch.lerp(canvas, canvas.new_tensor(TINT), 0.2 * mask)
+    return (torch.cat([tinted, mask.expand_as(canvas)], dim=1) * torch.cat([shade, shade], dim=1)).unsqueeze(0)

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from m3ddm_core import chunks
 from m3ddm_core.canvas import make_canvas
 from m3ddm_core.composite import composite
 from m3ddm_core.geometry import Placement, place
@@ -185,8 +186,9 @@ def test_what_is_not_finite_stays_in_the_border() -> None:
     assert torch.equal(result[:, y + 4 : y + h - 4, x : x + w], source[:, 4:-4])
 
 
-def test_many_frames_are_composed_like_one() -> None:
+def test_many_frames_are_composed_like_one(monkeypatch: pytest.MonkeyPatch) -> None:
     placement = place((64, 36), 19, ratio="1:1", canvas_size=32)
+    monkeypatch.setattr(chunks, "CHUNK_PIXELS", 8 * 64 * 64)
     source, generated = _source(placement), _generated(placement)
     one = place((64, 36), 1, ratio="1:1", canvas_size=32)
     together = composite(source, generated, placement, colour_match="linear")

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from m3ddm_core import chunks
 from m3ddm_core.canvas import make_canvas, make_guide_canvas, placement_mask
 from m3ddm_core.fill import FILL_METHODS, fill_border
 from m3ddm_core.geometry import FILL_NAMES, place
@@ -41,7 +42,10 @@ def test_every_fill_has_a_method() -> None:
 
 @pytest.mark.parametrize("method", FILL_METHODS)
 @pytest.mark.parametrize("masks", [1, 19])
-def test_known_pixels_stay_and_unknown_ones_do_not_matter(method: str, masks: int) -> None:
+def test_known_pixels_stay_and_unknown_ones_do_not_matter(
+    method: str, masks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "CHUNK_PIXELS", 8 * 21 * 34)
     frames = _noise(19, 21, 34, 3)
     mask = (_noise(masks, 21, 34) > 0.7).float()
     known = (mask < 0.5).unsqueeze(-1).expand_as(frames)
@@ -125,7 +129,8 @@ def test_an_unknown_fill_is_named() -> None:
 
 
 @pytest.mark.parametrize("channels", [3, 4])
-def test_the_canvas_holds_the_resized_source(channels: int) -> None:
+def test_the_canvas_holds_the_resized_source(channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "CHUNK_PIXELS", 5 * 200 * 120)
     ramp = torch.linspace(0, 1, 200).view(1, 1, 200, 1).expand(18, 120, 200, channels)
     placed = place((200, 120), 17, ratio="1:1", canvas_size=64, source_frames=18)
     canvas, mask = make_canvas(ramp, placed)
@@ -133,6 +138,7 @@ def test_the_canvas_holds_the_resized_source(channels: int) -> None:
     assert canvas.shape == (17, 64, 64, 3) and mask.shape == (1, 64, 64)
     assert torch.equal(mask, placement_mask(placed))
     assert mask.sum() == 64 * 64 - width * height and mask[0, y : y + height, x : x + width].sum() == 0
+    assert all(torch.equal(frame, canvas[0]) for frame in canvas)
     inside = canvas[0, y : y + height, x : x + width]
     expected = (torch.arange(width) + 0.5) / width
     torch.testing.assert_close(inside[5, 2:-2, 0], expected[2:-2], rtol=0, atol=0.01)

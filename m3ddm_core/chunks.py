@@ -1,0 +1,14 @@
+"""Some frames at a time, so that a long video does not need several copies of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+CHUNK_PIXELS = 2**22
+"""Pixels worked on at a time: some 50 MB for each float32 copy of them."""
+
+
+def chunks(frames: int, width: int, height: int) -> Iterator[slice]:
+    """Slices that cover `frames` frames of the given size, each at least one frame."""
+    count = max(CHUNK_PIXELS // (width * height), 1)
+    return (slice(start, min(start + count, frames)) for start in range(0, frames, count))
