@@ -52,6 +52,7 @@ def put_on_canvas(frames: torch.Tensor, placement: Placement, rectangle: tuple[i
     for some in chunks(len(frames), frames.shape[2], frames.shape[1]):
         part = resize(drop_alpha(frames[some]).float().cpu(), (width, height))
         canvas[some, y : y + height, x : x + width] = part
+    for some in chunks(len(canvas), canvas_width, canvas_height):
         canvas[some] = fill_border(canvas[some], mask, placement.fill)
     return canvas
 

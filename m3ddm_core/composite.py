@@ -58,12 +58,13 @@ def composite(
     share = torch.minimum(_source_share(placement, 1, feather)[:, None], _source_share(placement, 0, feather)[None, :])
     share = share.unsqueeze(-1).to(source)
 
+    if colour_match == "linear":
+        gain, offset = _fit_colours(*_along_the_seam(generated, source, placement))
     result = source.new_zeros(len(source), placement.target[1], placement.target[0], 3)
     for part in chunks(len(source), *placement.target):
         frames = generated[part].to(source.device).float()
         if colour_match == "linear":
-            gain, offset = _fit_colours(frames, source[part], placement)
-            frames = frames * gain + offset
+            frames = frames * gain[part] + offset[part]
         result[part, y : y + height, x : x + width] = source[part]
         for high, wide in _bands(placement, feather):
             picture = resample(frames, rows[high], columns[wide]).clamp_(0, 1).to(source.dtype)
@@ -113,12 +114,8 @@ def _bands(placement: Placement, feather: int) -> Iterator[tuple[slice, slice]]:
             yield high, wide
 
 
-def _fit_colours(generated: Tensor, source: Tensor, placement: Placement) -> tuple[Tensor, Tensor]:
-    """Gain and offset, (n, 1, 1, 3) each, that bring generated frames closest to the source along the seam.
-
-    Least squares over the known pixels near the border, at the canvas's size. Pixels far off count ever less (Geman and
-    McClure's weights); a flat picture, which says nothing of contrast, keeps a gain near 1.
-    """
+def _along_the_seam(generated: Tensor, source: Tensor, placement: Placement) -> tuple[Tensor, Tensor]:
+    """The same known pixels near the border as generated and as they are, (n, pixels, 3) each, at the canvas's size."""
     x, y, width, height = placement.canvas_source
     matrices = []
     for axis, (start, length) in enumerate(((x, width), (y, height))):
@@ -126,9 +123,20 @@ def _fit_colours(generated: Tensor, source: Tensor, placement: Placement) -> tup
         factor = size / placement.canvas[axis]
         matrices.append(resampling_matrix(factor * (start + 0.5) - 0.5, factor, length, size, "bilinear"))
     near = _seam(placement)
-    made = resample(generated, matrices[1], matrices[0])[:, near]
-    true = resize(source.float(), (width, height))[:, near]
+    made, true = [], []
+    for part in chunks(len(source), *placement.target):
+        frames = generated[part].to(source.device).float()
+        made.append(resample(frames, matrices[1], matrices[0])[:, near])
+        true.append(resize(source[part].float(), (width, height))[:, near])
+    return torch.cat(made), torch.cat(true)
 
+
+def _fit_colours(made: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
+    """Gain and offset, (n, 1, 1, 3) each, that bring pixels `made` closest to `true`, both (n, pixels, 3).
+
+    Least squares in which pixels far off count ever less (Geman and McClure's weights). A flat picture, which says
+    nothing of contrast, keeps a gain near 1.
+    """
     weight = torch.ones_like(made)
     for _ in range(FIT_ROUNDS):
         total = weight.sum(1, keepdim=True)
