@@ -1,0 +1,64 @@
+"""Draw a before/after strip as PNG: source frames on the target's frame above, the outpainted frames below.
+
+Run by the host's Python: ``python strip.py SOURCE.mp4 RESULT.mp4 STRIP.png``. Prints both videos' facts as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import av
+from PIL import Image, ImageDraw
+
+COLUMNS = 5
+COLUMN_WIDTH = 320
+GAP = 6
+BACKGROUND = (24, 24, 27)
+BLANK = (58, 58, 64)
+
+
+def read(file: Path) -> tuple[list[Image.Image], dict[str, object]]:
+    """All frames, and ``width height frames fps seconds sound``."""
+    with av.open(str(file)) as container:
+        stream = container.streams.video[0]
+        fps = float(stream.average_rate)
+        sound = bool(container.streams.audio)
+        frames = [frame.to_image() for frame in container.decode(stream)]
+    width, height = frames[0].size
+    facts = {"width": width, "height": height, "frames": len(frames), "fps": fps}
+    return frames, facts | {"seconds": len(frames) / fps, "sound": sound}
+
+
+def strip(source: list[Image.Image], result: list[Image.Image]) -> Image.Image:
+    """``COLUMNS`` evenly spaced moments, the first and the last among them; the source lies centred in its target."""
+    count = min(len(source), len(result))
+    numbers = sorted({round(i * (count - 1) / (COLUMNS - 1)) for i in range(COLUMNS)})
+    scale = COLUMN_WIDTH / result[0].width
+    height = round(result[0].height * scale)
+    sheet = Image.new("RGB", (len(numbers) * (COLUMN_WIDTH + GAP) + GAP, 2 * (height + GAP) + GAP + 16), BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    for column, number in enumerate(numbers):
+        x = GAP + column * (COLUMN_WIDTH + GAP)
+        before = Image.new("RGB", result[0].size, BLANK)
+        frame = source[number]
+        before.paste(frame, ((before.width - frame.width) // 2, (before.height - frame.height) // 2))
+        for row, picture in enumerate((before, result[number])):
+            sheet.paste(
+                picture.resize((COLUMN_WIDTH, height), Image.Resampling.LANCZOS), (x, GAP + row * (height + GAP))
+            )
+        label = f"frame {number}" + (": source above, outpainted below" if column == 0 else "")
+        draw.text((x, 2 * (height + GAP) + GAP), label, fill=(200, 200, 205))
+    return sheet
+
+
+def main(source: Path, result: Path, target: Path) -> None:
+    before, source_facts = read(source)
+    after, result_facts = read(result)
+    strip(before, after).save(target)
+    print(json.dumps({"source": source_facts, "result": result_facts}))
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:4]))

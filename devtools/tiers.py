@@ -1,0 +1,139 @@
+"""``python run.py test``: the tiers of tests one after the other, each in a process of its own, and one closing line.
+
+ComfyUI in a process changes it for good, so what must not see it (the core) and what loads it cannot share one.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import host as hosts
+from .report import Problem, elapsed, say
+
+PACK = hosts.PACK
+NO_TESTS_COLLECTED = 5  # pytest's exit code
+# "-m pytest" would put the current folder first on the path, where `import nodes` finds the pack instead of ComfyUI.
+_LAUNCH = "import sys; sys.path[:] = [p for p in sys.path if p]; import pytest; sys.exit(pytest.console_main())"
+
+
+@dataclass(frozen=True)
+class Tier:
+    """What pytest is called with; ``comfy`` tells whether these tests may know where ComfyUI lies."""
+
+    name: str
+    arguments: tuple[str, ...]
+    comfy: bool
+
+
+TIERS = (
+    Tier("core", ("tests/core", "-m", "not golden"), comfy=False),
+    Tier("golden", ("tests/core", "-m", "golden"), comfy=False),
+    Tier("comfy", ("tests/comfy",), comfy=True),
+    Tier("e2e", ("tests/e2e", "-m", "not browser"), comfy=True),
+    Tier("browser", ("tests/e2e", "-m", "browser"), comfy=True),
+)
+NAMES = ("lint", *(tier.name for tier in TIERS))
+
+
+@dataclass
+class Counts:
+    """How many tests passed, failed (errors among them) and were skipped."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def add(self, other: Counts) -> None:
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def run_tiers(names: list[str], arguments: list[str]) -> int:
+    """Run the tiers named, all where none is, with ``arguments`` added to pytest's; 0 when nothing failed.
+
+    Raises `Problem` where a name is not a tier's.
+    """
+    unknown = [name for name in names if name not in NAMES]
+    if unknown:
+        raise Problem(f"{', '.join(unknown)}: no such tier. There are {', '.join(NAMES)}.")
+    chosen = [name for name in NAMES if not names or name in names]
+    host = hosts.find(hosts.TEST_MODULES)
+    say(f"Host: {host}")
+    total, lines, started = Counts(), [], time.monotonic()
+    for name in chosen:
+        begun = time.monotonic()
+        say(f"\n== {name} ==")
+        counts = _lint(host) if name == "lint" else _pytest(host, _tier(name), arguments)
+        lines.append(f"  {name:8s} {counts}  [{elapsed(time.monotonic() - begun)}]")
+        total.add(counts)
+    say("\n" + "\n".join(lines))
+    say(f"  all      {elapsed(time.monotonic() - started)}")
+    say(str(total))
+    return 1 if total.failed or not total.passed else 0
+
+
+def _tier(name: str) -> Tier:
+    return next(tier for tier in TIERS if tier.name == name)
+
+
+def _pytest(host: hosts.Host, tier: Tier, arguments: list[str]) -> Counts:
+    environment = hosts.clean_environment()
+    environment.pop("COMFYUI_PATH", None)
+    if tier.comfy:
+        environment["COMFYUI_PATH"] = str(host.path)
+        if host.comfy_cli:
+            environment["M3DDM_COMFY_CLI"] = str(host.comfy_cli)
+    with tempfile.TemporaryDirectory(prefix="m3ddm-tests-") as scratch:
+        report = Path(scratch) / "report.xml"
+        command = [str(host.python), "-c", _LAUNCH, *tier.arguments, f"--junitxml={report}", "--durations=5"]
+        code = subprocess.run([*command, *arguments], cwd=PACK, env=environment, stdin=subprocess.DEVNULL).returncode
+        counts = _read(report)
+    if code == NO_TESTS_COLLECTED:
+        # A filter of one's own may well leave a tier empty; without one, an empty tier is a fault.
+        if not arguments:
+            say(f"The tier {tier.name} holds no test.")
+            counts.failed += 1
+    elif code != 0 and not counts.failed:
+        say(f"pytest ended with code {code}.")
+        counts.failed += 1
+    return counts
+
+
+def _read(report: Path) -> Counts:
+    """The counts of a JUnit report; none where pytest wrote no report."""
+    if not report.is_file():
+        return Counts()
+    counts = Counts()
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        if case.find("failure") is not None or case.find("error") is not None:
+            counts.failed += 1
+        elif case.find("skipped") is not None:
+            counts.skipped += 1
+        else:
+            counts.passed += 1
+    return counts
+
+
+def _lint(host: hosts.Host) -> Counts:
+    """`ruff check` and `ruff format --check`, each counted as a test; skipped where the host has no ruff."""
+    counts = Counts()
+    for arguments in (("check", "."), ("format", "--check", ".")):
+        command = [str(host.python), "-m", "ruff", *arguments]
+        answer = subprocess.run(command, cwd=PACK, env=hosts.clean_environment(), capture_output=True, text=True)
+        if "No module named ruff" in answer.stderr:
+            say("ruff is not installed.")
+            counts.skipped += 1
+            continue
+        say((answer.stdout + answer.stderr).strip())
+        counts.passed += answer.returncode == 0
+        counts.failed += answer.returncode != 0
+    return counts

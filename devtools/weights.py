@@ -1,0 +1,73 @@
+"""The checkpoint and the VAE that the demo runs with: given, found in ComfyUI's folders, or small ones made here."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from .host import PACK, Host, clean_environment
+from .report import Problem, say
+
+HOW_TO_GET = """\
+  1. The checkpoint, by its authors: `alimama-creative/M3DDM-Video-Outpainting` on Hugging Face. Make one file of it:
+       python -m m3ddm_core convert DOWNLOADED.bin m3ddm.safetensors --dtype fp16
+     and put that into ComfyUI/models/diffusion_models.
+  2. The VAE of Stable Diffusion 1.5: vae-ft-mse-840000-ema-pruned.safetensors (`stabilityai/sd-vae-ft-mse-original`
+     on Hugging Face), into ComfyUI/models/vae.
+  Then: python run.py demo --checkpoint m3ddm.safetensors --vae vae-ft-mse-840000-ema-pruned.safetensors"""
+
+_SUFFIXES = (".safetensors", ".bin", ".ckpt", ".pt", ".pth")
+_VAE_NAMES = ("vae-ft-mse-840000", "vae-ft-ema-560000", "sd-vae-ft-mse", "sd15_vae", "sd1.5_vae", "vae-sd15")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A pair of files; ``small`` tells that they are the seeded ones."""
+
+    checkpoint: Path
+    vae: Path
+    small: bool
+
+
+def choose(host: Host, checkpoint: Path | None, vae: Path | None, folder: Path) -> Weights:
+    """The files to run with; small ones are written to ``folder`` where there is no real checkpoint.
+
+    Raises `Problem` where a file that was named is not there, or a real checkpoint has no VAE to go with it.
+    """
+    for name, file in (("--checkpoint", checkpoint), ("--vae", vae)):
+        if file is not None and not file.is_file():
+            raise Problem(f"{name} {file}: there is no such file.")
+    named = checkpoint is not None
+    checkpoint = checkpoint or _search(host, ("diffusion_models", "unet"), ("m3ddm",))
+    if checkpoint is not None:
+        vae = vae or _search(host, ("vae",), _VAE_NAMES)
+        if vae is not None:
+            return Weights(checkpoint.absolute(), vae.absolute(), small=False)
+        missing = f"The checkpoint {checkpoint} needs the VAE of Stable Diffusion 1.5, and none was found in ComfyUI."
+        if named:
+            raise Problem(f"{missing} Name it with --vae.\n{HOW_TO_GET}")
+        say(f"{missing} It is left aside; name a VAE with --vae to use it.")
+    elif vae is not None:
+        raise Problem(f"--vae {vae} was given without a checkpoint, and none was found in ComfyUI.\n{HOW_TO_GET}")
+    return small(host, folder)
+
+
+def small(host: Host, folder: Path) -> Weights:
+    """A small network and a TAESD-format VAE with seeded weights, made by the host's Python in ``folder``."""
+    script = PACK / "devtools" / "inside" / "small_models.py"
+    answer = subprocess.run(
+        [str(host.python), str(script), str(folder)], env=clean_environment(), capture_output=True, text=True
+    )
+    if answer.returncode != 0:
+        raise Problem(f"The small models could not be made:\n{answer.stderr.strip()[-2000:]}")
+    return Weights(folder / "m3ddm_tiny.safetensors", folder / "taesd_tiny.safetensors", small=True)
+
+
+def _search(host: Host, folders: tuple[str, ...], names: tuple[str, ...]) -> Path | None:
+    """The first model file in ComfyUI's folders whose name holds one of ``names``."""
+    for folder in folders:
+        for file in sorted((host.path / "models" / folder).rglob("*")):
+            if file.suffix.lower() in _SUFFIXES and any(name in file.name.lower() for name in names):
+                return file
+    return None
