@@ -1,1 +1,1 @@
-"""M3DDM video outpainting as a library: the network, its checkpoints, its plan and its sampling. Never imports ComfyUI."""
+"""M3DDM video outpainting as a library: network, checkpoints, plan and sampling. Never imports ComfyUI."""

@@ -70,9 +70,7 @@ def strided_frames(frames: int, stride: int, guides: Collection[int] = ()) -> tu
     return tuple(sorted(listed))
 
 
-def plan_stage(
-    frames: int, stride: int, known: Collection[int] = (), guides: Collection[int] = ()
-) -> tuple[Wave, ...]:
+def plan_stage(frames: int, stride: int, known: Collection[int] = (), guides: Collection[int] = ()) -> tuple[Wave, ...]:
     """Plan one level of a video of ``frames`` frames.
 
     ``known`` holds the numbers of all frames known so far, ``guides`` those of them that were known before the first

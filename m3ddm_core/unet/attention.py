@@ -165,7 +165,7 @@ class SpatioTemporalTransformer(nn.Module):
         return x + self.over_time(x, transformer_options)
 
     def over_space(self, x: Tensor, context: Tensor, transformer_options: dict) -> Tensor:
-        b, _, f, h, w = x.shape
+        b, _, f, h, _ = x.shape
         x = self.proj_in(self.norm(rearrange(x, "b c f h w -> (b f) c h w")))
         x = rearrange(x, "(b f) c h w -> (b f) (h w) c", b=b)
         for block in self.transformer_blocks:
@@ -178,7 +178,7 @@ class SpatioTemporalTransformer(nn.Module):
         return rearrange(x, "(b f) c h w -> b c f h w", b=b)
 
     def over_time(self, x: Tensor, transformer_options: dict) -> Tensor:
-        b, _, f, h, w = x.shape
+        b, _, f, h, _ = x.shape
         x = rearrange(self.proj_in2(self.norm2(x)), "b c f h w -> (b h w) f c")
         frames = torch.arange(f, device=x.device)
         positions = sinusoidal_embedding(frames, FRAME_EMBEDDING_DIM, FRAME_MAX_PERIOD).to(x.dtype)

@@ -18,7 +18,9 @@ class NoAttention(nn.Module):
 class DownBlock(nn.Module):
     """Residual block and transformer in turn, then at most one downsampler; every intermediate result is a skip."""
 
-    def __init__(self, resnets: Sequence[nn.Module], attentions: Sequence[nn.Module], downsamplers: Sequence[nn.Module]):
+    def __init__(
+        self, resnets: Sequence[nn.Module], attentions: Sequence[nn.Module], downsamplers: Sequence[nn.Module]
+    ):
         super().__init__()
         self.resnets = nn.ModuleList(resnets)
         self.attentions = nn.ModuleList(attentions)

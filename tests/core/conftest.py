@@ -1,9 +1,9 @@
-"""The core's tests run without ComfyUI: only the repository's root is put on the path."""
+"""The core's tests run without ComfyUI: the repository's root and this folder's helpers are put on the path."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parents[1]), str(HERE)]

@@ -28,7 +28,7 @@ def test_clips_have_sixteen_frames_of_the_video_and_something_to_make(frames):
         for wave in stage:
             for clip in wave:
                 assert len(clip.indices) == len(clip.known) == CLIP_LENGTH
-                assert 0 <= min(clip.indices) and max(clip.indices) < frames
+                assert min(clip.indices) >= 0 and max(clip.indices) < frames
                 assert not all(clip.known)
 
 
@@ -48,7 +48,11 @@ def test_the_first_copy_of_a_repeated_frame_counts():
 @pytest.mark.parametrize("frames", [64, 100, 240, 241])
 def test_guides_are_never_made_again(frames, guides):
     made = [
-        index for stage in plan_video(frames, guides=guides) for wave in stage for clip in wave for index in clip.generated
+        index
+        for stage in plan_video(frames, guides=guides)
+        for wave in stage
+        for clip in wave
+        for index in clip.generated
     ]
     assert sorted(made) == sorted(set(range(frames)) - guides)
 

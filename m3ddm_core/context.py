@@ -1,0 +1,191 @@
+"""From pixels to what the network is conditioned on: global frames, the state of a video, guide frames.
+
+Frames are (n, h, w, 3), float, 0..1; the VAE is a callable from such frames to latents (n, 4, h / 8, w / 8) in model
+space (times 0.18215).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor
+
+from .canvas import drop_alpha, make_guide_canvas
+from .geometry import LATENT_SCALE, Placement
+from .state import OutpaintState
+
+GLOBAL_FRAME_SIZE = 256
+MASK_THRESHOLD = 0.5
+RATIO_TOLERANCE = 0.02
+"""How far a guide frame's ratio may be from the target's, relative to it, before it counts as a mistake."""
+
+Encode = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class GlobalFrames:
+    """Latents (g, 4, 32, 32), model space, of frames spread over a video of ``source_frames`` frames."""
+
+    latents: Tensor
+    source_frames: int
+
+
+def encode_global_frames(frames: Tensor, encode: Encode, count: int = 16) -> GlobalFrames:
+    """Encode ``count`` frames, evenly spaced from first to last and stretched to 256x256, unmasked.
+
+    Raises ``ValueError`` for an empty video or a count below one.
+    """
+    require_frames(frames, "global frames")
+    if count < 1:
+        raise ValueError(f"got a count of {count} global frames, expected 1 or more; the release uses 16")
+    chosen = np.linspace(0, len(frames) - 1, count, dtype=int)
+    pictures = rearrange(drop_alpha(frames[chosen]), "g h w c -> g c h w")
+    size = (GLOBAL_FRAME_SIZE, GLOBAL_FRAME_SIZE)
+    pictures = F.interpolate(pictures, size, mode="bilinear", antialias=True)
+    return GlobalFrames(encode_frames(rearrange(pictures, "g c h w -> g h w c"), encode), len(frames))
+
+
+def encode_context(
+    canvas: Tensor, mask: Tensor, global_frames: GlobalFrames, encode: Encode, fps: float, placement: Placement | None
+) -> OutpaintState:
+    """Encode a filled canvas (n, h, w, 3) and its mask (1 or n, h, w) into the state that sampling starts from.
+
+    What the mask covers (0.5 and above) is blacked out for the masked-video latents; at latent size a mask is its
+    top-left pixel of each 8x8 block. Frames that the mask leaves free altogether are known. ``fps``: of the video.
+
+    Raises ``ValueError`` for sizes, counts or rates that do not belong together.
+    """
+    require_frames(canvas, "canvas")
+    canvas = drop_alpha(canvas)
+    n, height, width = canvas.shape[:3]
+    if height % LATENT_SCALE or width % LATENT_SCALE:
+        raise ValueError(
+            f"got a canvas of {width}x{height} pixels, expected sides that are multiples of {LATENT_SCALE}; "
+            "M3DDM Edge Mask makes such a canvas"
+        )
+    if mask.ndim != 3 or mask.shape[1:] != canvas.shape[1:3] or mask.shape[0] not in (1, n):
+        raise ValueError(
+            f"got a mask of shape {tuple(mask.shape)} for a canvas of {n} frames of {width}x{height}, expected "
+            f"(1, {height}, {width}) for all frames or ({n}, {height}, {width})"
+        )
+    if global_frames.source_frames != n:
+        raise ValueError(
+            f"got global frames of a video of {global_frames.source_frames} frames for a canvas of {n} frames; "
+            "encode them from the same frames (the output 'frames' of M3DDM Edge Mask)"
+        )
+    if placement is not None and (placement.canvas != (width, height) or placement.frames != n):
+        raise ValueError(
+            f"got a placement for {placement.frames} frames on a canvas of {placement.canvas[0]}x"
+            f"{placement.canvas[1]} and a canvas of {n} frames of {width}x{height}; connect canvas, mask and placement "
+            "of the same M3DDM Edge Mask"
+        )
+    if not 0 < fps < float("inf"):
+        raise ValueError(f"got fps={fps}, expected a positive number of frames a second")
+
+    hole = (mask >= MASK_THRESHOLD).to(canvas.device)
+    start = encode_frames(canvas, encode)
+    masked = encode_frames(canvas.masked_fill(hole[..., None], 0), encode)
+    blank = encode_frames(torch.zeros_like(canvas[:1]), encode)
+    masks = hole[:, None, ::LATENT_SCALE, ::LATENT_SCALE].to(start).expand(n, 1, -1, -1)
+    free = frozenset(torch.nonzero(~hole.expand(n, -1, -1).flatten(1).any(1)).flatten().tolist())
+    return OutpaintState(
+        start=start,
+        masked=masked,
+        masks=masks,
+        blank=blank,
+        latents=start,
+        global_latents=global_frames.latents,
+        fps=fps,
+        known=free,
+        guides=free,
+        placement=placement,
+    )
+
+
+def add_guide_frames(state: OutpaintState, images: Tensor, frame_numbers: str, encode: Encode) -> OutpaintState:
+    """Make whole frames of the user's own known: ``images`` (m, h, w, 3) at as many ``frame_numbers`` ("0, 30, -1").
+
+    Images have the target's shape, of any size; beyond the target the canvas is filled as elsewhere. Without a
+    placement they have the canvas's shape.
+
+    Raises ``ValueError`` for numbers that are none, repeated or out of range, another number of images, or another
+    shape.
+    """
+    require_frames(images, "guide frames")
+    numbers = parse_frame_numbers(frame_numbers, state.frames)
+    if len(numbers) != len(images):
+        raise ValueError(
+            f"got {len(images)} guide images for {len(numbers)} frame numbers ({frame_numbers!r}), expected one number "
+            "for each image"
+        )
+    width, height = state.placement.target if state.placement else canvas_size(state)
+    got = images.shape[2] / images.shape[1]
+    if abs(got / (width / height) - 1) > RATIO_TOLERANCE:
+        raise ValueError(
+            f"got guide images of {images.shape[2]}x{images.shape[1]}, expected the shape of the finished frame, "
+            f"{width}x{height} or the same ratio; crop or outpaint them to that shape first"
+        )
+    latents = encode_frames(guide_canvas(state, images), encode)
+    return state.with_guides(dict(zip(numbers, latents, strict=True)))
+
+
+def guide_canvas(state: OutpaintState, images: Tensor) -> Tensor:
+    """Put guide images on the canvas (m, ch, cw, 3): in the target's rectangle, or over all of a user's own canvas."""
+    if state.placement is not None:
+        return make_guide_canvas(images, state.placement)
+    width, height = canvas_size(state)
+    pictures = rearrange(drop_alpha(images), "m h w c -> m c h w")
+    pictures = F.interpolate(pictures, (height, width), mode="bilinear", antialias=True)
+    return rearrange(pictures, "m c h w -> m h w c")
+
+
+def canvas_size(state: OutpaintState) -> tuple[int, int]:
+    """(width, height) of a state's canvas in pixels."""
+    height, width = state.start.shape[-2:]
+    return width * LATENT_SCALE, height * LATENT_SCALE
+
+
+def parse_frame_numbers(text: str, frames: int) -> list[int]:
+    """Read "0, 30, -1": frame numbers from 0, negative ones from the end, each at most once."""
+    parts = [part for part in re.split(r"[\s,;]+", text.strip()) if part]
+    if not parts or not all(re.fullmatch(r"[+-]?\d+", part, re.ASCII) for part in parts):
+        raise ValueError(f"got frame numbers {text!r}, expected whole numbers such as '0', '0,-1' or '0,30,60'")
+    numbers = [int(part) for part in parts]
+    for number in numbers:
+        if not -frames <= number < frames:
+            raise ValueError(
+                f"got guide frame number {number} for a video of {frames} frames, expected {-frames} to {frames - 1} "
+                "(negative numbers count from the end)"
+            )
+    numbers = [number % frames for number in numbers]
+    if len(set(numbers)) != len(numbers):
+        raise ValueError(f"got frame numbers {text!r}, which name a frame twice; expected each frame once")
+    return numbers
+
+
+def require_frames(frames: Tensor, what: str) -> None:
+    """Raise ``ValueError`` unless there is at least one frame (n, h, w, c)."""
+    if frames.ndim != 4 or len(frames) < 1:
+        raise ValueError(f"got {what} of shape {tuple(frames.shape)}, expected at least one frame: (n, h, w, 3)")
+
+
+def encode_frames(frames: Tensor, encode: Encode) -> Tensor:
+    """Encode frames (n, h, w, 3) whose sides are multiples of 8.
+
+    Raises ``ValueError`` where the VAE gives another shape than (n, 4, h / 8, w / 8): it is one of another family.
+    """
+    n, height, width = frames.shape[:3]
+    expected = (n, 4, height // LATENT_SCALE, width // LATENT_SCALE)
+    latents = encode(frames)
+    if tuple(latents.shape) != expected:
+        raise ValueError(
+            f"got latents of shape {tuple(latents.shape)} from the VAE, expected {expected}: M3DDM needs a Stable "
+            "Diffusion 1.5 VAE (4 channels, 1/8 size), such as vae-ft-mse-840000-ema-pruned"
+        )
+    return latents

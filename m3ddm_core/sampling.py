@@ -1,0 +1,144 @@
+"""One clip: conditions, start latents and noise in, latents out.
+
+Latents are in model space (VAE latents times 0.18215), float32, laid out ``b c f h w``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from diffusers import PNDMScheduler
+from torch import Tensor
+
+from .guidance import Branch, branch_weights, combine, needed_branches
+
+TRAIN_TIMESTEPS = 1000
+
+
+@dataclass(frozen=True)
+class ClipConditions:
+    """What the network is told about a batch of ``b`` clips.
+
+    ``context`` and ``no_context`` (b, 5, f, h, w): masked-video latents and mask (1 = to be filled), as they are and
+    with everything but the guide frames blacked out. ``global_latents`` (g, 4, gh, gw), the same for all clips;
+    ``fps``: whole frames a second of the clips as strided.
+    """
+
+    context: Tensor
+    no_context: Tensor
+    global_latents: Tensor
+    fps: int
+
+    def inputs(self, branch: Branch) -> tuple[Tensor, Tensor]:
+        """Return (b, 5, f, h, w) masked latents with mask, and (g, 4, gh, gw) global latents, that a branch sees."""
+        context = self.no_context if branch is Branch.UNCONDITIONAL else self.context
+        return context, self.global_latents if branch is Branch.FULL else torch.zeros_like(self.global_latents)
+
+
+Callback = Callable[[int, int, Tensor], None]
+"""``callback(step, steps, denoised)`` after each step, counted from 0, with the clean latents as they now look."""
+
+SampleClips = Callable[[ClipConditions, Tensor, Tensor, Callback], Tensor]
+"""``sample(conditions, start, noise, callback)``: start latents, noise and result are all (b, 4, f, h, w)."""
+
+
+class Network(Protocol):
+    """What the sampler asks of the network: tokens of the global frames, and the noise of a clip."""
+
+    def encode_global(self, latents: Tensor) -> Tensor:
+        """(b, g, 4, gh, gw) to tokens (b, n, c)."""
+
+    def __call__(self, x: Tensor, timesteps: Tensor, context: Tensor, fps: Tensor) -> Tensor:
+        """(b, 9, f, h, w), (b,), (b, n, c), (b,) to the noise (b, 4, f, h, w)."""
+
+
+def noise_schedule() -> PNDMScheduler:
+    """Return a fresh scheduler as Stable Diffusion 1.5 configures it and M3DDM uses it."""
+    return PNDMScheduler(
+        num_train_timesteps=TRAIN_TIMESTEPS,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        skip_prk_steps=True,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
+
+
+def add_noise(latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
+    """Noise latents to a timestep in 0..999 of the training schedule; shapes are equal."""
+    timesteps = torch.full((latents.shape[0],), timestep, dtype=torch.long, device=latents.device)
+    return noise_schedule().add_noise(latents, noise, timesteps)
+
+
+def pndm_timesteps(steps: int, denoise: float = 1.0) -> list[int]:
+    """Return the ``steps`` timesteps of :func:`sample_pndm`: the clean end of those for ``steps / denoise`` steps.
+
+    Raises ``ValueError`` for fewer than one step or a ``denoise`` outside (0, 1].
+    """
+    if steps < 1 or not 0 < denoise <= 1:
+        raise ValueError(f"got steps={steps}, denoise={denoise}; expected at least one step and denoise in (0, 1]")
+    scheduler = noise_schedule()
+    scheduler.set_timesteps(int(steps / denoise))
+    # PLMS spends two evaluations on its first timestep. The release begins with one that the full list repeats for
+    # another reason; of a shorter list the first has to be repeated, or every later step is off by one.
+    timesteps = scheduler.timesteps[-max(1, steps - 1) :].tolist()
+    return timesteps[: steps > 1] + timesteps
+
+
+def sample_pndm(
+    predict_noise: Callable[[Tensor, int], Tensor],
+    start: Tensor,
+    noise: Tensor,
+    *,
+    steps: int,
+    denoise: float = 1.0,
+    callback: Callback | None = None,
+) -> Tensor:
+    """Denoise with the reference's sampler, the PLMS variant of PNDM (arXiv 2202.09778).
+
+    ``predict_noise(x, timestep)`` is evaluated ``steps`` times. ``denoise`` in (0, 1] is the part of the schedule
+    that is gone through, from its clean end: the start latents are noised to where it begins. At 1.0 the timesteps
+    are the release's, which leave out the noisiest one: 961, 961, 941, ..., 1 for 50 steps.
+    """
+    timesteps = pndm_timesteps(steps, denoise)
+    scheduler = noise_schedule()
+    scheduler.set_timesteps(int(steps / denoise), device=start.device)
+    x = add_noise(start, noise, timesteps[0])
+    for step, timestep in enumerate(timesteps):
+        predicted = predict_noise(x, timestep)
+        if callback is not None:
+            signal = scheduler.alphas_cumprod[timestep].item()
+            callback(step, steps, (x - (1 - signal) ** 0.5 * predicted) / signal**0.5)
+        x = scheduler.step(predicted, timestep, x).prev_sample
+    return x
+
+
+def reference_sampler(
+    network: Network, *, steps: int, context_scale: float, global_scale: float, denoise: float = 1.0
+) -> SampleClips:
+    """Make the published sampler around a network: PNDM, with only those branches that the scales need."""
+    weights = branch_weights(context_scale, global_scale)
+
+    def sample(conditions: ClipConditions, start: Tensor, noise: Tensor, callback: Callback) -> Tensor:
+        b = start.shape[0]
+        fps = torch.full((b,), conditions.fps, dtype=torch.long, device=start.device)
+        inputs = {}
+        for branch in needed_branches(weights):
+            context, latents = conditions.inputs(branch)
+            inputs[branch] = context, network.encode_global(latents[None]).expand(b, -1, -1)
+
+        def predict_noise(x: Tensor, timestep: int) -> Tensor:
+            timesteps = torch.full((b,), timestep, dtype=torch.long, device=x.device)
+            predictions = {
+                branch: network(torch.cat([x, context], dim=1), timesteps, tokens, fps)
+                for branch, (context, tokens) in inputs.items()
+            }
+            return combine(predictions, weights)
+
+        return sample_pndm(predict_noise, start, noise, steps=steps, denoise=denoise, callback=callback)
+
+    return sample

@@ -1,0 +1,36 @@
+"""The adapter between ComfyUI and the core: ten nodes, and the only files that import ComfyUI."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from .composite import Composite
+from .context import EncodeContext
+from .edge_mask import EdgeMask
+from .global_frames import EncodeGlobalFrames
+from .guide_frames import GuideFrames
+from .load_checkpoint import LoadCheckpoint
+from .sample import SampleInfill, SampleInterpolation, SampleKeyframes
+from .sampling_settings import SamplingSettings
+
+
+class M3DDMExtension(ComfyExtension):
+    """Hands ComfyUI the nodes in the order in which a graph is built."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [
+            LoadCheckpoint,
+            EdgeMask,
+            EncodeGlobalFrames,
+            EncodeContext,
+            GuideFrames,
+            SamplingSettings,
+            SampleKeyframes,
+            SampleInterpolation,
+            SampleInfill,
+            Composite,
+        ]
+
+
+async def comfy_entrypoint() -> M3DDMExtension:
+    return M3DDMExtension()

@@ -1,0 +1,165 @@
+"""The three levels: keyframes, interpolation, infill."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from comfy_api.latest import io
+from einops import rearrange, repeat
+
+from ..m3ddm_core.geometry import LATENT_SCALE
+from ..m3ddm_core.outpaint import outpaint_stage
+from ..m3ddm_core.plan import INFILL_STRIDE, INTERPOLATION_STRIDE, KEYFRAME_STRIDE, THREE_LEVEL_FRAMES
+from ..m3ddm_core.state import OutpaintState
+from .guider import clip_sampler
+from .model import M3DDM
+from .progress import stage_progress
+from .types import CATEGORY, Sampling, SamplingSocket, State
+
+
+def sampler_schema(
+    node_id: str, display_name: str, description: str, search_aliases: list[str], strides: list[io.Input]
+) -> io.Schema:
+    """The schema that the three sampler nodes share; ``strides`` is the stride input of those that have one."""
+    return io.Schema(
+        node_id=node_id,
+        display_name=display_name,
+        category=CATEGORY,
+        description=description,
+        search_aliases=search_aliases,
+        inputs=[
+            io.Model.Input("model", tooltip="From M3DDM Load Checkpoint, with or without patches such as LoRA."),
+            State.Input("state", tooltip="From M3DDM Encode Context, M3DDM Guide Frames or the level before."),
+            io.Int.Input(
+                "seed",
+                default=0,
+                min=0,
+                max=0xFFFFFFFFFFFFFFFF,
+                control_after_generate=True,
+                tooltip="Draws the noise, the same for every clip. Use one seed on all three levels.",
+            ),
+            *strides,
+            SamplingSocket.Input(
+                "settings", optional=True, tooltip="From M3DDM Sampling Settings; without it, the release's settings."
+            ),
+        ],
+        outputs=[
+            State.Output(display_name="state", tooltip="The state with the frames of this level known."),
+            io.Latent.Output(
+                display_name="latent",
+                tooltip="Latents of all frames: generated where known, the filled canvas elsewhere. VAE Decode shows "
+                "them at every level.",
+            ),
+            io.Mask.Output(
+                display_name="unknown", tooltip="Canvas masks of all frames, 0 on every frame that is known by now."
+            ),
+        ],
+    )
+
+
+def stride_input(default: int, tooltip: str) -> io.Input:
+    return io.Int.Input("stride", default=default, min=1, max=120, tooltip=tooltip)
+
+
+class SampleKeyframes(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sampler_schema(
+            "M3DDM_SampleKeyframes",
+            "M3DDM Sample Keyframes",
+            "First level: generates sparse keyframes, each clip going on from the one before. Videos under 50 frames "
+            "pass through to the infill.",
+            ["outpaint keyframes", "m3ddm sampler", "video outpainting", "hierarchical sampling"],
+            [stride_input(KEYFRAME_STRIDE, "Every so many frames is a keyframe. 15 as released; M3DDM+ also uses 5.")],
+        )
+
+    @classmethod
+    def execute(
+        cls, model: Any, state: OutpaintState, seed: int, stride: int, settings: Sampling | None = None
+    ) -> io.NodeOutput:
+        return sample_coarse_level("M3DDM keyframes", model, state, seed, stride, settings)
+
+
+class SampleInterpolation(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sampler_schema(
+            "M3DDM_SampleInterpolation",
+            "M3DDM Sample Interpolation",
+            "Second level: generates frames between the keyframes. Videos under 50 frames pass through to the infill.",
+            ["outpaint interpolation", "m3ddm sampler", "video outpainting", "hierarchical sampling"],
+            [
+                stride_input(
+                    INTERPOLATION_STRIDE, "Distance of the frames made here. 5 as released; M3DDM+ also uses 3."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, model: Any, state: OutpaintState, seed: int, stride: int, settings: Sampling | None = None
+    ) -> io.NodeOutput:
+        return sample_coarse_level("M3DDM interpolation", model, state, seed, stride, settings)
+
+
+class SampleInfill(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sampler_schema(
+            "M3DDM_SampleInfill",
+            "M3DDM Sample Infill",
+            "Last level: generates every frame that is still unknown. Under 50 frames it does everything.",
+            ["outpaint infill", "m3ddm sampler", "video outpainting", "outpaint video", "hierarchical sampling"],
+            [],
+        )
+
+    @classmethod
+    def execute(cls, model: Any, state: OutpaintState, seed: int, settings: Sampling | None = None) -> io.NodeOutput:
+        return sample_level("M3DDM infill", model, state, seed, INFILL_STRIDE, settings)
+
+
+def sample_coarse_level(
+    title: str, patcher: Any, state: OutpaintState, seed: int, stride: int, settings: Sampling | None
+) -> io.NodeOutput:
+    """Run a level above the infill, which short videos do without."""
+    require_m3ddm(patcher)
+    if state.frames < THREE_LEVEL_FRAMES:
+        logging.info("%s: %d frames are few enough for the infill alone; passed on unchanged.", title, state.frames)
+        return outputs(patcher, state)
+    return sample_level(title, patcher, state, seed, stride, settings)
+
+
+def sample_level(
+    title: str, patcher: Any, state: OutpaintState, seed: int, stride: int, settings: Sampling | None
+) -> io.NodeOutput:
+    """Run one level through the core's stage loop."""
+    require_m3ddm(patcher)
+    settings = settings or Sampling()
+    with stage_progress(patcher, title) as on_progress:
+        state = outpaint_stage(
+            state,
+            stride,
+            clip_sampler(patcher, settings, seed),
+            seed=seed,
+            clips_per_batch=settings.clips_per_batch,
+            guide_noise=settings.guide_noise,
+            on_progress=on_progress,
+        )
+    return outputs(patcher, state)
+
+
+def require_m3ddm(patcher: Any) -> None:
+    """Raise ``ValueError`` where another kind of MODEL is connected."""
+    if not isinstance(patcher.model, M3DDM):
+        raise ValueError(
+            f"got a MODEL of kind {type(patcher.model).__name__}, expected M3DDM; load it with M3DDM Load Checkpoint"
+        )
+
+
+def outputs(patcher: Any, state: OutpaintState) -> io.NodeOutput:
+    """State, raw latents (n, 4, h, w) and canvas masks (n, H, W)."""
+    masks = repeat(
+        rearrange(state.unknown_masks, "n 1 h w -> n h w"), "n h w -> n (h y) (w x)", y=LATENT_SCALE, x=LATENT_SCALE
+    )
+    return io.NodeOutput(state, {"samples": patcher.model.process_latent_out(state.latents)}, masks)

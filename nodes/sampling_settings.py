@@ -1,0 +1,92 @@
+"""Settings that the three sampler nodes share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.samplers
+from comfy_api.latest import io
+
+from .types import CATEGORY, PNDM, Sampling, SamplingSocket
+
+
+class SamplingSettings(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        release = Sampling()
+        return io.Schema(
+            node_id="M3DDM_SamplingSettings",
+            display_name="M3DDM Sampling Settings",
+            category=CATEGORY,
+            description="Settings for the three sampler nodes. Without it they use the release's.",
+            search_aliases=["m3ddm settings", "steps", "cfg", "guidance scale", "scheduler", "sampler settings"],
+            inputs=[
+                io.Int.Input(
+                    "steps",
+                    default=release.steps,
+                    min=1,
+                    max=1000,
+                    tooltip="Denoising steps of each clip. The release takes 50; fewer are faster and coarser.",
+                ),
+                io.Combo.Input(
+                    "sampler",
+                    options=[PNDM, *comfy.samplers.KSampler.SAMPLERS],
+                    default=release.sampler,
+                    tooltip="pndm is the release's sampler. ComfyUI's own work as well, several of them well with "
+                    "fewer steps.",
+                ),
+                io.Combo.Input(
+                    "scheduler",
+                    options=comfy.samplers.KSampler.SCHEDULERS,
+                    default=release.scheduler,
+                    tooltip="How the steps are spread over the noise levels. pndm has its own and ignores this.",
+                ),
+                io.Float.Input(
+                    "context_scale",
+                    default=release.context_scale,
+                    min=0.0,
+                    max=30.0,
+                    step=0.1,
+                    tooltip="How strongly the known part of the clip guides the border. 1 is no guidance and saves "
+                    "one network evaluation a step.",
+                ),
+                io.Float.Input(
+                    "global_scale",
+                    default=release.global_scale,
+                    min=0.0,
+                    max=30.0,
+                    step=0.1,
+                    tooltip="How strongly the global frames guide the border. The same as context_scale, or 0, saves "
+                    "one network evaluation a step.",
+                ),
+                io.Float.Input(
+                    "denoise",
+                    default=release.denoise,
+                    min=0.01,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="1 generates the border anew. Less keeps more of the filled canvas, for a second pass.",
+                ),
+                io.Int.Input(
+                    "guide_noise",
+                    default=release.guide_noise,
+                    min=0,
+                    max=999,
+                    tooltip="Noises the known frames that a clip is shown to this timestep, against errors that build "
+                    "up over a long video. 0 is the release; around 100 is a start. What is kept stays clean.",
+                ),
+                io.Int.Input(
+                    "clips_per_batch",
+                    default=release.clips_per_batch,
+                    min=1,
+                    max=64,
+                    tooltip="How many independent clips are sampled at once. Faster on a large GPU, takes that much "
+                    "more memory, and does not change the result.",
+                ),
+            ],
+            outputs=[SamplingSocket.Output(display_name="settings", tooltip="For the three M3DDM sampler nodes.")],
+        )
+
+    @classmethod
+    def execute(cls, **settings: Any) -> io.NodeOutput:
+        return io.NodeOutput(Sampling(**settings))

@@ -1,0 +1,111 @@
+"""A ComfyUI inside the test process, with the pack loaded as ComfyUI loads it: by file location, under a made-up name.
+
+The host's folder is taken from ``COMFYUI_PATH``, which ``python run.py test`` sets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Pack:
+    """The loaded pack: its nodes by id, and its modules under the name that ComfyUI gave it."""
+
+    def __init__(self, name: str, nodes: dict[str, Any]):
+        self.name = name
+        self.nodes = nodes
+
+    def module(self, path: str) -> ModuleType:
+        """Import a module of the pack, such as ``m3ddm_core.plan`` or ``nodes.guider``."""
+        return importlib.import_module(f"{self.name}.{path}")
+
+    def run(self, node_id: str, **inputs: Any) -> tuple:
+        """Execute a node as ComfyUI does, without gradients, and return its outputs."""
+        with torch.inference_mode():
+            return self.nodes[node_id].execute(**inputs).args
+
+
+@pytest.fixture(scope="session")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    host = os.environ.get("COMFYUI_PATH")
+    if not host:
+        pytest.fail("COMFYUI_PATH is not set: run these tests with `python run.py test comfy`")
+    # With the pack's root on the path, `import nodes` would find the pack instead of ComfyUI.
+    sys.path[:] = [host] + [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
+
+    import comfy.cli_args
+
+    comfy.cli_args.args.cpu = not torch.cuda.is_available()
+    import folder_paths
+
+    scratch = tmp_path_factory.mktemp("comfyui")
+    folder_paths.set_output_directory(str(scratch / "output"))
+    folder_paths.set_temp_directory(str(scratch / "temp"))
+    (scratch / "diffusion_models").mkdir()
+    folder_paths.add_model_folder_path("diffusion_models", str(scratch / "diffusion_models"), is_default=True)
+
+    import nodes
+
+    before = set(nodes.NODE_CLASS_MAPPINGS)
+    assert asyncio.run(nodes.load_custom_node(str(ROOT))), "ComfyUI could not load the pack; see the log"
+    ours = {name: node for name, node in nodes.NODE_CLASS_MAPPINGS.items() if name not in before}
+    return Pack(str(ROOT).replace(".", "_x_"), ours)
+
+
+@pytest.fixture(scope="session")
+def golden(pack: Pack) -> ModuleType:
+    """The helpers of tests/core/golden_files.py, over the pack's own core."""
+    sys.modules.setdefault("m3ddm_core", pack.module("m3ddm_core"))
+    sys.modules.setdefault("m3ddm_core.unet", pack.module("m3ddm_core.unet"))
+    sys.path.append(str(ROOT / "tests" / "core"))
+    return importlib.import_module("golden_files")
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(pack: Pack, golden: ModuleType) -> str:
+    """Name, in ComfyUI's folder, of a small checkpoint with the golden files' weights."""
+    import dataclasses
+
+    import folder_paths
+
+    config = dataclasses.replace(pack.module("m3ddm_core.unet").M3DDM_CONFIG, block_out_channels=(32, 32, 64, 64))
+    path = Path(folder_paths.get_folder_paths("diffusion_models")[0]) / "m3ddm_tiny.safetensors"
+    pack.module("m3ddm_core.checkpoint").save_checkpoint(path, golden.seeded_weights(config), config)
+    return path.name
+
+
+@pytest.fixture
+def model(pack: Pack, tiny_checkpoint: str) -> Any:
+    (patcher,) = pack.run("M3DDM_LoadCheckpoint", checkpoint=tiny_checkpoint, weight_dtype="fp32")
+    return patcher
+
+
+class LinearVAE:
+    """The golden files' stand-in for a VAE, in ComfyUI's terms: raw latents, ``encode`` and ``decode`` only."""
+
+    def __init__(self, encode: Any):
+        self.to_model_space = encode
+
+    def encode(self, frames: torch.Tensor) -> torch.Tensor:
+        return self.to_model_space(frames) / 0.18215
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        mix = torch.tensor(((0.6, 0.3, -0.2), (-0.4, 0.7, 0.2), (0.3, -0.2, 0.8), (0.2, 0.5, -0.5)))
+        colours = torch.einsum("c l, n l h w -> n h w c", torch.linalg.pinv(mix), latents * 0.18215 / 2)
+        return (colours.repeat_interleave(8, 1).repeat_interleave(8, 2) + 1) / 2
+
+
+@pytest.fixture(scope="session")
+def vae(golden: ModuleType) -> LinearVAE:
+    return LinearVAE(golden.helper("reference_vae").encode)
