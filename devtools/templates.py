@@ -1,0 +1,36 @@
+"""The workflow templates, and stand-ins for the files that they name."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from .host import PACK
+from .server import link_file
+
+FOLDER = PACK / "workflows"
+TEMPLATES = tuple(sorted(FOLDER.glob("*.json")))
+
+# What the templates' loaders ask for, and the files that their clip and guide frame choosers name.
+CHECKPOINT = "m3ddm.safetensors"
+VAE = "vae-ft-mse-840000-ema-pruned.safetensors"
+INPUTS = (PACK / "assets" / "big_buck_bunny.mp4", PACK / "assets" / "big_buck_bunny_frame_0.jpg")
+
+# Settings with which a template runs in seconds, by node and input; enough to see that it runs, not what it makes.
+QUICK = {"M3DDM_SamplingSettings": {"steps": 1}, "M3DDM_EdgeMask": {"canvas_size": 64}}
+
+
+def provide(base: Path, checkpoint: Path, vae: Path) -> None:
+    """Put all files that the templates name into a server's folders; ``checkpoint`` and ``vae`` under those names.
+
+    Files that are there already stay as they are, so that several callers may share a server.
+    """
+    for source, target in (
+        (checkpoint, base / "models" / "diffusion_models" / CHECKPOINT),
+        (vae, base / "models" / "vae" / VAE),
+    ):
+        if not target.exists():
+            link_file(source, target)
+    for source in INPUTS:
+        if not (base / "input" / source.name).exists():
+            shutil.copyfile(source, base / "input" / source.name)
