@@ -83,10 +83,14 @@ def pndm_timesteps(steps: int, denoise: float = 1.0) -> list[int]:
         raise ValueError(f"got steps={steps}, denoise={denoise}; expected at least one step and denoise in (0, 1]")
     scheduler = noise_schedule()
     scheduler.set_timesteps(int(steps / denoise))
-    # PLMS spends two evaluations on its first timestep. The release begins with one that the full list repeats for
-    # another reason; of a shorter list the first has to be repeated, or every later step is off by one.
-    timesteps = scheduler.timesteps[-max(1, steps - 1) :].tolist()
-    return timesteps[: steps > 1] + timesteps
+    timesteps = scheduler.timesteps.tolist()
+    # PLMS takes its first step twice, the second time with the mean of the noise at both ends, so a list has to name
+    # its second timestep twice. The scheduler's own does; the release drops the first entry of it and begins with the
+    # pair. Of a shorter list the tail has no pair: without one every later step would be one too far on.
+    if len(timesteps) == steps + 1 or steps < 3:
+        return timesteps[-steps:]
+    first, second, *rest = timesteps[1 - steps :]
+    return [first, second, second, *rest]
 
 
 def sample_pndm(

@@ -78,7 +78,7 @@ def test_vae_of_another_latent_space(pack, prepared, shape):
         def encode(self, pixels):
             return torch.zeros(len(pixels), *shape) if len(shape) == 3 else torch.zeros(1, *shape)
 
-    with pytest.raises(ValueError, match="needs a Stable Diffusion 1.5 VAE"):
+    with pytest.raises(ValueError, match=r"needs a Stable Diffusion 1\.5 VAE"):
         pack.run("M3DDM_EncodeContext", vae=OtherVAE(), fps=25.0, **prepared)
 
 
@@ -130,9 +130,7 @@ def test_our_model_in_a_plain_ksampler_names_the_right_node(pack, model):
 
     empty = [[torch.zeros(1, 77, 768), {}]]
     with torch.inference_mode(), pytest.raises(ValueError, match="M3DDM Sample Infill"):
-        nodes.common_ksampler(
-            model, 0, 2, 7.0, "euler", "normal", empty, empty, {"samples": torch.zeros(1, 4, 8, 8)}
-        )
+        nodes.common_ksampler(model, 0, 2, 7.0, "euler", "normal", empty, empty, {"samples": torch.zeros(1, 4, 8, 8)})
 
 
 def test_another_model_in_our_sampler(pack, state):
@@ -189,7 +187,7 @@ def test_out_of_memory_for_good_says_what_to_lower(pack, model, state):
 
     handle = model.model.diffusion_model.register_forward_pre_hook(full)
     try:
-        with pytest.raises(comfy.model_management.OOM_EXCEPTION, match="canvas of 32x32.*Lower canvas_size"):
+        with pytest.raises(comfy.model_management.OOM_EXCEPTION, match=r"canvas of 32x32.*Lower canvas_size"):
             pack.run("M3DDM_SampleInfill", model=model, state=state, seed=0, settings=settings(pack))
     finally:
         handle.remove()
