@@ -1,0 +1,204 @@
+"""Every template is offered with its thumbnail, is whole, and runs from file to file in a real server."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from devtools import templates, workflow
+from devtools.host import PACK_NAME
+from devtools.server import Server
+from devtools.weights import Weights
+
+pytestmark = pytest.mark.server
+
+IDS = [file.stem for file in templates.TEMPLATES]
+EACH = pytest.mark.parametrize("template", templates.TEMPLATES, ids=IDS)
+NOTES = {"MarkdownNote", "Note"}
+CLIP = templates.INPUTS[0]
+TARGET = (640, 360)  # 16:9 around the clip's 288x360
+# Frames in the written video; what a template does not name is as long as the clip.
+TRIAL_FRAMES = {"short_clip": 24}
+
+
+@pytest.fixture(scope="module")
+def ready(server: Server, small_models: Weights) -> Iterator[Server]:
+    """The server, with every file there that the templates name."""
+    templates.provide(server.base, small_models.checkpoint, small_models.vae)
+    yield server
+
+
+@pytest.fixture(scope="module")
+def object_info(ready: Server) -> dict[str, Any]:
+    return ready.client.object_info()
+
+
+def load(template: Path) -> dict[str, Any]:
+    return json.loads(template.read_text(encoding="utf-8"))
+
+
+def definitions(info: dict[str, Any]) -> dict[str, Any]:
+    """All inputs of a node's definition by name."""
+    return {**info["input"].get("required", {}), **info["input"].get("optional", {})}
+
+
+def choices(spec: Any) -> list[str] | None:
+    """What a combo offers; None for other inputs."""
+    if isinstance(spec[0], list):
+        return spec[0]
+    options = spec[1].get("options") if len(spec) > 1 else None
+    return None if options is None else [o["key"] if isinstance(o, dict) else o for o in options]
+
+
+def facts(video: Path) -> tuple[int, tuple[int, int], float, float, float]:
+    """Frames, size, frame rate, seconds of sound and the sound's loudest sample."""
+    with av.open(str(video)) as container:
+        stream = container.streams.video[0]
+        size, rate = (stream.width, stream.height), float(stream.average_rate)
+        frames = sum(1 for _ in container.decode(stream))
+    with av.open(str(video)) as container:
+        sound = container.streams.audio[0]
+        samples = [np.abs(frame.to_ndarray().astype(np.float64)) for frame in container.decode(sound)]
+        seconds = sum(part.shape[-1] for part in samples) / sound.rate
+    return frames, size, rate, seconds, max(float(part.max()) for part in samples)
+
+
+def test_the_three_asked_for_are_there_and_nothing_else() -> None:
+    assert set(IDS) >= {"outpaint_a_video", "short_clip", "guide_frames"}
+    files = {file.name for file in templates.FOLDER.iterdir()}
+    assert files == {f"{name}{suffix}" for name in IDS for suffix in (".json", ".jpg")}
+
+
+def test_the_server_lists_them(ready: Server) -> None:
+    assert sorted(ready.client.get("/workflow_templates")[PACK_NAME]) == IDS
+
+
+@EACH
+def test_it_is_served_with_its_thumbnail(template: Path, ready: Server) -> None:
+    # The frontend makes both addresses from the pack's folder and the template's name.
+    address = f"/api/workflow_templates/{PACK_NAME}/{urllib.parse.quote(template.stem)}"
+    assert json.loads(ready.client.read(f"{address}.json")) == load(template)
+    picture = ready.client.read(f"{address}.jpg")
+    assert picture == template.with_suffix(".jpg").read_bytes()
+    assert picture[:3] == b"\xff\xd8\xff"
+
+
+@EACH
+def test_links_lead_from_a_slot_to_a_slot_of_its_type(template: Path) -> None:
+    graph = load(template)
+    nodes = {node["id"]: node for node in graph["nodes"]}
+    seen = set()
+    for link, origin, slot, target, place, kind in graph["links"]:
+        source, sink = nodes[origin]["outputs"][slot], nodes[target]["inputs"][place]
+        assert link in source["links"] and sink["link"] == link
+        assert source["type"] == sink["type"] == kind
+        seen.add(link)
+    held = [s["link"] for node in nodes.values() for s in node.get("inputs", []) if s.get("link") is not None]
+    assert sorted(held) == sorted(seen)
+    assert graph["last_link_id"] >= max(seen) and graph["last_node_id"] >= max(nodes)
+
+
+@EACH
+def test_nodes_and_inputs_are_those_of_the_server(template: Path, object_info: dict[str, Any]) -> None:
+    graph = load(template)
+    prompt = workflow.to_prompt(graph, object_info)
+    assert {node["type"] for node in graph["nodes"]} - NOTES == {entry["class_type"] for entry in prompt.values()}
+    for node in graph["nodes"]:
+        if node["type"] in NOTES:
+            continue
+        info = object_info[node["type"]]
+        known, given = definitions(info), prompt[str(node["id"])]["inputs"]
+        assert set(info["input"]["required"]) <= set(given), node["type"]
+        assert {name.partition(".")[0] for name in given} <= set(known), node["type"]
+        for name, value in given.items():
+            offered = choices(known[name]) if name in known and not isinstance(value, list) else None
+            assert offered is None or value in offered, f"{node['type']}.{name}: {value!r} is not offered"
+        names = [slot["name"] for slot in node.get("inputs", [])]
+        assert set(names) <= set(known), node["type"]
+        assert [slot["type"] for slot in node["outputs"]] == info["output"], node["type"]
+
+
+@EACH
+def test_what_it_names_is_what_its_note_speaks_of(template: Path) -> None:
+    graph = load(template)
+    by_type: dict[str, list[dict[str, Any]]] = {}
+    for node in graph["nodes"]:
+        by_type.setdefault(node["type"], []).append(node)
+    text = "\n".join(node["widgets_values"][0] for node in by_type["MarkdownNote"])
+    (loader,), (vae,), (clip,) = by_type["M3DDM_LoadCheckpoint"], by_type["VAELoader"], by_type["LoadVideo"]
+    assert loader["widgets_values"][0] == templates.CHECKPOINT
+    assert vae["widgets_values"][0] == templates.VAE
+    assert clip["widgets_values"][0] == CLIP.name
+    for word in (templates.CHECKPOINT, templates.VAE, CLIP.name, "Apache-2.0", "MIT", "CC BY 3.0", "`assets`"):
+        assert word in text, word
+    assert "python -m m3ddm_core convert diffusion_pytorch_model.bin m3ddm.safetensors --dtype fp16" in text
+    # The frontend offers a download where the address is of a host and of a kind of file that it trusts.
+    (hint,) = vae["properties"]["models"]
+    assert hint["name"] == templates.VAE and hint["directory"] == "vae"
+    assert hint["url"].startswith("https://huggingface.co/") and hint["url"].endswith(templates.VAE)
+
+
+@EACH
+def test_it_reads_from_left_to_right_and_nothing_overlaps(template: Path) -> None:
+    graph = load(template)
+    title = 30
+    boxes = {n["id"]: (*n["pos"], n["pos"][0] + n["size"][0], n["pos"][1] + n["size"][1]) for n in graph["nodes"]}
+    items = list(boxes.items())
+    for index, (one, (left, top, right, bottom)) in enumerate(items):
+        for other, (left2, top2, right2, bottom2) in items[index + 1 :]:
+            apart = right <= left2 or right2 <= left or bottom <= top2 - title or bottom2 <= top - title
+            assert apart, f"nodes {one} and {other} overlap"
+    for _, origin, _, target, _, _ in graph["links"]:
+        assert boxes[origin][0] <= boxes[target][0], f"the link from {origin} to {target} runs to the left"
+
+
+def test_our_nodes_name_the_pack_that_has_them() -> None:
+    for template in templates.TEMPLATES:
+        for node in load(template)["nodes"]:
+            if node["type"] not in NOTES:
+                pack = PACK_NAME if node["type"].startswith("M3DDM_") else "comfy-core"
+                assert node["properties"]["cnr_id"] == pack, node["type"]
+
+
+@EACH
+def test_it_runs_from_file_to_file(template: Path, ready: Server, object_info: dict[str, Any], tmp_path: Path) -> None:
+    prompt = workflow.load(template, object_info)
+    for kind, inputs in templates.QUICK.items():
+        workflow.set_inputs(prompt, kind, **inputs)
+    result = ready.client.run(prompt)
+
+    (save,) = workflow.of_type(prompt, "SaveVideo")
+    (written,) = result.files(save)
+    frames, size, rate, seconds, loudest = facts(ready.client.fetch(written, tmp_path / "out.mp4"))
+    source_frames, _, source_rate, source_seconds, _ = facts(CLIP)
+    expected = TRIAL_FRAMES.get(template.stem, source_frames)
+    assert (frames, size) == (expected, TARGET)
+    assert rate == pytest.approx(source_rate, abs=1e-3)
+    assert seconds == pytest.approx(min(source_seconds, expected / source_rate), abs=0.1)
+    assert loudest > 0.01
+    for node in workflow.of_type(prompt, "M3DDM_EdgeMask"):
+        assert result.files(node), "M3DDM_EdgeMask shows no preview"
+    for preview in workflow.of_type(prompt, "PreviewImage"):
+        assert len(result.files(preview)) == expected
+        # Keyframes are there to be judged before the long part of the work begins.
+        order = list(result.node_seconds)
+        (interpolation,) = workflow.of_type(prompt, "M3DDM_SampleInterpolation")
+        assert order.index(preview) < order.index(interpolation)
+
+
+def test_keyframes_are_previewed(object_info: dict[str, Any]) -> None:
+    prompt = workflow.load(templates.FOLDER / "outpaint_a_video.json", object_info)
+    (preview,), (keyframes,) = (
+        workflow.of_type(prompt, "PreviewImage"),
+        workflow.of_type(prompt, "M3DDM_SampleKeyframes"),
+    )
+    decode = prompt[prompt[preview]["inputs"]["images"][0]]
+    assert decode["class_type"] == "VAEDecode"
+    assert decode["inputs"]["samples"] == [keyframes, 1]
