@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
-from diffusers import PNDMScheduler
 from torch import Tensor
 
 from .guidance import Branch, branch_weights, combine, needed_branches
+
+if TYPE_CHECKING:
+    from diffusers import PNDMScheduler
 
 TRAIN_TIMESTEPS = 1000
 
@@ -57,6 +59,9 @@ class Network(Protocol):
 
 def noise_schedule() -> PNDMScheduler:
     """Return a fresh scheduler as Stable Diffusion 1.5 configures it and M3DDM uses it."""
+    # diffusers takes seconds to import, which nobody who starts ComfyUI should wait for.
+    from diffusers import PNDMScheduler
+
     return PNDMScheduler(
         num_train_timesteps=TRAIN_TIMESTEPS,
         beta_start=0.00085,
