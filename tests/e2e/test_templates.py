@@ -57,6 +57,16 @@ def choices(spec: Any) -> list[str] | None:
     return None if options is None else [o["key"] if isinstance(o, dict) else o for o in options]
 
 
+def stored(info: dict[str, Any]) -> int:
+    """How many widget values the frontend keeps of a node: one an input that is not a socket, one for what follows a
+    seed, one for an upload button."""
+    kinds = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
+    widgets = [spec for spec in definitions(info).values() if isinstance(spec[0], list) or spec[0] in kinds]
+    options = [spec[1] if len(spec) > 1 else {} for spec in widgets]
+    extra = ("control_after_generate", "image_upload", "video_upload")
+    return len(widgets) + sum(any(option.get(key) for key in extra) for option in options)
+
+
 def facts(video: Path) -> tuple[int, tuple[int, int], float, float, float]:
     """Frames, size, frame rate, seconds of sound and the sound's loudest sample."""
     with av.open(str(video)) as container:
@@ -115,6 +125,7 @@ def test_nodes_and_inputs_are_those_of_the_server(template: Path, object_info: d
             continue
         info = object_info[node["type"]]
         known, given = definitions(info), prompt[str(node["id"])]["inputs"]
+        assert len(node.get("widgets_values") or []) == stored(info), node["type"]
         assert set(info["input"]["required"]) <= set(given), node["type"]
         assert {name.partition(".")[0] for name in given} <= set(known), node["type"]
         for name, value in given.items():
