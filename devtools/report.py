@@ -21,7 +21,7 @@ class LiveLine:
         self.terminal = sys.stdout.isatty()
         self.every = every
         self.started = time.monotonic()
-        self._last = float("-inf")
+        self._last = float("-inf") if self.terminal else self.started
         self._width = 0
 
     def show(self, text: str, *, force: bool = False) -> None:

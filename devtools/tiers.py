@@ -18,24 +18,25 @@ from .report import Problem, elapsed, say
 PACK = hosts.PACK
 NO_TESTS_COLLECTED = 5  # pytest's exit code
 # "-m pytest" would put the current folder first on the path, where `import nodes` finds the pack instead of ComfyUI.
-_LAUNCH = "import sys; sys.path[:] = [p for p in sys.path if p]; import pytest; sys.exit(pytest.console_main())"
+_LAUNCH = "import sys; sys.path[:] = [p for p in sys.path if p]; import pytest; sys.exit(pytest.main())"
 
 
 @dataclass(frozen=True)
 class Tier:
-    """What pytest is called with; ``comfy`` tells whether these tests may know where ComfyUI lies."""
+    """A folder of tests and the markers that pick from it; ``comfy`` tells whether they may know where ComfyUI lies."""
 
     name: str
-    arguments: tuple[str, ...]
+    folder: str
+    markers: str
     comfy: bool
 
 
 TIERS = (
-    Tier("core", ("tests/core", "-m", "not golden"), comfy=False),
-    Tier("golden", ("tests/core", "-m", "golden"), comfy=False),
-    Tier("comfy", ("tests/comfy",), comfy=True),
-    Tier("e2e", ("tests/e2e", "-m", "not browser"), comfy=True),
-    Tier("browser", ("tests/e2e", "-m", "browser"), comfy=True),
+    Tier("core", "tests/core", "not golden", comfy=False),
+    Tier("golden", "tests/core", "golden", comfy=False),
+    Tier("comfy", "tests/comfy", "", comfy=True),
+    Tier("e2e", "tests/e2e", "not browser", comfy=True),
+    Tier("browser", "tests/e2e", "browser", comfy=True),
 )
 NAMES = ("lint", *(tier.name for tier in TIERS))
 
@@ -60,8 +61,11 @@ class Counts:
 def run_tiers(names: list[str], arguments: list[str]) -> int:
     """Run the tiers named, all where none is, with ``arguments`` added to pytest's; 0 when nothing failed.
 
-    Raises `Problem` where a name is not a tier's.
+    A test file, or ``file::test``, among the names takes the place of the tier's whole folder. Raises `Problem` where
+    a name is neither a tier's nor a file's.
     """
+    files = [name for name in names if (PACK / name.split("::")[0]).exists() and name not in NAMES]
+    names = [name for name in names if name not in files]
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         raise Problem(f"{', '.join(unknown)}: no such tier. There are {', '.join(NAMES)}.")
@@ -72,7 +76,7 @@ def run_tiers(names: list[str], arguments: list[str]) -> int:
     for name in chosen:
         begun = time.monotonic()
         say(f"\n== {name} ==")
-        counts = _lint(host) if name == "lint" else _pytest(host, _tier(name), arguments)
+        counts = _lint(host) if name == "lint" else _pytest(host, _tier(name), files, arguments)
         lines.append(f"  {name:8s} {counts}  [{elapsed(time.monotonic() - begun)}]")
         total.add(counts)
     say("\n" + "\n".join(lines))
@@ -85,7 +89,7 @@ def _tier(name: str) -> Tier:
     return next(tier for tier in TIERS if tier.name == name)
 
 
-def _pytest(host: hosts.Host, tier: Tier, arguments: list[str]) -> Counts:
+def _pytest(host: hosts.Host, tier: Tier, files: list[str], arguments: list[str]) -> Counts:
     environment = hosts.clean_environment()
     environment.pop("COMFYUI_PATH", None)
     if tier.comfy:
@@ -94,12 +98,13 @@ def _pytest(host: hosts.Host, tier: Tier, arguments: list[str]) -> Counts:
             environment["M3DDM_COMFY_CLI"] = str(host.comfy_cli)
     with tempfile.TemporaryDirectory(prefix="m3ddm-tests-") as scratch:
         report = Path(scratch) / "report.xml"
-        command = [str(host.python), "-c", _LAUNCH, *tier.arguments, f"--junitxml={report}", "--durations=5"]
-        code = subprocess.run([*command, *arguments], cwd=PACK, env=environment, stdin=subprocess.DEVNULL).returncode
+        command = [str(host.python), "-c", _LAUNCH, *(files or [tier.folder]), "-m", tier.markers]
+        command += [f"--junitxml={report}", "--durations=5", *arguments]
+        code = subprocess.run(command, cwd=PACK, env=environment, stdin=subprocess.DEVNULL).returncode
         counts = _read(report)
     if code == NO_TESTS_COLLECTED:
         # A filter of one's own may well leave a tier empty; without one, an empty tier is a fault.
-        if not arguments:
+        if not arguments and not files:
             say(f"The tier {tier.name} holds no test.")
             counts.failed += 1
     elif code != 0 and not counts.failed:
