@@ -35,6 +35,18 @@ class Pack:
         with torch.inference_mode():
             return self.nodes[node_id].execute(**inputs).args
 
+    def edge_mask(self, frames: torch.Tensor, **inputs: Any) -> tuple:
+        """Execute the edge mask node with its own defaults but for ``inputs``."""
+        schema = self.nodes["M3DDM_EdgeMask"].GET_SCHEMA()
+        defaults = {entry.id: entry.default for entry in schema.inputs if entry.id != "images"}
+        return self.run("M3DDM_EdgeMask", images=frames, **{**defaults, **inputs})
+
+    def prepare(self, frames: torch.Tensor, vae: Any, *, count: int = 2, **inputs: Any) -> tuple[dict, torch.Tensor]:
+        """Source frames to what the context node takes, but for VAE and rate, and the frames that are used."""
+        canvas, mask, placement, used = self.edge_mask(frames, **inputs)
+        (global_frames,) = self.run("M3DDM_EncodeGlobalFrames", frames=used, vae=vae, count=count)
+        return {"canvas": canvas, "mask": mask, "placement": placement, "global_frames": global_frames}, used
+
 
 @pytest.fixture(scope="session")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:

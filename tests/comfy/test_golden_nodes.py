@@ -12,35 +12,16 @@ TOLERANCE = 1e-3
 def test_golden_video_comes_out_of_the_nodes(pack, golden, model, vae, name):
     video = golden.GoldenFile(golden.GOLDEN / f"{name}.safetensors")
     width, height = (int(side) for side in video.metadata["canvas"].split("x"))
-    canvas, mask, placement, frames = pack.run(
-        "M3DDM_EdgeMask",
-        images=video["frames"].float() / 255,
+    prepared, frames = pack.prepare(
+        video["frames"].float() / 255,
+        vae,
+        count=16,
         target="custom ratio",
         custom_ratio=f"{width}:{height}",
-        left=0,
-        top=0,
-        right=0,
-        bottom=0,
-        anchor="center",
-        offset_x=0,
-        offset_y=0,
-        canvas_size=256,
-        canvas_shape="square",
         fill="telea",
-        size_multiple=2,
-        first_frames=0,
     )
-    assert canvas.shape[1:3] == (height, width)
-    (global_frames,) = pack.run("M3DDM_EncodeGlobalFrames", frames=frames, vae=vae, count=16)
-    (state,) = pack.run(
-        "M3DDM_EncodeContext",
-        canvas=canvas,
-        mask=mask,
-        global_frames=global_frames,
-        vae=vae,
-        fps=video.metadata["fps"],
-        placement=placement,
-    )
+    assert prepared["canvas"].shape[1:3] == (height, width)
+    (state,) = pack.run("M3DDM_EncodeContext", vae=vae, fps=video.metadata["fps"], **prepared)
     settings = pack.module("nodes.types").Sampling(
         steps=video.metadata["steps"],
         context_scale=video.metadata["context_scale"],

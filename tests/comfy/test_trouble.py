@@ -16,21 +16,13 @@ def frames():
 
 @pytest.fixture
 def prepared(pack, vae, frames):
-    """Canvas, mask, placement, source frames and global frames of a small video."""
-    canvas, mask, placement, used = edge_mask(pack, frames)
-    (global_frames,) = pack.run("M3DDM_EncodeGlobalFrames", frames=used, vae=vae, count=2)
-    return {"canvas": canvas, "mask": mask, "placement": placement, "global_frames": global_frames}
+    """Canvas, mask, placement and global frames of a small video."""
+    return pack.prepare(frames, vae, target="1:1")[0]
 
 
 @pytest.fixture
 def state(pack, vae, prepared):
     return pack.run("M3DDM_EncodeContext", vae=vae, fps=25.0, **prepared)[0]
-
-
-def edge_mask(pack, frames, **inputs):
-    schema = pack.nodes["M3DDM_EdgeMask"].GET_SCHEMA()
-    defaults = {entry.id: entry.default for entry in schema.inputs if entry.id != "images"}
-    return pack.run("M3DDM_EdgeMask", images=frames, **{**defaults, "target": "1:1", **inputs})
 
 
 def settings(pack, **values):
@@ -56,7 +48,7 @@ def test_global_frames_of_another_video(pack, vae, prepared, frames):
 
 
 def test_placement_of_another_canvas(pack, vae, prepared, frames):
-    prepared["placement"] = edge_mask(pack, frames[:3])[2]
+    prepared["placement"] = pack.edge_mask(frames[:3], target="1:1")[2]
     with pytest.raises(ValueError, match="placement for 3 frames"):
         pack.run("M3DDM_EncodeContext", vae=vae, fps=25.0, **prepared)
 
@@ -217,25 +209,16 @@ def test_cancel_stops_within_a_block_and_the_next_run_succeeds(pack, model, stat
 
 
 def test_nothing_to_outpaint_passes_frames_through(pack, model, vae, frames, caplog):
-    canvas, mask, placement, used = edge_mask(pack, frames, target="custom ratio", custom_ratio="1:2")
+    prepared, used = pack.prepare(frames, vae, target="custom ratio", custom_ratio="1:2")
     assert "nothing to outpaint" in caplog.text
-    (global_frames,) = pack.run("M3DDM_EncodeGlobalFrames", frames=used, vae=vae, count=2)
-    (state,) = pack.run(
-        "M3DDM_EncodeContext",
-        canvas=canvas,
-        mask=mask,
-        global_frames=global_frames,
-        vae=vae,
-        fps=25.0,
-        placement=placement,
-    )
+    (state,) = pack.run("M3DDM_EncodeContext", vae=vae, fps=25.0, **prepared)
     state, latent, unknown = pack.run("M3DDM_SampleInfill", model=model, state=state, seed=0)
     assert not unknown.any()
     (result,) = pack.run(
         "M3DDM_Composite",
         source=used,
         generated=vae.decode(latent["samples"]),
-        placement=placement,
+        placement=prepared["placement"],
         feather=8,
         colour_match="none",
         resampling="lanczos",
@@ -244,17 +227,8 @@ def test_nothing_to_outpaint_passes_frames_through(pack, model, vae, frames, cap
 
 
 def test_one_frame_works(pack, model, vae, frames):
-    canvas, mask, placement, used = edge_mask(pack, frames[:1])
-    (global_frames,) = pack.run("M3DDM_EncodeGlobalFrames", frames=used, vae=vae, count=2)
-    (state,) = pack.run(
-        "M3DDM_EncodeContext",
-        canvas=canvas,
-        mask=mask,
-        global_frames=global_frames,
-        vae=vae,
-        fps=25.0,
-        placement=placement,
-    )
+    prepared, _ = pack.prepare(frames[:1], vae, target="1:1")
+    (state,) = pack.run("M3DDM_EncodeContext", vae=vae, fps=25.0, **prepared)
     latent = pack.run("M3DDM_SampleInfill", model=model, state=state, seed=0, settings=settings(pack))[1]
     assert latent["samples"].shape == (1, 4, 4, 4)
 
