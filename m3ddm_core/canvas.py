@@ -39,8 +39,12 @@ def make_guide_canvas(frames: torch.Tensor, placement: Placement) -> torch.Tenso
 
 
 def placement_mask(placement: Placement) -> torch.Tensor:
-    """(1, ch, cw), float32: 0 where the source lies on the canvas, 1 where it is to be generated."""
-    return _outside(placement, placement.canvas_source)
+    """(1, ch, cw), float32: 0 where the source lies on the canvas, 1 where it is to be generated.
+
+    With nothing to outpaint it is 0 everywhere: what lies beyond the target is cropped, and not worth sampling.
+    """
+    mask = _outside(placement, placement.canvas_source)
+    return torch.zeros_like(mask) if placement.is_full else mask
 
 
 def put_on_canvas(frames: torch.Tensor, placement: Placement, rectangle: tuple[int, int, int, int]) -> torch.Tensor:

@@ -212,7 +212,9 @@ def test_nothing_to_outpaint_passes_frames_through(pack, model, vae, frames, cap
     prepared, used = pack.prepare(frames, vae, target="custom ratio", custom_ratio="1:2")
     assert "nothing to outpaint" in caplog.text
     (state,) = pack.run("M3DDM_EncodeContext", vae=vae, fps=25.0, **prepared)
+    never = model.model.diffusion_model.register_forward_pre_hook(lambda *_: pytest.fail("the network was run"))
     state, latent, unknown = pack.run("M3DDM_SampleInfill", model=model, state=state, seed=0)
+    never.remove()
     assert not unknown.any()
     (result,) = pack.run(
         "M3DDM_Composite",
