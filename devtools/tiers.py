@@ -99,7 +99,8 @@ def _pytest(host: hosts.Host, tier: Tier, files: list[str], arguments: list[str]
     with tempfile.TemporaryDirectory(prefix="m3ddm-tests-") as scratch:
         report = Path(scratch) / "report.xml"
         command = [str(host.python), "-c", _LAUNCH, *(files or [tier.folder]), "-m", tier.markers]
-        command += [f"--junitxml={report}", "--durations=5", *arguments]
+        # These two are there for ComfyUI's own tests, and warn in a run that has no use for them.
+        command += ["-p", "no:asyncio", "-p", "no:aiohttp", f"--junitxml={report}", "--durations=5", *arguments]
         code = subprocess.run(command, cwd=PACK, env=environment, stdin=subprocess.DEVNULL).returncode
         counts = _read(report)
     if code == NO_TESTS_COLLECTED:
