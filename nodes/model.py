@@ -15,8 +15,9 @@ from comfy.ldm.modules.attention import optimized_attention
 from ..m3ddm_core.unet import M3DDMUNet, UNetConfig
 
 ACTIVATION_WIDTHS = 40
-"""Peak memory of a forward pass in units of its finest feature map (frames x height x width x first width): the gated
-feed-forward of the finest level, its input and output, and the skips waiting for their turn."""
+"""Peak memory of a forward pass in units of its finest feature map (frames x height x width x first width). Measured
+as 38.8 with the full-size network in float32 on 32x32 latents: the gated feed-forward of the finest level, its input
+and output, and the skips waiting for their turn."""
 
 
 class HostedUNet(M3DDMUNet):
