@@ -12,6 +12,10 @@ from pathlib import Path
 from .report import LiveLine, Problem
 
 
+# Where the index answers nothing at all, pip's last word is that there are no versions.
+_UNREACHABLE = r"Name or service not known|name resolution|NewConnectionError|ConnectTimeout|ProxyError|versions: none"
+
+
 def run(python: Path, arguments: list[str | Path], title: str, log: Path) -> None:
     """Run ``python -m pip ARGUMENTS`` under a live line; its whole output is appended to ``log``.
 
@@ -83,7 +87,7 @@ def _failure(title: str, said: list[str], log: Path) -> str:
     text = "\n".join(said[-200:])
     if "No space left on device" in text:
         remedy = "The disk is full: free some space, or set M3DDM_CACHE to a folder on another disk."
-    elif re.search(r"Name or service not known|name resolution|NewConnectionError|ConnectTimeout|ProxyError", text):
+    elif re.search(_UNREACHABLE, text):
         remedy = (
             "The package index cannot be reached: check the network (and PIP_INDEX_URL, HTTPS_PROXY), then start again."
         )
