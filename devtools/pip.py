@@ -11,7 +11,6 @@ from pathlib import Path
 
 from .report import LiveLine, Problem
 
-
 # Where the index answers nothing at all, pip's last word is that there are no versions.
 _UNREACHABLE = r"Name or service not known|name resolution|NewConnectionError|ConnectTimeout|ProxyError|versions: none"
 
