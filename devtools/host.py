@@ -137,5 +137,7 @@ def _beside(python: Path, command: str) -> Path | None:
 def clean_environment(**extra: str) -> dict[str, str]:
     """This process's environment without what could lead another interpreter astray, plus ``extra``."""
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
+    # Threads that spin while they wait take the cores from one another wherever more than one process computes.
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     environment.update(PYTHONUNBUFFERED="1", PYTHONIOENCODING="utf-8", **extra)
     return environment
