@@ -12,7 +12,7 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ..m3ddm_core.checkpoint import check_file, normalise
+from ..m3ddm_core.checkpoint import CheckpointError, check_file, normalise
 from .model import M3DDMConfig
 from .types import CATEGORY
 
@@ -68,9 +68,12 @@ def load_model(path: str, model_options: dict[str, Any], disable_dynamic: bool =
 
     The signature is that of ComfyUI's loader: it calls this again to load the same file for another device.
     """
-    check_file(path)
-    state_dict, metadata = comfy.utils.load_torch_file(path, safe_load=True, return_metadata=True)
-    checkpoint = normalise(state_dict, metadata, source=os.path.basename(path))
+    try:
+        kind = check_file(path)
+        state_dict, metadata = comfy.utils.load_torch_file(path, safe_load=True, return_metadata=True)
+        checkpoint = normalise(state_dict, metadata, source=kind)
+    except CheckpointError as error:
+        raise CheckpointError(f"{os.path.basename(path)}: {error}") from None
     state_dict = dict(checkpoint.state_dict)
 
     config = M3DDMConfig(checkpoint.config, checkpoint.prediction_type)
