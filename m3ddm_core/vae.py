@@ -1,0 +1,151 @@
+"""Image autoencoders for use without ComfyUI: Stable Diffusion 1.x's, and the tiny ones (TAESD's format)."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from .checkpoint import CheckpointError, check_file
+from .checkpoint.container import SAFETENSORS
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, AutoencoderTiny
+
+SCALE = 0.18215
+"""From a VAE's raw latents to model space, by Stable Diffusion 1.5."""
+
+FRAMES_AT_ONCE = 8
+
+SD15_VAE = {
+    "_class_name": "AutoencoderKL",
+    "act_fn": "silu",
+    "block_out_channels": [128, 256, 512, 512],
+    "down_block_types": ["DownEncoderBlock2D"] * 4,
+    "in_channels": 3,
+    "latent_channels": 4,
+    "layers_per_block": 2,
+    "norm_num_groups": 32,
+    "out_channels": 3,
+    "sample_size": 512,
+    "scaling_factor": SCALE,
+    "up_block_types": ["UpDecoderBlock2D"] * 4,
+}
+"""What diffusers calls the autoencoder of Stable Diffusion 1.x: it would otherwise ask the network for it."""
+
+_TINY = "taesd_decoder.1.weight"
+
+
+class VAE:
+    """An autoencoder as the core wants it: two callables between frames and model space.
+
+    ``network`` is one of diffusers'. ``scale`` and ``shift`` turn its latents into raw ones
+    (``latents / scale + shift``), as the VAE node of ComfyUI returns them.
+    """
+
+    def __init__(self, network: AutoencoderKL | AutoencoderTiny, scale: float = 1.0, shift: float = 0.0):
+        self.network = network.eval().requires_grad_(False)
+        self.scale, self.shift = scale, shift
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.network.parameters()).device
+
+    def to(self, device: torch.device | str) -> VAE:
+        """Move the weights and return this VAE."""
+        # diffusers' own `to` warns of casts that are not asked for here.
+        torch.nn.Module.to(self.network, device)
+        return self
+
+    @torch.no_grad()
+    def encode(self, frames: Tensor) -> Tensor:
+        """Frames (n, h, w, 3), 0..1, sides multiples of 8, to latents (n, 4, h / 8, w / 8) in model space, float32.
+
+        The latents are the mode of the posterior, and come back on the frames' device.
+        """
+        latents = []
+        for some in frames.split(FRAMES_AT_ONCE):
+            pixels = rearrange(some.float(), "n h w c -> n c h w").to(self.device) * 2 - 1
+            encoded = self.network.encode(pixels)
+            latent = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
+            latents.append((latent / self.scale + self.shift) * SCALE)
+        return torch.cat(latents).float().to(frames.device)
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents (n, 4, h, w) in model space to frames (n, 8 h, 8 w, 3), float32, 0..1, on the latents' device."""
+        frames = []
+        for some in latents.split(FRAMES_AT_ONCE):
+            pixels = self.network.decode((some.to(self.device) / SCALE - self.shift) * self.scale).sample
+            frames.append(rearrange(pixels.float() / 2 + 0.5, "n c h w -> n h w c").clamp(0, 1))
+        return torch.cat(frames).to(latents.device)
+
+
+def load_vae(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> VAE:
+    """Load an SD 1.x VAE (a file of its own, a whole SD 1.x checkpoint, a diffusers folder) or a tiny one in a file.
+
+    A tiny one has the tensors ``taesd_encoder.*``, ``taesd_decoder.*`` and ``vae_scale``, as ComfyUI reads them.
+    Raises :class:`CheckpointError` for what is neither.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            from diffusers import AutoencoderKL
+
+            return VAE(AutoencoderKL.from_pretrained(path, local_files_only=True, torch_dtype=torch.float32)).to(device)
+        tensors = _read(path)
+        return (_tiny(tensors) if _TINY in tensors else _stable_diffusion(tensors)).to(device)
+    except CheckpointError:
+        raise
+    # diffusers raises what it pleases about a file that is not what it should be, KeyError and its own among them.
+    except Exception as error:
+        raise CheckpointError(
+            f"{path.name}: got no autoencoder that can be read ({type(error).__name__}: {error}), expected the VAE of "
+            "Stable Diffusion 1.x, such as vae-ft-mse-840000-ema-pruned.safetensors, or one in TAESD's format"
+        ) from error
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if check_file(path) == SAFETENSORS:
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    tensors = torch.load(path, map_location="cpu", weights_only=True)
+    return tensors.get("state_dict", tensors)
+
+
+def _tiny(tensors: Mapping[str, Tensor]) -> VAE:
+    from diffusers import AutoencoderTiny
+
+    # Which has the clamp before the decoder in its forward, not in its list of layers.
+    names = {
+        name: f"encoder.layers.{rest}" if part == "taesd_encoder" else f"decoder.layers.{_one_less(rest)}"
+        for name in tensors
+        for part, _, rest in [name.partition(".")]
+        if part in ("taesd_encoder", "taesd_decoder")
+    }
+    network = AutoencoderTiny()
+    network.load_state_dict({new: tensors[old].float() for old, new in names.items()})
+    scale, shift = tensors.get("vae_scale", torch.tensor(1.0)), tensors.get("vae_shift", torch.tensor(0.0))
+    return VAE(network, scale.item(), shift.item())
+
+
+def _one_less(name: str) -> str:
+    index, _, rest = name.partition(".")
+    return f"{int(index) - 1}.{rest}"
+
+
+def _stable_diffusion(tensors: dict[str, Tensor]) -> VAE:
+    from diffusers import AutoencoderKL
+
+    with tempfile.TemporaryDirectory(prefix="m3ddm-vae-") as folder:
+        Path(folder, "config.json").write_text(json.dumps(SD15_VAE), encoding="utf-8")
+        return VAE(AutoencoderKL.from_single_file(tensors, config=folder, torch_dtype=torch.float32))
