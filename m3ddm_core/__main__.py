@@ -15,11 +15,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m m3ddm_core", description="M3DDM video outpainting as a library.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_convert(commands)
+    _add_evaluate(commands)
     arguments = parser.parse_args(argv)
     try:
         arguments.run(arguments)
     except KeyboardInterrupt:
-        print("interrupted; nothing was changed", file=sys.stderr)
+        print(f"interrupted; {arguments.kept}", file=sys.stderr)
         return INTERRUPTED
     # Every error about the input is a ValueError of ours; a TypeError or an IndexError would be a fault in here.
     except (ValueError, OSError) as error:
@@ -38,7 +39,7 @@ def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("target", metavar="OUT.safetensors", help="the file to write")
     parser.add_argument("--dtype", choices=("fp32", "fp16", "bf16"), help="of the weights (default: as they are)")
     parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
-    parser.set_defaults(run=_convert)
+    parser.set_defaults(run=_convert, kept="nothing was changed")
 
 
 def _convert(arguments: argparse.Namespace) -> None:
@@ -53,6 +54,18 @@ def _convert(arguments: argparse.Namespace) -> None:
         log=lambda line: print(line, flush=True),
         progress=progress_line(),
     )
+
+
+def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from .evaluation.command import add_arguments, run
+
+    description = (
+        "Measure outpainting over a folder of videos as the paper does: parts of the frame are taken away, methods "
+        "fill them in, and the result is compared with what was there."
+    )
+    parser = commands.add_parser("evaluate", help="measure methods over a folder of videos", description=description)
+    add_arguments(parser)
+    parser.set_defaults(run=run, kept="the same command goes on from here")
 
 
 def progress_line() -> Callable[[int, int], None]:

@@ -1,0 +1,138 @@
+"""``python -m m3ddm_core evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .bench import Instruments
+
+NEEDED = {
+    "av": "av",
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+    "tqdm": "tqdm",
+}
+"""Modules and the packages they come in; lpips and matplotlib are asked for where they are used."""
+
+HELD_OUT = "held-out"
+
+EPILOG = """
+methods:
+  edge                  the pixels at the edge, repeated
+  smooth                a smooth fill
+  telea                 OpenCV's inpainting, frame by frame
+  m3ddm                 this model; needs --checkpoint and --vae
+  m3ddm:steps=10,global_scale=1,strides=5-3-1,name=quick
+                        the same with settings of its own: checkpoint, vae, steps, context_scale, global_scale,
+                        denoise, guide_noise, strides, seed, global_frames, fill, clips_per_batch, name
+
+Run it again with the same OUT to go on after a stop, or to add clips, methods and metrics: what is there is not
+computed again. To repeat the paper's Table 1, see the end of OUT/table.md.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments. Needs the standard library alone."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
+    parser.add_argument(
+        "videos",
+        metavar="VIDEOS",
+        help=f"a folder of videos, or of folders of frames as DAVIS has them; or {HELD_OUT}: the synthetic clips of "
+        "which it is known what other frames show",
+    )
+    parser.add_argument("out", metavar="OUT", help="the folder to write to")
+    parser.add_argument(
+        "--method", action="append", help="what to measure, once for each (default: edge, smooth, telea, and m3ddm)"
+    )
+    parser.add_argument("--checkpoint", default="", help="the model's weights: any file or folder `convert` reads")
+    parser.add_argument("--vae", default="", help="a Stable Diffusion 1.x VAE, or a tiny one in TAESD's format")
+    parser.add_argument("--size", type=int, default=256, help="side of the square frames (256)")
+    parser.add_argument(
+        "--direction", nargs="+", default=["horizontal", "vertical"], help="horizontal, vertical (both)"
+    )
+    parser.add_argument("--ratio", nargs="+", type=float, default=[0.25, 0.66], help="shares taken away (0.25 0.66)")
+    parser.add_argument("--frames", type=int, default=0, help="use at most so many frames of a clip (0: all)")
+    parser.add_argument("--clips", type=int, default=0, help="use the first so many clips (0: all)")
+    parser.add_argument("--only", metavar="PATTERN", help="use clips with such names, as in '*-fast-*'")
+    parser.add_argument("--fit", default="crop", choices=("crop", "stretch"), help="how frames become square (crop)")
+    parser.add_argument("--lpips", default="alex", choices=("alex", "vgg", "none"), help="LPIPS's network (alex)")
+    parser.add_argument("--lpips-backbone", metavar="FILE", help="its weights (default: torchvision's download)")
+    parser.add_argument("--i3d", metavar="FILE", help="i3d_torchscript.pt, for FVD")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (cpu)")
+    parser.add_argument("--no-grids", action="store_true", help="write no side-by-side videos")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure and write the report. Raises ValueError or OSError for what cannot be used."""
+    missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        raise ValueError(f"evaluate needs packages that are not installed: run `pip install {' '.join(missing)}`")
+
+    from tqdm import tqdm
+
+    from .bench import Bench
+    from .methods import FILLS, MODEL, parse_method
+    from .protocol import Protocol
+    from .report import write_report
+    from .synthetic import held_out_clips
+    from .videos import find_clips
+
+    protocol = Protocol(
+        arguments.size, tuple(arguments.direction), tuple(arguments.ratio), arguments.frames, arguments.fit
+    )
+    texts = arguments.method or [*FILLS, *([MODEL] if arguments.checkpoint else [])]
+    files = {"checkpoint": arguments.checkpoint, "vae": arguments.vae}
+    methods = [parse_method(text, files, arguments.device) for text in texts]
+    sources = held_out_clips() if arguments.videos == HELD_OUT else find_clips(arguments.videos)
+    sources = [source for source in sources if fnmatch(source.name, arguments.only or "*")][: arguments.clips or None]
+    if not sources:
+        raise ValueError(f"got no clip whose name matches {arguments.only!r}, expected one or more")
+    out = Path(arguments.out)
+    bench = Bench(out, protocol, methods, _instruments(arguments), grids=not arguments.no_grids)
+    total = len(sources) * len(protocol.cases) * len(methods)
+    with tqdm(total=total, unit="result", bar_format="{percentage:3.0f}% {bar} {elapsed}<{remaining} {desc}") as bar:
+
+        def watch(what: str, done: float) -> None:
+            bar.set_description_str(what, refresh=False)
+            bar.update(done - bar.n)
+
+        results = bench.run(sources, watch)
+        watch("done", total)
+    settings = {
+        "frames": f"{protocol.size}x{protocol.size} ({protocol.fit}), {protocol.frames or 'all'} of each clip",
+        "clips": arguments.videos + (f" ({arguments.only})" if arguments.only else ""),
+        **{method.label: method.description for method in methods},
+        "LPIPS": arguments.lpips,
+        "FVD": "windows of 16 frames" if arguments.i3d else "not measured: no --i3d",
+    }
+    for name, why in results.skipped.items():
+        print(f"skipped {name}: {why}", file=sys.stderr)
+    written = write_report(results, out, settings)
+    if (out / "chart.png") not in written:
+        print("no chart: matplotlib is not installed", file=sys.stderr)
+    print("\n".join(str(path) for path in written))
+
+
+def _instruments(arguments: argparse.Namespace) -> Instruments:
+    from .bench import Instruments
+    from .fvd import load_i3d
+    from .methods import file_identity
+    from .perceptual import load_lpips
+
+    perceptual = i3d = None
+    identity = f"lpips {arguments.lpips}"
+    if arguments.lpips != "none":
+        perceptual = load_lpips(arguments.lpips, arguments.lpips_backbone, arguments.device)
+        identity += f" {file_identity(arguments.lpips_backbone)}" if arguments.lpips_backbone else ""
+    if arguments.i3d:
+        i3d = load_i3d(arguments.i3d, arguments.device)
+        identity += f" {file_identity(arguments.i3d)}"
+    return Instruments(perceptual, i3d, identity)

@@ -1,0 +1,241 @@
+"""What is measured against one another: fills that know one frame, and the model at any settings."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..canvas import make_canvas
+from ..checkpoint import build_unet, read_checkpoint
+from ..composite import composite
+from ..context import encode_context, encode_global_frames
+from ..geometry import FILL_NAMES, Placement
+from ..outpaint import Progress, outpaint_stage
+from ..plan import levels
+from ..prediction import noise_network
+from ..sampling import Callback, ClipConditions, Network, SampleClips, reference_sampler
+from ..vae import VAE, load_vae
+
+FILLS = ("edge", *FILL_NAMES)
+MODEL = "m3ddm"
+
+Report = Callable[[float], None]
+"""Called with the share of a clip that is done, 0..1."""
+
+
+class Method(Protocol):
+    """``label`` names it in tables; ``identity`` says, as text, what would make it give another result."""
+
+    label: str
+    identity: str
+    description: str
+    """For people."""
+    slow: bool
+    """Whether its results are worth keeping as files."""
+
+    def __call__(self, known: np.ndarray, placement: Placement, fps: float, report: Report) -> np.ndarray:
+        """Known frames (n, h, w, 3), uint8, to whole ones (n, size, size, 3), uint8."""
+
+
+@dataclass(frozen=True)
+class Fill:
+    """The border filled frame by frame: with the pixels at the edge, smoothly, or with OpenCV's TELEA."""
+
+    label: str
+    slow = False
+
+    @property
+    def identity(self) -> str:
+        """A fill has no settings."""
+        return f"fill {self.label}"
+
+    @property
+    def description(self) -> str:
+        """What it does."""
+        return {"edge": "the pixels at the edge, repeated", "smooth": "a smooth fill"}.get(self.label, "OpenCV's TELEA")
+
+    def __call__(self, known: np.ndarray, placement: Placement, fps: float, report: Report) -> np.ndarray:
+        if self.label == "edge":
+            left, top, right, bottom = placement.border
+            return np.pad(known, ((0, 0), (top, bottom), (left, right), (0, 0)), mode="edge")
+        canvas, _ = make_canvas(_as_floats(known), dataclasses.replace(placement, fill=self.label))
+        return _as_pixels(canvas)
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """How the model is run; the release's settings by default. ``strides``: None takes those of the clip's length."""
+
+    checkpoint: str = ""
+    vae: str = ""
+    steps: int = 50
+    context_scale: float = 2.0
+    global_scale: float = 4.0
+    denoise: float = 1.0
+    guide_noise: int = 0
+    strides: tuple[int, ...] | None = None
+    seed: int = 0
+    global_frames: int = 16
+    fill: str = "telea"
+    clips_per_batch: int = 1
+
+
+@dataclass(frozen=True)
+class Model:
+    """Any sampler of clips around a VAE: what the graph of the whole video does, with the known area put back hard.
+
+    ``weights`` stands for the files in the identity.
+    """
+
+    label: str
+    settings: ModelSettings
+    weights: str
+    load: Callable[[], tuple[SampleClips, VAE]]
+    slow = True
+
+    @property
+    def description(self) -> str:
+        """The files and all settings."""
+        settings = dataclasses.asdict(self.settings)
+        files = [f"{name} {Path(settings.pop(name)).name}" for name in ("checkpoint", "vae")]
+        return ", ".join([*files, *(f"{name} {value}" for name, value in settings.items() if value is not None)])
+
+    @property
+    def identity(self) -> str:
+        """Everything but how many clips share a batch, which changes nothing."""
+        settings = dataclasses.asdict(dataclasses.replace(self.settings, checkpoint="", vae="", clips_per_batch=1))
+        return f"model {self.weights} {sorted(settings.items())}"
+
+    @torch.no_grad()
+    def __call__(self, known: np.ndarray, placement: Placement, fps: float, report: Report) -> np.ndarray:
+        sample, vae = self.load()
+        settings, frames = self.settings, _as_floats(known)
+        placement = dataclasses.replace(placement, fill=settings.fill)
+        canvas, mask = make_canvas(frames, placement)
+        global_frames = encode_global_frames(frames, vae.encode, settings.global_frames)
+        state = encode_context(canvas, mask, global_frames, vae.encode, fps, placement)
+        strides = levels(len(frames)) if settings.strides is None else settings.strides
+        for number, stride in enumerate(strides):
+
+            def on_progress(progress: Progress, number: int = number) -> None:
+                report((number + progress.done / progress.total) / len(strides))
+
+            state = outpaint_stage(
+                state,
+                stride,
+                sample,
+                seed=settings.seed,
+                clips_per_batch=settings.clips_per_batch,
+                guide_noise=settings.guide_noise,
+                on_progress=on_progress,
+            )
+        return _as_pixels(composite(frames, vae.decode(state.latents), placement, feather=0))
+
+
+def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | str = "cpu") -> Method:
+    """Read a method: "edge", "smooth", "telea", "m3ddm" or "m3ddm:steps=10,strides=15-5-1,name=few steps".
+
+    After the colon stand settings of :class:`ModelSettings`, and ``name``, which is the text itself otherwise;
+    ``defaults`` holds settings for those not given. Raises ValueError for what is none of them.
+    """
+    kind, _, rest = text.partition(":")
+    if kind in FILLS and not rest:
+        return Fill(kind)
+    if kind != MODEL:
+        raise ValueError(f"got the method {text!r}, expected {', '.join(FILLS)}, {MODEL}, or {MODEL}:setting=value,...")
+    given = dict(defaults)
+    for part in filter(None, (part.strip() for part in rest.split(","))):
+        name, equals, value = part.partition("=")
+        if not equals or (name != "name" and name not in _SETTINGS):
+            raise ValueError(f"got {part!r} in the method {text!r}, expected name=... or one of {', '.join(_SETTINGS)}")
+        given[name] = value
+    label = given.pop("name", text)
+    settings = ModelSettings(**{name: _setting(name, value) for name, value in given.items()})
+    for name in ("checkpoint", "vae"):
+        path = Path(getattr(settings, name))
+        if not getattr(settings, name) or not path.exists():
+            found = str(path) if getattr(settings, name) else "none"
+            raise ValueError(f"got the {name} {found} for the method {text!r}, expected a file: pass --{name} FILE")
+    if settings.fill not in FILL_NAMES:
+        raise ValueError(f"got the fill {settings.fill!r}, expected one of {', '.join(FILL_NAMES)}")
+    weights = f"{file_identity(settings.checkpoint)} {file_identity(settings.vae)}"
+
+    def load() -> tuple[SampleClips, VAE]:
+        return load_sampler(settings, device), _vae(settings.vae, str(device))
+
+    return Model(label, settings, weights, load)
+
+
+def load_sampler(settings: ModelSettings, device: torch.device | str) -> SampleClips:
+    """The published sampler around a checkpoint's network, which stays loaded for the next settings."""
+    sample = reference_sampler(
+        _network(settings.checkpoint, str(device)),
+        steps=settings.steps,
+        context_scale=settings.context_scale,
+        global_scale=settings.global_scale,
+        denoise=settings.denoise,
+    )
+
+    def sample_on_device(conditions: ClipConditions, start: Tensor, noise: Tensor, callback: Callback) -> Tensor:
+        moved = dataclasses.replace(
+            conditions,
+            context=conditions.context.to(device),
+            no_context=conditions.no_context.to(device),
+            global_latents=conditions.global_latents.to(device),
+        )
+        return sample(moved, start.to(device), noise.to(device), callback).to(start.device)
+
+    return sample_on_device
+
+
+@lru_cache(maxsize=1)
+def _network(path: str, device: str) -> Network:
+    checkpoint = read_checkpoint(path)
+    network = build_unet(checkpoint, dtype=torch.float32, device=device).requires_grad_(False)
+    return noise_network(network, checkpoint.prediction_type)
+
+
+@lru_cache(maxsize=1)
+def _vae(path: str, device: str) -> VAE:
+    return load_vae(path, device)
+
+
+def file_identity(path: str) -> str:
+    """Name, size and date of a file, or of a folder's newest: reading gigabytes to tell them apart takes too long."""
+    files = [file for file in Path(path).rglob("*") if file.is_file()] if Path(path).is_dir() else [Path(path)]
+    stats = [file.stat() for file in files]
+    return f"{Path(path).name} {sum(s.st_size for s in stats)} {max(s.st_mtime_ns for s in stats)}"
+
+
+_READ: dict[str, Callable[[str], object]] = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "tuple[int, ...] | None": lambda text: tuple(int(stride) for stride in text.split("-")) or None,
+}
+_SETTINGS = {field.name: _READ[str(field.type)] for field in dataclasses.fields(ModelSettings)}
+
+
+def _setting(name: str, text: str) -> object:
+    try:
+        return _SETTINGS[name](text)
+    except ValueError:
+        raise ValueError(
+            f"got {name}={text}, expected {'strides such as 15-5-1' if name == 'strides' else 'a number'}"
+        ) from None
+
+
+def _as_floats(frames: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(frames)).float() / 255
+
+
+def _as_pixels(frames: Tensor) -> np.ndarray:
+    return (frames * 255).round().clamp(0, 255).to(torch.uint8).numpy()

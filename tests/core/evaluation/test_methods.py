@@ -1,0 +1,133 @@
+"""What fills the border: fills, the model, and how methods are written on the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from moving_clips import moving_clip
+
+from m3ddm_core.checkpoint import expected_shapes, save_checkpoint
+from m3ddm_core.evaluation.methods import FILLS, Fill, Model, ModelSettings, parse_method
+from m3ddm_core.evaluation.protocol import Case
+from m3ddm_core.unet import M3DDM_CONFIG
+
+
+class BlockVAE:
+    """Latents are the mean colours of 8x8 blocks, and a fourth channel of zeros."""
+
+    @staticmethod
+    def encode(frames):
+        means = torch.nn.functional.avg_pool2d(frames.permute(0, 3, 1, 2), 8)
+        return torch.cat([means, torch.zeros_like(means[:, :1])], dim=1)
+
+    @staticmethod
+    def decode(latents):
+        return latents[:, :3].repeat_interleave(8, -1).repeat_interleave(8, -2).permute(0, 2, 3, 1)
+
+
+@pytest.mark.parametrize("direction", ["horizontal", "vertical"])
+@pytest.mark.parametrize("name", FILLS)
+def test_a_fill_keeps_what_is_known(name, direction):
+    clip, case = moving_clip(0), Case(direction, 0.5)
+    placement = case.place(32, 6)
+    result = Fill(name)(clip.known(placement), placement, 10.0, lambda share: None)
+    assert result.shape == clip.frames.shape and result.dtype == np.uint8
+    filled = clip.regions(placement)["filled"]
+    np.testing.assert_array_equal(result[:, ~filled], clip.frames[:, ~filled])
+    assert (result[:, filled] != 0).any()
+
+
+def test_edge_repeats_the_pixels_at_the_edge():
+    clip, placement = moving_clip(0), Case("horizontal", 0.5).place(32, 6)
+    result = Fill("edge")(clip.known(placement), placement, 10.0, lambda share: None)
+    assert (result[:, :, :8] == clip.frames[:, :, 8:9]).all() and (result[:, :, 24:] == clip.frames[:, :, 23:24]).all()
+
+
+def run_model(clip, settings, share=lambda share: None):
+    """A sampler that brightens the start latents by a tenth, and tells the frame rate it is given."""
+    told = []
+
+    def sample(conditions, start, noise, callback):
+        told.append(conditions.fps)
+        callback(0, 1, start)
+        return start + 0.1
+
+    placement = Case("horizontal", 0.5).place(32, len(clip.frames))
+    method = Model("model", settings, "weights", lambda: (sample, BlockVAE()))
+    return method(clip.known(placement), placement, clip.fps, share), told
+
+
+def test_the_model_fills_the_border_and_keeps_the_rest():
+    clip, shares = moving_clip(0), []
+    result, told = run_model(clip, ModelSettings(fill="smooth"), shares.append)
+    np.testing.assert_array_equal(result[:, :, 8:24], clip.frames[:, :, 8:24])
+    placement = Case("horizontal", 0.5).place(32, 6)
+    smooth = Fill("smooth")(clip.known(placement), placement, 10.0, lambda share: None)
+    blocks = smooth[:, :8, :8].astype(float).mean((1, 2))
+    np.testing.assert_allclose(result[:, 3, 3], np.minimum(blocks + 25.5, 255), atol=1)
+    assert shares == [1] and told == [10]
+
+
+def test_strides_are_the_lengths_own_unless_given():
+    clip = moving_clip(0, frames=50)
+    assert set(run_model(clip, ModelSettings(fill="smooth"))[1]) == {0, 2, 10}
+    shares = []
+    assert set(run_model(clip, ModelSettings(fill="smooth", strides=(5, 1)), shares.append)[1]) == {2, 10}
+    assert shares[-1] == 1 and shares == sorted(shares)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A checkpoint as small as they get, and a file that only has to be there."""
+    folder = tmp_path_factory.mktemp("weights")
+    config = dataclasses.replace(M3DDM_CONFIG, block_out_channels=(32, 32, 32, 32))
+    tensors = {
+        name: torch.zeros(shape, dtype=torch.int64 if name.endswith("tracked") else torch.float32)
+        for name, shape in expected_shapes(config).items()
+    }
+    save_checkpoint(folder / "tiny.safetensors", tensors, config)
+    (folder / "vae.safetensors").write_bytes(b"vae")
+    return {"checkpoint": str(folder / "tiny.safetensors"), "vae": str(folder / "vae.safetensors")}
+
+
+def test_settings_are_read(files):
+    method = parse_method("m3ddm:steps=10,global_scale=1.5,strides=15-5-1,seed=7,name=few steps", files)
+    assert method.label == "few steps"
+    assert method.settings == ModelSettings(**files, steps=10, global_scale=1.5, strides=(15, 5, 1), seed=7)
+    assert "checkpoint tiny.safetensors, vae vae.safetensors, steps 10" in method.description
+    assert parse_method("m3ddm", files).settings == ModelSettings(**files)
+
+
+def test_identity_is_all_that_changes_the_result(files, tmp_path):
+    plain = parse_method("m3ddm", files).identity
+    assert parse_method("m3ddm:clips_per_batch=4,name=x", files).identity == plain
+    assert parse_method("m3ddm:steps=49", files).identity != plain
+    (tmp_path / "vae.safetensors").write_bytes(b"another")
+    assert parse_method("m3ddm", {**files, "vae": str(tmp_path / "vae.safetensors")}).identity != plain
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("blur", "got the method 'blur', expected edge, smooth, telea, m3ddm"),
+        ("edge:steps=1", "got the method 'edge:steps=1'"),
+        ("m3ddm:stepz=1", "got 'stepz=1' in the method"),
+        ("m3ddm:steps", "got 'steps' in the method"),
+        ("m3ddm:steps=many", "got steps=many, expected a number"),
+        ("m3ddm:strides=15,5", "got '5' in the method"),
+        ("m3ddm:strides=a-b", "got strides=a-b, expected strides such as 15-5-1"),
+        ("m3ddm:fill=red", "got the fill 'red', expected one of smooth, telea"),
+        ("m3ddm:checkpoint=gone.safetensors", "got the checkpoint gone.safetensors .* pass --checkpoint FILE"),
+    ],
+)
+def test_what_is_no_method_is_told(files, text, message):
+    with pytest.raises(ValueError, match=message):
+        parse_method(text, files)
+
+
+def test_the_model_needs_its_files():
+    with pytest.raises(ValueError, match="got the checkpoint none for the method 'm3ddm', expected a file"):
+        parse_method("m3ddm", {"checkpoint": "", "vae": ""})
