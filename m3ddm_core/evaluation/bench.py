@@ -47,6 +47,7 @@ class Record:
     method: str
     values: dict[str, dict[str, float]]
     features: np.ndarray | None
+    group: str = ""
 
 
 @dataclass
@@ -105,10 +106,8 @@ class Bench:
                 watch(what, done)
                 report = lambda share, what=what, done=done: watch(what, done + min(share, 1))  # noqa: E731
                 entry = self._measured(source, case, method, clip, report)
-                features = entry.get("features")
-                yield Record(
-                    source.name, case, method.label, entry["values"], None if features is None else np.array(features)
-                )
+                features = np.array(entry["features"]) if "features" in entry else None
+                yield Record(source.name, case, method.label, entry["values"], features, source.group)
                 done += 1
 
     def _measured(

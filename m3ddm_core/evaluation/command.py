@@ -31,7 +31,8 @@ methods:
   m3ddm                 this model; needs --checkpoint and --vae
   m3ddm:steps=10,global_scale=1,strides=5-3-1,name=quick
                         the same with settings of its own: checkpoint, vae, steps, context_scale, global_scale,
-                        denoise, guide_noise, strides, seed, global_frames, fill, clips_per_batch, name
+                        denoise, guide_noise, strides, seed, global_frames, fill, precision (fp32, fp16, bf16),
+                        clips_per_batch, name
 
 Run it again with the same OUT to go on after a stop, or to add clips, methods and metrics: what is there is not
 computed again. To repeat the paper's Table 1, see the end of OUT/table.md.
@@ -66,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lpips", default="alex", choices=("alex", "vgg", "none"), help="LPIPS's network (alex)")
     parser.add_argument("--lpips-backbone", metavar="FILE", help="its weights (default: torchvision's download)")
     parser.add_argument("--i3d", metavar="FILE", help="i3d_torchscript.pt, for FVD")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (cpu)")
+    parser.add_argument("--device", help="cpu, cuda, ... (default: cuda where there is one)")
     parser.add_argument("--no-grids", action="store_true", help="write no side-by-side videos")
 
 
@@ -76,6 +77,7 @@ def run(arguments: argparse.Namespace) -> None:
     if missing:
         raise ValueError(f"evaluate needs packages that are not installed: run `pip install {' '.join(missing)}`")
 
+    import torch
     from tqdm import tqdm
 
     from .bench import Bench
@@ -85,13 +87,14 @@ def run(arguments: argparse.Namespace) -> None:
     from .synthetic import held_out_clips
     from .videos import find_clips
 
+    arguments.device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
     protocol = Protocol(
         arguments.size, tuple(arguments.direction), tuple(arguments.ratio), arguments.frames, arguments.fit
     )
     texts = arguments.method or [*FILLS, *([MODEL] if arguments.checkpoint else [])]
     files = {"checkpoint": arguments.checkpoint, "vae": arguments.vae}
     methods = [parse_method(text, files, arguments.device) for text in texts]
-    sources = held_out_clips() if arguments.videos == HELD_OUT else find_clips(arguments.videos)
+    sources = held_out_clips() if arguments.videos == HELD_OUT else find_clips(arguments.videos, arguments.out)
     sources = [source for source in sources if fnmatch(source.name, arguments.only or "*")][: arguments.clips or None]
     if not sources:
         raise ValueError(f"got no clip whose name matches {arguments.only!r}, expected one or more")

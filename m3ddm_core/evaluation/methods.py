@@ -26,6 +26,8 @@ from ..vae import VAE, load_vae
 
 FILLS = ("edge", *FILL_NAMES)
 MODEL = "m3ddm"
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+"""Of the network's arithmetic; weights stay float32."""
 
 Report = Callable[[float], None]
 """Called with the share of a clip that is done, 0..1."""
@@ -85,6 +87,7 @@ class ModelSettings:
     seed: int = 0
     global_frames: int = 16
     fill: str = "telea"
+    precision: str = "fp32"
     clips_per_batch: int = 1
 
 
@@ -164,8 +167,9 @@ def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | 
         if not getattr(settings, name) or not path.exists():
             found = str(path) if getattr(settings, name) else "none"
             raise ValueError(f"got the {name} {found} for the method {text!r}, expected a file: pass --{name} FILE")
-    if settings.fill not in FILL_NAMES:
-        raise ValueError(f"got the fill {settings.fill!r}, expected one of {', '.join(FILL_NAMES)}")
+    for name, allowed in (("fill", FILL_NAMES), ("precision", tuple(PRECISIONS))):
+        if getattr(settings, name) not in allowed:
+            raise ValueError(f"got the {name} {getattr(settings, name)!r}, expected one of {', '.join(allowed)}")
     weights = f"{file_identity(settings.checkpoint)} {file_identity(settings.vae)}"
 
     def load() -> tuple[SampleClips, VAE]:
@@ -176,6 +180,7 @@ def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | 
 
 def load_sampler(settings: ModelSettings, device: torch.device | str) -> SampleClips:
     """The published sampler around a checkpoint's network, which stays loaded for the next settings."""
+    precision = PRECISIONS[settings.precision]
     sample = reference_sampler(
         _network(settings.checkpoint, str(device)),
         steps=settings.steps,
@@ -191,7 +196,8 @@ def load_sampler(settings: ModelSettings, device: torch.device | str) -> SampleC
             no_context=conditions.no_context.to(device),
             global_latents=conditions.global_latents.to(device),
         )
-        return sample(moved, start.to(device), noise.to(device), callback).to(start.device)
+        with torch.autocast(torch.device(device).type, precision, enabled=precision != torch.float32):
+            return sample(moved, start.to(device), noise.to(device), callback).to(start)
 
     return sample_on_device
 

@@ -109,12 +109,20 @@ class Clip:
         return self.frames[:, y : y + height, x : x + width]
 
     def regions(self, placement: Placement) -> dict[str, np.ndarray | None]:
-        """Where to measure: "frame" (None: everywhere), "filled", and "seen" and "unseen" where that can be told.
+        """Where to measure: "frame" (None: everywhere), "filled", that in the "early" and the "late" quarter of the
+        frames, and "seen" and "unseen" where that can be told.
 
         A mask is (h, w) or (n, h, w), bool.
         """
         filled = placement_mask(placement)[0].numpy() > 0
-        regions: dict[str, np.ndarray | None] = {"frame": None, "filled": filled}
+        times = np.arange(len(self.frames))[:, None, None]
+        quarter = -(-len(self.frames) // 4)
+        regions: dict[str, np.ndarray | None] = {
+            "frame": None,
+            "filled": filled,
+            "early": filled & (times < quarter),
+            "late": filled & (times >= len(self.frames) - quarter),
+        }
         if self.seen_elsewhere is not None:
             seen = self.seen_elsewhere(placement.canvas_source)
             regions |= {"seen": filled & seen, "unseen": filled & ~seen}
@@ -126,9 +134,10 @@ class Source:
     """A clip to be loaded when it is needed.
 
     ``identity`` says, as text, what would make it another clip (a file's name, size and date; a seed). ``load`` raises
-    ``ValueError`` or ``OSError`` where the clip cannot be used.
+    ``ValueError`` or ``OSError`` where the clip cannot be used. Clips of one ``group`` also have a table of their own.
     """
 
     name: str
     identity: str
     load: Callable[[Protocol], Clip]
+    group: str = ""

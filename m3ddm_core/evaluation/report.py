@@ -35,9 +35,9 @@ def write_report(results: Results, folder: Path, settings: dict[str, object]) ->
     paths.append(folder / "table.csv")
     with paths[-1].open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["method", "case", "region", "metric", "mean", "low", "high", "clips"])
-        for entry in entries:
-            writer.writerow([entry.method, entry.case, entry.region, entry.metric, *asdict(entry.value).values()])
+        writer.writerow(["method", "group", "case", "region", "metric", "mean", "low", "high", "clips"])
+        for e in entries:
+            writer.writerow([e.method, e.group, e.case, e.region, e.metric, *asdict(e.value).values()])
     if draw_chart(entries, folder / "chart.png"):
         paths.append(folder / "chart.png")
     return paths
@@ -49,7 +49,7 @@ def draw_chart(entries: Sequence[Entry], path: Path) -> bool:
         from matplotlib.figure import Figure
     except ImportError:
         return False
-    of_all = [entry for entry in entries if entry.case == ALL]
+    of_all = [entry for entry in entries if entry.case == entry.group == ALL]
     wanted = [("frame", metric) for metric in ("psnr", "ssim", "lpips", "fvd")]
     wanted += [("filled", metric) for metric in ("psnr", "lpips", "flicker", "seam")]
     wanted += [(region, "psnr") for region in ("seen", "unseen")]
@@ -93,24 +93,25 @@ def _markdown(results: Results, entries: Sequence[Entry], settings: dict[str, ob
     if results.skipped:
         lines.append(f"- skipped {len(results.skipped)}: {_skipped(results)}")
     for region, title in REGIONS.items():
-        table = _table(entries, methods, ALL, region)
-        if not table:
-            continue
-        if region == "frame":
-            table += _published(_metrics(entries, region))
-        lines += ["", f"## {title}", "", *table]
-    lines += ["", CAVEAT, "", "## By case"]
-    for case in cases:
-        for region in ("frame", "filled"):
-            lines += ["", f"### {case.capitalize()}, {region}", "", *_table(entries, methods, case, region)]
+        if table := _table(entries, methods, ALL, ALL, region):
+            published = _published(_metrics(entries, region)) if region == "frame" else []
+            lines += ["", f"## {title}", "", *table, *published]
+    lines += ["", CAVEAT]
+    groups = [group for group in dict.fromkeys(entry.group for entry in entries) if group != ALL]
+    for part in [(group, ALL) for group in groups] + [(ALL, case) for case in cases]:
+        lines += ["", f"## {next(name for name in part if name != ALL).capitalize()}"]
+        for region, title in REGIONS.items():
+            if region not in ("early", "late") and (table := _table(entries, methods, *part, region)):
+                lines += ["", f"{title}:", "", *table]
     if len(methods) > 1:
         lines += ["", *_differences(results, entries, methods)]
     lines += ["", "## To repeat the paper's Table 1", "", *(f"- {line}" for line in TO_REPEAT)]
     return "\n".join(lines) + "\n"
 
 
-def _table(entries: Sequence[Entry], methods: Iterable[str], case: str, region: str) -> list[str]:
-    found = {(e.method, e.metric): e.value for e in entries if (e.case, e.region) == (case, region)}
+def _table(entries: Sequence[Entry], methods: Iterable[str], group: str, case: str, region: str) -> list[str]:
+    wanted = (group, case, region)
+    found = {(e.method, e.metric): e.value for e in entries if (e.group, e.case, e.region) == wanted}
     metrics = _metrics(entries, region)
     if not found:
         return []
@@ -128,7 +129,7 @@ def _published(metrics: Sequence[str]) -> list[str]:
 def _differences(results: Results, entries: Sequence[Entry], methods: Sequence[str]) -> list[str]:
     first, *others = methods
     lines = [f"## Difference from {first}, clip by clip", ""]
-    for region in ("frame", "filled", "seen", "unseen"):
+    for region in REGIONS:
         metrics = [metric for metric in _metrics(entries, region) if metric != "fvd"]
         if not metrics:
             continue

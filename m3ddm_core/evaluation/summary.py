@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +37,8 @@ METRICS = {
 REGIONS = {
     "frame": "Whole frame, the known area put back",
     "filled": "Filled area",
+    "early": "Filled area, first quarter of the frames",
+    "late": "Filled area, last quarter of the frames",
     "seen": "Filled area, seen in another frame",
     "unseen": "Filled area, never seen",
 }
@@ -54,9 +56,10 @@ class Interval:
 
 @dataclass(frozen=True)
 class Entry:
-    """One number of the table: ``case`` is a case's label or "all"."""
+    """One number of the table: ``group`` and ``case`` are those of clips and cases, or "all"."""
 
     method: str
+    group: str
     case: str
     region: str
     metric: str
@@ -99,21 +102,26 @@ def clip_values(records: Sequence[Record], method: str, case: str, region: str, 
 
 
 def summarise(results: Results) -> list[Entry]:
-    """Every method, case, region and metric that there is a number for; FVD for the whole frame."""
-    methods = list(dict.fromkeys(record.method for record in results.records))
+    """Every method, group, case, region and metric that there is a number for; FVD for the whole frame."""
+    groups = [group for group in dict.fromkeys(record.group for record in results.records) if group]
     cases = list(dict.fromkeys(record.case.label for record in results.records))
-    return list(_entries(results, methods, [ALL, *cases]))
+    return [entry for group in (ALL, *groups) for entry in _entries(of_group(results, group), group, (ALL, *cases))]
 
 
-def _entries(results: Results, methods: Sequence[str], cases: Sequence[str]) -> Iterator[Entry]:
-    for method in methods:
+def of_group(results: Results, group: str) -> Results:
+    """The results of the clips of one group, or of "all"."""
+    return replace(results, records=[record for record in results.records if group in (ALL, record.group)])
+
+
+def _entries(results: Results, group: str, cases: Sequence[str]) -> Iterator[Entry]:
+    for method in dict.fromkeys(record.method for record in results.records):
         for case in cases:
             for region in REGIONS:
                 for metric in METRICS:
                     if values := clip_values(results.records, method, case, region, metric):
-                        yield Entry(method, case, region, metric, mean_interval(list(values.values())))
+                        yield Entry(method, group, case, region, metric, mean_interval(list(values.values())))
                 if region == "frame" and (distance := _fvd(results, method, case)) is not None:
-                    yield Entry(method, case, region, "fvd", distance)
+                    yield Entry(method, group, case, region, "fvd", distance)
 
 
 def _fvd(results: Results, method: str, case: str) -> Interval | None:

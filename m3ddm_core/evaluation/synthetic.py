@@ -12,7 +12,8 @@ from .protocol import Clip, Protocol, Source
 def held_out_clips() -> list[Source]:
     """All clips of the list, in its order. A world is painted for the size that it is measured at."""
     return [
-        Source(clip.name, f"{clip} {FRAMES}", lambda protocol, clip=clip: _load(clip, protocol)) for clip in HELD_OUT
+        Source(clip.name, f"{clip} {FRAMES}", lambda protocol, clip=clip: _load(clip, protocol), f"{clip.speed} camera")
+        for clip in HELD_OUT
     ]
 
 

@@ -19,16 +19,18 @@ PICTURES_FPS = 24.0
 GRID_QUALITY = "20"
 
 
-def find_clips(folder: str | os.PathLike[str]) -> list[Source]:
+def find_clips(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None = None) -> list[Source]:
     """Find every video below a folder, and every folder of pictures (as DAVIS has them), sorted by name.
 
-    Raises ValueError for a folder with neither.
+    What lies in ``out``, where results are written, is none. Raises ValueError for a folder with neither.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder}: got {'a file' if folder.exists() else 'nothing'}, expected a folder of videos")
     sources = []
-    for path in sorted(path for path in (folder, *folder.rglob("*")) if not path.name.startswith(".")):
+    for path in sorted((folder, *folder.rglob("*"))):
+        if path.name.startswith(".") or (out and path.resolve().is_relative_to(Path(out).resolve())):
+            continue
         name = path.relative_to(folder).as_posix()
         if path.is_file() and path.suffix.lower() in VIDEOS:
             sources.append(_source(name, [path]))

@@ -119,6 +119,7 @@ def test_identity_is_all_that_changes_the_result(files, tmp_path):
         ("m3ddm:steps=many", "got steps=many, expected a number"),
         ("m3ddm:strides=15,5", "got '5' in the method"),
         ("m3ddm:strides=a-b", "got strides=a-b, expected strides such as 15-5-1"),
+        ("m3ddm:precision=int4", "got the precision 'int4', expected one of fp32, fp16, bf16"),
         ("m3ddm:fill=red", "got the fill 'red', expected one of smooth, telea"),
         ("m3ddm:checkpoint=gone.safetensors", "got the checkpoint gone.safetensors .* pass --checkpoint FILE"),
     ],

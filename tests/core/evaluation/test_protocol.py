@@ -59,7 +59,14 @@ def test_regions_split_what_is_filled():
     assert not (regions["seen"] & regions["unseen"]).any()
     assert ((regions["seen"] | regions["unseen"]) == regions["filled"]).all()
     assert clip.known(placement).shape == (3, 32, 24, 3)
-    assert set(Clip(frames, 10.0).regions(placement)) == {"frame", "filled"}
+    assert set(Clip(frames, 10.0).regions(placement)) == {"frame", "filled", "early", "late"}
+
+
+def test_regions_tell_early_from_late():
+    regions = Clip(np.zeros((9, 32, 32, 3), dtype=np.uint8), 10.0).regions(Case("vertical", 0.25).place(32, 9))
+    assert regions["early"].any((1, 2)).tolist() == [True] * 3 + [False] * 6
+    assert regions["late"].any((1, 2)).tolist() == [False] * 6 + [True] * 3
+    assert (regions["late"][-1] == regions["filled"]).all()
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,12 @@ from m3ddm_core.evaluation.summary import ALL, Interval, mean_interval, paired_d
 CASES = Protocol().cases
 
 
-def made_up(methods=("edge", "m3ddm"), clips=5, features=False) -> Results:
+def made_up(methods=("edge", "m3ddm"), clips=5, features=False, grouped=False) -> Results:
     """Method number m has, of clip c in case k, a PSNR of 10 c + k + m; in the first case only, a region "seen"."""
     draw = np.random.default_rng(0)
     results = Results(skipped={"bad.mp4": "it cannot be read"})
     for clip in range(clips):
+        group = "fast" if grouped and clip > 2 else "slow" if grouped else ""
         results.truths[f"clip {clip}"] = draw.normal(size=(2, 3)) if features else None
         for k, case in enumerate(CASES):
             for m, method in enumerate(methods):
@@ -29,11 +30,12 @@ def made_up(methods=("edge", "m3ddm"), clips=5, features=False) -> Results:
                 if k == 0:
                     values["seen"] = {"psnr": float(clip)}
                 found = draw.normal(size=(2, 3)) if features else None
-                results.records.append(Record(f"clip {clip}", case, method, values, found))
+                results.records.append(Record(f"clip {clip}", case, method, values, found, group))
     return results
 
 
 def entry(results, **wanted):
+    wanted = {"group": ALL, **wanted}
     (found,) = [e for e in summarise(results) if all(getattr(e, name) == value for name, value in wanted.items())]
     return found.value
 
@@ -62,6 +64,16 @@ def test_cases_are_averaged_before_clips_are():
     assert entry(results, method="m3ddm", case=ALL, region="frame", metric="psnr").mean == pytest.approx(22.5)
     assert entry(results, method="edge", case="vertical 0.66", region="frame", metric="psnr").mean == 23
     assert entry(results, method="edge", case=ALL, region="seen", metric="psnr") == mean_interval(range(5))
+
+
+def test_groups_have_tables_of_their_own(tmp_path):
+    results = made_up(grouped=True)
+    assert entry(results, group="fast", method="edge", case=ALL, region="seen", metric="psnr").mean == 3.5
+    assert entry(results, group="slow", method="edge", case=ALL, region="seen", metric="psnr").mean == 1
+    assert entry(results, method="edge", case=ALL, region="seen", metric="psnr").mean == 2
+    write_report(results, tmp_path, {})
+    fast = (tmp_path / "table.md").read_text().partition("\n## Fast\n")[2].partition("\n## ")[0]
+    assert "| edge | 36.50 [31.50, 41.50] |" in fast
 
 
 def test_differences_are_taken_clip_by_clip():

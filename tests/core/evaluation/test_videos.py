@@ -62,6 +62,10 @@ def test_a_changed_file_is_another_clip(folder):
     assert [name for name in before if before[name] != after[name]] == ["a.mp4"]
 
 
+def test_results_are_no_clips(folder):
+    assert [source.name for source in find_clips(folder, folder / "davis")] == ["a.mp4", "b.mp4", "short.mkv"]
+
+
 def test_no_videos_are_told(tmp_path):
     with pytest.raises(ValueError, match="got a folder without videos, expected files such as"):
         find_clips(tmp_path)
