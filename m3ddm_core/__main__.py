@@ -16,6 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_convert(commands)
     _add_evaluate(commands)
+    _add_train(commands)
     arguments = parser.parse_args(argv)
     try:
         arguments.run(arguments)
@@ -66,6 +67,15 @@ def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser = commands.add_parser("evaluate", help="measure methods over a folder of videos", description=description)
     add_arguments(parser)
     parser.set_defaults(run=run, kept="the same command goes on from here")
+
+
+def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from .training.command import add_arguments, run
+
+    description = "Train an M3DDM network as the paper does, from synthetic scenes or a folder of videos."
+    parser = commands.add_parser("train", help="train a network", description=description)
+    add_arguments(parser)
+    parser.set_defaults(run=run, kept="go on with --resume")
 
 
 def progress_line() -> Callable[[int, int], None]:

@@ -18,7 +18,10 @@ NODES = "nodes"
 LIBRARIES = {"torch", "einops", "diffusers", "numpy", "safetensors"}
 OPTIONAL = {"cv2"}
 """May be missing on a user's machine: only ever imported inside a function."""
-EXTRAS = {"evaluation": {"PIL", "av", "lpips", "matplotlib", "skimage", "tqdm"}}
+EXTRAS = {
+    "evaluation": {"PIL", "av", "lpips", "matplotlib", "skimage", "tqdm"},
+    "training": {"PIL", "accelerate", "av", "tensorboard", "tomli"},
+}
 """What else a folder of the core may import, in the same way: the extra of pyproject.toml for its command."""
 
 PACK_MODULES = {CORE, NODES}

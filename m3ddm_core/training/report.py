@@ -1,0 +1,74 @@
+"""What a run shows of itself: curves in TensorBoard, and clips outpainted by the averaged weights so far."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+
+class Curves:
+    """TensorBoard's event files of a run; values written after ``step`` by an earlier try are hidden."""
+
+    def __init__(self, folder: Path, step: int):
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.writer = SummaryWriter(str(folder), purge_step=step + 1)
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Add a point to each curve."""
+        for name, value in values.items():
+            self.writer.add_scalar(name, value, step)
+
+    def video(self, name: str, frames: Tensor, step: int, fps: float) -> None:
+        """Add a clip (n, h, w, 3), float, 0..1, as the moving picture that TensorBoard shows."""
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        height, width = frames.shape[1:3]
+        image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=gif(frames, fps))
+        self.writer.file_writer.add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
+
+    def close(self) -> None:
+        """Write what is still to be written."""
+        self.writer.close()
+
+
+def to_bytes(frames: Tensor) -> Tensor:
+    """Round frames in 0..1 to uint8."""
+    return (frames.float().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+
+
+def gif(frames: Tensor, fps: float) -> bytes:
+    """Encode frames (n, h, w, 3) as an endless GIF."""
+    from PIL import Image
+
+    pictures = [Image.fromarray(frame.numpy()) for frame in to_bytes(frames)]
+    buffer = io.BytesIO()
+    pause = max(20, round(1000 / fps))
+    pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=pause, loop=0)
+    return buffer.getvalue()
+
+
+def write_video(path: Path, frames: Tensor, fps: float) -> None:
+    """Write frames (n, h, w, 3), float, 0..1, of even width and height, as an mp4 file."""
+    import av
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    with av.open(str(partial), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
+        for picture in to_bytes(frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture.numpy(), format="rgb24")))
+        container.mux(stream.encode())
+    partial.replace(path)
+
+
+def side_by_side(*clips: Tensor) -> Tensor:
+    """Put clips (n, h, w, 3) of one shape next to one another."""
+    return rearrange(torch.stack([clip.cpu() for clip in clips]), "clips n h w c -> n h (clips w) c")

@@ -1,0 +1,142 @@
+"""Training clips as pixels: which frames, under which mask, with which global frames; each a function of its number.
+
+Number ``i`` of seed ``s`` is the same clip in every run, on every process and after every restart: nothing depends on
+what was drawn before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor
+
+from . import masks
+from .camera import Motion
+from .config import Config
+from .synthetic import make_scene
+from .videos import BrokenVideo, Video, read_frames, scan_folder
+
+CLIPS, SCENES, STEPS = 1, 2, 3
+"""Second part of a seed: what it draws. Seeds have three parts here, and two in the held-out list."""
+
+ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is known of one training clip before it is encoded.
+
+    ``frames`` (f, h, w, 3) and ``global_frames`` (g, s, s, 3): float32, 0..1, the latter with everything black that
+    the clip may not know. ``border``: the mask of every frame. ``fps``: of the clip as strided, floored. ``skipped``:
+    broken files met on the way to it.
+    """
+
+    number: int
+    frames: Tensor
+    global_frames: Tensor
+    border: masks.Border
+    fps: int
+    skipped: tuple[str, ...] = ()
+
+
+class ClipSource:
+    """Makes clip ``number`` of a configuration's data; also a map-style dataset of as many clips as one likes.
+
+    Raises ``ValueError`` for a folder without any video that can be used.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        self.skipped: dict[str, str] = {}
+        self.videos: tuple[Video, ...] = ()
+        if config.data.source == "folder":
+            folder = scan_folder(config.path(config.data.folder), config.data.frames)
+            self.videos, self.skipped = folder.videos, folder.skipped
+
+    def __getitem__(self, number: int) -> Clip:
+        rng = np.random.default_rng((self.config.run.seed, CLIPS, number))
+        border = masks.draw_border(rng, self.config.objective.masks, self.config.objective.ratio)
+        clip = self._from_folder(rng, number) if self.videos else self._synthetic(rng, number)
+        return replace(clip, border=border, global_frames=self._show(clip.global_frames, border))
+
+    def _synthetic(self, rng: np.random.Generator, number: int) -> Clip:
+        config, data = self.config.synthetic, self.config.data
+        stride = masks.draw_stride(rng, data.max_stride * data.frames, data.frames, data.max_stride)
+        # A video is somewhat longer than its clip: what the clip does not see may be in it, or nowhere.
+        span = stride * (data.frames - 1) + 1
+        frames = int(min(max(data.video_frames, span), span * rng.uniform(1.0, 3.0)))
+        motion = Motion(rng.uniform(*config.speed), config.travel, config.zoom, config.shake)
+        scene = make_scene(
+            (self.config.run.seed, SCENES, number),
+            data.size,
+            frames,
+            motion,
+            kind=str(rng.choice(config.kinds)),
+            detail=rng.uniform(*config.detail),
+            sprites=int(rng.integers(config.sprites + 1)),
+        )
+        times = rng.integers(frames - span + 1) + stride * np.arange(data.frames)
+        everywhere = np.linspace(0, frames - 1, data.global_count, dtype=int)
+        pictures = scene.render(np.concatenate([times, everywhere]))
+        fps = int(data.fps // stride)
+        return Clip(number, pictures[: data.frames], pictures[data.frames :], _NO_BORDER, fps)
+
+    def _from_folder(self, rng: np.random.Generator, number: int) -> Clip:
+        data, skipped = self.config.data, []
+        for _ in range(ATTEMPTS):
+            video = self.videos[rng.integers(len(self.videos))]
+            length = min(video.frames, data.video_frames)
+            stride = masks.draw_stride(rng, length, data.frames, data.max_stride)
+            first = int(rng.integers(video.frames - length + 1))
+            start = first + int(rng.integers(length - stride * (data.frames - 1)))
+            times = start + stride * np.arange(data.frames)
+            everywhere = np.linspace(first, first + length - 1, data.global_count, dtype=int)
+            place, mirrored = rng.uniform(size=2), rng.uniform() < 0.5
+            try:
+                pictures = read_frames(video, np.concatenate([times, everywhere]))
+            except BrokenVideo as error:
+                skipped.append(f"{video.path.name}: {error}")
+                continue
+            pictures = cut_out(pictures, data.size, place)
+            pictures = pictures.flip(2) if mirrored else pictures
+            fps = int(video.fps // stride)
+            clip = Clip(number, pictures[: data.frames], pictures[data.frames :], _NO_BORDER, fps, tuple(skipped))
+            return clip
+        raise ValueError(
+            f"got {ATTEMPTS} unreadable videos in a row, the last {skipped[-1]}; expected a folder whose files play"
+        )
+
+    def _show(self, pictures: Tensor, border: masks.Border) -> Tensor:
+        """Make global frames of whole pictures (g, h, w, 3): what of them may be known, stretched to a square."""
+        data = self.config.data
+        width, height = data.size
+        x, y, wide, high = border.window(width, height)
+        if data.global_frames == "cropped" and wide and high:
+            pictures = pictures[:, y : y + high, x : x + wide]
+        else:
+            pictures = pictures * (1 - torch.from_numpy(border.mask(width, height)))[..., None]
+        planes = rearrange(pictures, "g h w c -> g c h w")
+        planes = F.interpolate(planes, (data.global_size, data.global_size), mode="bilinear", antialias=True)
+        return rearrange(planes, "g c h w -> g h w c")
+
+
+_NO_BORDER = masks.Border("none", dict.fromkeys(masks.SIDES, 0.0))
+
+
+def cut_out(pictures: Tensor, size: tuple[int, int], place: Sequence[float]) -> Tensor:
+    """Cut the largest rectangle of the shape of ``size`` (width, height) out of pictures (n, h, w, 3) and resize it.
+
+    ``place``: where it lies, 0..1 of the room there is across and down.
+    """
+    height, width = pictures.shape[1:3]
+    scale = min(width / size[0], height / size[1])
+    wide, high = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    x, y = int((width - wide) * place[0]), int((height - high) * place[1])
+    planes = rearrange(pictures[:, y : y + high, x : x + wide], "n h w c -> n c h w")
+    planes = F.interpolate(planes, (size[1], size[0]), mode="bilinear", antialias=True)
+    return rearrange(planes, "n c h w -> n h w c").clamp(0, 1)

@@ -1,0 +1,152 @@
+"""Clips from scenes and from video files, and the latents kept of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from m3ddm_core.training.config import Config, parse_config
+from m3ddm_core.training.latents import ClipLoader, LatentCache, LatentClip, encode_clip
+from m3ddm_core.training.report import write_video
+from m3ddm_core.training.samples import Clip, ClipSource, cut_out
+from m3ddm_core.training.videos import BrokenVideo, probe, read_frames, scan_folder
+from m3ddm_core.vae import load_vae
+
+
+def counting_video(path: Path, frames: int, size: tuple[int, int] = (64, 48), fps: float = 10.0) -> Path:
+    """Write a video whose frames tell their number by their brightness."""
+    levels = torch.linspace(0.1, 0.9, frames)
+    write_video(path, levels[:, None, None, None].expand(frames, size[1], size[0], 3), fps)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    videos = tmp_path / "videos"
+    counting_video(videos / "long.mp4", 60)
+    counting_video(videos / "deeper" / "other.mp4", 40)
+    counting_video(videos / "short.mp4", 3)
+    (videos / "broken.mp4").write_bytes(b"no video at all")
+    (videos / "cut.mkv").write_bytes((videos / "long.mp4").read_bytes()[:300])
+    (videos / "notes.txt").write_text("not looked at")
+    return videos
+
+
+def test_broken_and_short_videos_are_passed_over_and_named(folder: Path) -> None:
+    found = scan_folder(folder, 16)
+    assert [(video.path.name, video.frames, video.fps) for video in found.videos] == [
+        ("other.mp4", 40, 10.0),
+        ("long.mp4", 60, 10.0),
+    ]
+    assert set(found.skipped) == {"broken.mp4", "cut.mkv", "short.mp4"}
+    assert found.skipped["short.mp4"] == "3 frames, fewer than 16"
+
+
+def test_a_folder_without_videos_is_an_error(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="0 video files of which none can be used"):
+        scan_folder(tmp_path / "empty", 16)
+    with pytest.raises(ValueError, match=r"5 video files of which none can be used(?s:.*)short\.mp4: 3 frames"):
+        scan_folder(folder, 100)
+
+
+def test_frames_are_the_ones_asked_for(folder: Path) -> None:
+    video = probe(folder / "long.mp4")
+    numbers = np.array([45, 3, 30, 59, 30])
+    frames = read_frames(video, numbers)
+    assert frames.shape == (5, 48, 64, 3)
+    expected = torch.linspace(0.1, 0.9, 60)[numbers]
+    torch.testing.assert_close(frames.mean(dim=(1, 2, 3)), expected, atol=0.012, rtol=0)
+
+
+def test_a_file_that_breaks_off_is_a_broken_video(folder: Path) -> None:
+    video = probe(folder / "long.mp4")
+    (folder / "long.mp4").write_bytes(b"gone")
+    with pytest.raises(BrokenVideo, match="breaks off"):
+        read_frames(video, np.array([5]))
+
+
+def config_of(settings: dict[str, Any], **data: Any) -> Config:
+    return parse_config({**settings, "data": {**settings["data"], **data}})
+
+
+@pytest.mark.parametrize("source", ["synthetic", "folder"])
+def test_a_clip_is_a_function_of_its_number(settings: dict[str, Any], folder: Path, source: str) -> None:
+    config = config_of(settings, source=source, **({"folder": str(folder)} if source == "folder" else {}))
+    clips, again = ClipSource(config), ClipSource(config)
+    again[3]
+    first, second = clips[4], again[4]
+    assert first.frames.shape == (2, 16, 16, 3) and first.global_frames.shape == (2, 48, 48, 3)
+    assert torch.equal(first.frames, second.frames) and torch.equal(first.global_frames, second.global_frames)
+    assert (first.border, first.fps) == (second.border, second.fps)
+    assert not torch.equal(first.frames, clips[5].frames)
+    fps = {clips[number].fps for number in range(12)}
+    assert fps <= ({24, 12, 8, 6} if source == "synthetic" else {10, 5, 3, 2}) and len(fps) > 1
+
+
+def test_a_video_that_turns_out_broken_is_passed_over_and_told(settings: dict[str, Any], folder: Path) -> None:
+    clips = ClipSource(config_of(settings, source="folder", folder=str(folder)))
+    assert set(clips.skipped) == {"broken.mp4", "cut.mkv"}
+    (folder / "deeper" / "other.mp4").write_bytes(b"gone")
+    found = [clips[number] for number in range(24)]
+    assert any("other.mp4: breaks off" in line for clip in found for line in clip.skipped)
+    for file in folder.rglob("*.mp4"):
+        file.write_bytes(b"gone")
+    with pytest.raises(ValueError, match="unreadable videos in a row"):
+        clips[0]
+
+
+@pytest.mark.parametrize("kind", ["masked", "cropped"])
+def test_global_frames_show_nothing_that_the_clip_hides(settings: dict[str, Any], kind: str) -> None:
+    clips = ClipSource(config_of(settings, global_frames=kind))
+    for number in range(20):
+        clip = clips[number]
+        x, y, wide, high = clip.border.window(48, 48)
+        outside = clip.global_frames.clone()
+        if kind == "masked":
+            outside[:, max(0, y - 3) : y + high + 3, max(0, x - 3) : x + wide + 3] = 0
+            assert outside.max() < 0.05
+        elif clip.border.kind == "everything":
+            assert outside.max() == 0
+
+
+def test_pictures_are_cut_to_shape() -> None:
+    pictures = torch.zeros(1, 40, 100, 3)
+    pictures[:, :, 60:] = 1
+    assert cut_out(pictures, (20, 20), (0.0, 0.0)).max() == 0
+    assert cut_out(pictures, (20, 20), (1.0, 0.0)).min() == 1
+    assert cut_out(pictures, (20, 40), (0.5, 0.5)).shape == (1, 40, 20, 3)
+
+
+def test_latents_are_encoded_as_inference_does(settings: dict[str, Any], vae_file: Path) -> None:
+    vae = load_vae(vae_file)
+    clips = ClipSource(config_of(settings))
+    clip = next(clips[number] for number in range(50) if clips[number].border.kind == "one")
+    latent = encode_clip(clip, vae.encode)
+    assert latent.latents.shape == latent.masked.shape == (2, 4, 2, 2) and latent.mask.shape == (1, 2, 2)
+    assert latent.global_latents.shape == (2, 4, 6, 6) and latent.blank.shape == (4, 2, 2)
+    black = clip.frames * (torch.from_numpy(clip.border.mask(16, 16)) == 0)[..., None]
+    torch.testing.assert_close(latent.masked, vae.encode(black))
+    torch.testing.assert_close(latent.mask[0], torch.from_numpy(clip.border.mask(16, 16))[::8, ::8])
+
+
+def test_cached_clips_are_the_same_made_or_read(settings: dict[str, Any], vae_file: Path, tmp_path: Path) -> None:
+    config = config_of(settings, cache=str(tmp_path / "latents"), cache_clips=3)
+    source, cache, vae = ClipSource(config), LatentCache(config), load_vae(vae_file)
+    loader = ClipLoader(source, cache)
+    number, clip = loader[7]
+    assert number == 1 and isinstance(clip, Clip), "with three clips, the eighth is the second again"
+    made = cache.write(number, encode_clip(clip, vae.encode))
+    _, read = loader[1]
+    assert isinstance(read, LatentClip)
+    for name, value in vars(made).items():
+        assert torch.equal(value, getattr(read, name)), name
+    file = next((tmp_path / "latents").rglob("*.safetensors"))
+    file.write_bytes(file.read_bytes()[:50])
+    assert isinstance(loader[1][1], Clip), "a damaged file is made again"
+    other = config_of(settings, cache=str(tmp_path / "latents"), cache_clips=3, frames=4)
+    assert LatentCache(other).folder != cache.folder
