@@ -22,6 +22,7 @@ TO_REPEAT = (
 )
 
 CAVEAT = (
-    "The paper does not say how frames were made square, which clips or how many frames FVD was computed on, or how it "
-    "was averaged. FVD depends on the number of windows: compare it between methods of one run, not across papers."
+    "The code that measured the published figures was not released: how it made frames square (--fit), which frames it "
+    "used and how it averaged may differ from this. FVD depends on the number of windows: compare it between methods "
+    "of one run, not across papers."
 )

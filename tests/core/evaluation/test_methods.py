@@ -7,11 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from golden_files import seeded_network, seeded_weights
 from moving_clips import moving_clip
 
 from m3ddm_core.checkpoint import expected_shapes, save_checkpoint
-from m3ddm_core.evaluation.methods import FILLS, Fill, Model, ModelSettings, parse_method
+from m3ddm_core.evaluation.methods import FILLS, Fill, Model, ModelSettings, load_sampler, parse_method
 from m3ddm_core.evaluation.protocol import Case
+from m3ddm_core.sampling import ClipConditions, add_noise, noise_schedule, pndm_timesteps
 from m3ddm_core.unet import M3DDM_CONFIG
 
 
@@ -132,3 +134,28 @@ def test_what_is_no_method_is_told(files, text, message):
 def test_the_model_needs_its_files():
     with pytest.raises(ValueError, match="got the checkpoint none for the method 'm3ddm', expected a file"):
         parse_method("m3ddm", {"checkpoint": "", "vae": ""})
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
+def test_a_checkpoint_is_sampled_as_its_metadata_says(tmp_path, prediction_type):
+    config = dataclasses.replace(M3DDM_CONFIG, block_out_channels=(32, 32, 32, 32))
+    path = tmp_path / "network.safetensors"
+    save_checkpoint(path, seeded_weights(config), config, {"prediction_type": prediction_type})
+    settings = ModelSettings(checkpoint=str(path), steps=1, context_scale=1.0, global_scale=0.0)
+    draw = torch.Generator().manual_seed(0)
+    start, noise, context = (torch.randn(1, c, 16, 8, 8, generator=draw) for c in (4, 4, 5))
+    conditions = ClipConditions(context, context, torch.randn(1, 4, 32, 32, generator=draw), 10)
+    found = load_sampler(settings, "cpu")(conditions, start, noise, lambda *step: None)
+
+    network = seeded_network(config)
+    (timestep,) = pndm_timesteps(1)
+    x = add_noise(start, noise, timestep)
+    tokens = network.encode_global(torch.zeros(1, 1, 4, 32, 32))
+    predicted = network(torch.cat([x, context], 1), torch.tensor([timestep]), tokens, torch.tensor([10]))
+    signal = noise_schedule().alphas_cumprod[timestep]
+    if prediction_type == "v_prediction":
+        predicted = signal.sqrt() * predicted + (1 - signal).sqrt() * x
+    expected = noise_schedule()
+    expected.set_timesteps(1)
+    torch.testing.assert_close(found, expected.step(predicted, timestep, x).prev_sample)
