@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import sys
 
 NEEDED = {"accelerate": "accelerate", "tensorboard": "tensorboard", "av": "av", "PIL": "pillow"}
@@ -37,7 +38,9 @@ def run(arguments: argparse.Namespace) -> None:
         minutes=arguments.minutes,
         log=lambda line: print(line, file=sys.stderr, flush=True),
     )
-    print(weights)
+    # Of several processes one speaks.
+    if os.environ.get("RANK", "0") == "0":
+        print(weights)
 
 
 def require_extra() -> None:

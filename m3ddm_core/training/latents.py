@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
+from einops import rearrange
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .config import Config
+from .config import Config, Data
 from .samples import Clip, ClipSource
 
 LATENT_SCALE = 8
@@ -37,23 +39,47 @@ class LatentClip:
     blank: Tensor
     fps: Tensor
 
+    def to(self, device: torch.device | str) -> LatentClip:
+        """Return the clip on a device."""
+        return LatentClip(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
+
 
 Encode = Callable[[Tensor], Tensor]
 
 
-def encode_clip(clip: Clip, encode: Encode, device: torch.device | str = "cpu") -> LatentClip:
-    """Encode a clip with a VAE, as inference encodes a video: what the mask covers is black."""
-    frames = clip.frames.to(device)
-    mask = torch.from_numpy(clip.border.mask(frames.shape[2], frames.shape[1])).to(device)
-    small = mask[None, ::LATENT_SCALE, ::LATENT_SCALE]
-    return LatentClip(
-        latents=encode(frames),
-        masked=encode(frames * (1 - mask)[..., None]),
-        mask=small,
-        global_latents=encode(clip.global_frames.to(device)),
-        blank=encode(torch.zeros_like(frames[:1]))[0],
-        fps=torch.tensor(clip.fps, device=device),
-    )
+def encode_clips(
+    clips: Sequence[Clip], encode: Encode, data: Data, device: torch.device | str = "cpu"
+) -> list[LatentClip]:
+    """Encode clips of one size with a VAE, all at once, as inference encodes a video: what is hidden is black."""
+    frames = torch.stack([clip.frames for clip in clips]).to(device).float() / 255
+    height, width = frames.shape[2:4]
+    masks = torch.stack([torch.from_numpy(clip.border.mask(width, height)) for clip in clips]).to(device)
+    shown = rearrange(1 - masks, "b h w -> b 1 h w 1")
+    whole, masked = (_encode_videos(video, encode) for video in (frames, frames * shown))
+    known = torch.stack([_show_global(clip, mask, data) for clip, mask in zip(clips, masks, strict=True)])
+    known = _encode_videos(known, encode)
+    blank = encode(torch.zeros_like(frames[0, :1]))[0]
+    small = masks[:, None, ::LATENT_SCALE, ::LATENT_SCALE]
+    fps = torch.tensor([clip.fps for clip in clips], device=device)
+    return [LatentClip(whole[i], masked[i], small[i], known[i], blank, fps[i]) for i in range(len(clips))]
+
+
+def _encode_videos(videos: Tensor, encode: Encode) -> Tensor:
+    latents = encode(rearrange(videos, "b f h w c -> (b f) h w c"))
+    return rearrange(latents, "(b f) c h w -> b f c h w", b=len(videos))
+
+
+def _show_global(clip: Clip, mask: Tensor, data: Data) -> Tensor:
+    """What the global frames (g, s, s, 3) may show of whole pictures under the clip's mask, stretched to a square."""
+    pictures = clip.global_frames.to(mask.device).float() / 255
+    x, y, wide, high = clip.border.window(pictures.shape[2], pictures.shape[1])
+    if data.global_frames == "cropped" and wide and high:
+        pictures = pictures[:, y : y + high, x : x + wide]
+    else:
+        pictures = pictures * (1 - mask)[..., None]
+    planes = rearrange(pictures, "g h w c -> g c h w")
+    planes = F.interpolate(planes, (data.global_size, data.global_size), mode="bilinear", antialias=True)
+    return rearrange(planes, "g c h w -> g h w c")
 
 
 class LatentCache:

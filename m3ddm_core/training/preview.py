@@ -11,7 +11,7 @@ from ..prediction import noise_network
 from ..sampling import ClipConditions, Network, reference_sampler
 from ..vae import VAE
 from .config import Config
-from .latents import encode_clip
+from .latents import encode_clips
 from .report import side_by_side
 from .samples import Clip, ClipSource
 
@@ -36,9 +36,10 @@ class Preview:
         return [(self._one(clip, network), float(max(1, clip.fps))) for clip in self.clips]
 
     def _one(self, clip: Clip, network: Network) -> Tensor:
-        latent = encode_clip(clip, self.vae.encode, self.device)
+        (latent,) = encode_clips([clip], self.vae.encode, self.config.data, self.device)
+        truth = clip.frames.float() / 255
         mask = torch.from_numpy(clip.border.mask(clip.frames.shape[2], clip.frames.shape[1]))
-        start = self.vae.encode(fill_border(clip.frames, mask[None]).to(self.device))
+        start = self.vae.encode(fill_border(truth, mask[None]).to(self.device))
         hidden = latent.mask.expand(len(start), -1, -1, -1)
         blank = latent.blank.expand(len(start), -1, -1, -1)
         context, no_context = (
@@ -56,5 +57,5 @@ class Preview:
         noise = torch.randn(start.shape, generator=torch.Generator("cpu").manual_seed(0)).to(start)
         result = sample(conditions, start, noise, lambda step, steps, denoised: None)
         frames = self.vae.decode(rearrange(result, "1 c f h w -> f c h w")).cpu()
-        given = clip.frames * (1 - mask)[..., None]
-        return side_by_side(clip.frames, given, torch.where(mask[None, ..., None] > 0, frames, given))
+        given = truth * (1 - mask)[..., None]
+        return side_by_side(truth, given, torch.where(mask[None, ..., None] > 0, frames, given))

@@ -7,7 +7,7 @@ what was drawn before it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -29,11 +29,10 @@ ATTEMPTS = 20
 
 @dataclass(frozen=True)
 class Clip:
-    """What is known of one training clip before it is encoded.
+    """One training clip before it is encoded.
 
-    ``frames`` (f, h, w, 3) and ``global_frames`` (g, s, s, 3): float32, 0..1, the latter with everything black that
-    the clip may not know. ``border``: the mask of every frame. ``fps``: of the clip as strided, floored. ``skipped``:
-    broken files met on the way to it.
+    ``frames`` (f, h, w, 3) and ``global_frames`` (g, h, w, 3): whole pictures, uint8 as in any video. ``border``: the
+    mask of every one of them. ``fps``: of the clip as strided, floored. ``skipped``: broken files met on the way to it.
     """
 
     number: int
@@ -61,10 +60,10 @@ class ClipSource:
     def __getitem__(self, number: int) -> Clip:
         rng = np.random.default_rng((self.config.run.seed, CLIPS, number))
         border = masks.draw_border(rng, self.config.objective.masks, self.config.objective.ratio)
-        clip = self._from_folder(rng, number) if self.videos else self._synthetic(rng, number)
-        return replace(clip, border=border, global_frames=self._show(clip.global_frames, border))
+        make = self._from_folder if self.videos else self._synthetic
+        return make(rng, number, border)
 
-    def _synthetic(self, rng: np.random.Generator, number: int) -> Clip:
+    def _synthetic(self, rng: np.random.Generator, number: int, border: masks.Border) -> Clip:
         config, data = self.config.synthetic, self.config.data
         stride = masks.draw_stride(rng, data.max_stride * data.frames, data.frames, data.max_stride)
         # A video is somewhat longer than its clip: what the clip does not see may be in it, or nowhere.
@@ -83,10 +82,9 @@ class ClipSource:
         times = rng.integers(frames - span + 1) + stride * np.arange(data.frames)
         everywhere = np.linspace(0, frames - 1, data.global_count, dtype=int)
         pictures = scene.render(np.concatenate([times, everywhere]))
-        fps = int(data.fps // stride)
-        return Clip(number, pictures[: data.frames], pictures[data.frames :], _NO_BORDER, fps)
+        return self._clip(number, pictures, border, data.fps / stride, ())
 
-    def _from_folder(self, rng: np.random.Generator, number: int) -> Clip:
+    def _from_folder(self, rng: np.random.Generator, number: int, border: masks.Border) -> Clip:
         data, skipped = self.config.data, []
         for _ in range(ATTEMPTS):
             video = self.videos[rng.integers(len(self.videos))]
@@ -104,28 +102,16 @@ class ClipSource:
                 continue
             pictures = cut_out(pictures, data.size, place)
             pictures = pictures.flip(2) if mirrored else pictures
-            fps = int(video.fps // stride)
-            clip = Clip(number, pictures[: data.frames], pictures[data.frames :], _NO_BORDER, fps, tuple(skipped))
-            return clip
+            return self._clip(number, pictures, border, video.fps / stride, tuple(skipped))
         raise ValueError(
             f"got {ATTEMPTS} unreadable videos in a row, the last {skipped[-1]}; expected a folder whose files play"
         )
 
-    def _show(self, pictures: Tensor, border: masks.Border) -> Tensor:
-        """Make global frames of whole pictures (g, h, w, 3): what of them may be known, stretched to a square."""
-        data = self.config.data
-        width, height = data.size
-        x, y, wide, high = border.window(width, height)
-        if data.global_frames == "cropped" and wide and high:
-            pictures = pictures[:, y : y + high, x : x + wide]
-        else:
-            pictures = pictures * (1 - torch.from_numpy(border.mask(width, height)))[..., None]
-        planes = rearrange(pictures, "g h w c -> g c h w")
-        planes = F.interpolate(planes, (data.global_size, data.global_size), mode="bilinear", antialias=True)
-        return rearrange(planes, "g c h w -> g h w c")
-
-
-_NO_BORDER = masks.Border("none", dict.fromkeys(masks.SIDES, 0.0))
+    def _clip(self, number: int, pictures: Tensor, border: masks.Border, fps: float, skipped: tuple[str, ...]) -> Clip:
+        """Round pictures (f + g, h, w, 3), float, 0..1, to a clip and its global frames."""
+        pictures = (pictures * 255).round().to(torch.uint8)
+        frames = self.config.data.frames
+        return Clip(number, pictures[:frames], pictures[frames:], border, int(fps), skipped)
 
 
 def cut_out(pictures: Tensor, size: tuple[int, int], place: Sequence[float]) -> Tensor:

@@ -14,21 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint as recompute
+from torch import Tensor
 
 from ..checkpoint import save_checkpoint
 from ..checkpoint.convert import DTYPES
-from ..unet import M3DDMUNet
-from ..unet.attention import SpatioTemporalTransformer
-from ..unet.layers import ResidualBlock
 from ..vae import load_vae
 from .checkpoints import RunFolder, differences
 from .config import Config, Optimizer
 from .initialise import initial_network
-from .latents import ClipLoader, LatentCache, LatentClip, encode_clip
+from .latents import ClipLoader, LatentCache, LatentClip, encode_clips
 from .objective import loss_of, make_batch
 from .samples import Clip, ClipSource
+from .wrappers import Answer, Averaged, recompute_activations
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -37,18 +34,6 @@ if TYPE_CHECKING:
     from .report import Curves
 
 WEIGHTS = "m3ddm.safetensors"
-
-
-class Answer(nn.Module):
-    """Global frames and clip in one forward, as data-parallel training wants it."""
-
-    def __init__(self, network: M3DDMUNet):
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor, timesteps: Tensor, global_latents: Tensor, fps: Tensor) -> Tensor:
-        """The network's prediction (b, 4, f, h, w) for a :class:`~.objective.Batch`'s inputs."""
-        return self.network(x, timesteps, self.network.encode_global(global_latents), fps)
 
 
 class NonFiniteLoss(ValueError):
@@ -141,7 +126,12 @@ class _Trainer:
             )
         if latest:
             step, path = latest
-            changed = differences(self.config.as_dict(), self.folder.read_about(path)["config"])
+            about = self.folder.read_about(path)
+            changed = differences(self.config.as_dict(), about["config"])
+            if about["processes"] != self.accelerator.num_processes:
+                changed.append(
+                    f"{about['processes']} processes when it was saved, {self.accelerator.num_processes} now"
+                )
             if changed:
                 lines = "\n".join(f"  {line}" for line in changed)
                 raise ValueError(f"got a configuration that is not that of the run to be resumed:\n{lines}")
@@ -185,8 +175,7 @@ class _Trainer:
         losses, norm = [], torch.zeros(())
         for _ in range(run.accumulation):
             numbers, found = next(batches)
-            clips = [self._latents(number, clip) for number, clip in found]
-            batch = make_batch(clips, numbers, run.seed, self.config.objective)
+            batch = make_batch(self._latents(found), numbers, run.seed, self.config.objective)
             with self.accelerator.accumulate(self.answer):
                 answer = self.answer(batch.x, batch.timesteps, batch.global_latents, batch.fps)
                 loss = loss_of(answer, batch)
@@ -199,16 +188,23 @@ class _Trainer:
         self.ema.step(self.network.parameters())
         self.rows.append((step, torch.stack(losses).mean(), norm.detach(), lr))
 
-    def _latents(self, number: int, clip: Clip | LatentClip) -> LatentClip:
+    def _latents(self, found: list[tuple[int, Clip | LatentClip]]) -> list[LatentClip]:
+        """Encode those clips of a micro batch that the cache did not have."""
         device = self.accelerator.device
-        if isinstance(clip, Clip):
+        fresh = {number: clip for number, clip in found if isinstance(clip, Clip)}
+        for clip in fresh.values():
             for line in clip.skipped:
                 name, _, reason = line.partition(": ")
-                if name not in self.skipped:
-                    self.skipped[name] = reason
+                if self.skipped.setdefault(name, reason) is reason:
                     self.log(f"skipped {line}")
-            clip = self.cache.write(number, encode_clip(clip, self.vae.encode, device))
-        return LatentClip(**{name: value.to(device, non_blocking=True) for name, value in vars(clip).items()})
+        made: dict[int, LatentClip] = {}
+        # All at once is quicker, but rounds by what is encoded together: after a restart that may be other clips. On
+        # the CPU, where a run ends bit for bit as it would have, each clip is encoded by itself.
+        groups = [[number] for number in fresh] if device.type == "cpu" else [list(fresh)] if fresh else []
+        for group in groups:
+            clips = encode_clips([fresh[number] for number in group], self.vae.encode, self.config.data, device)
+            made |= {number: self.cache.write(number, clip) for number, clip in zip(group, clips, strict=True)}
+        return [(made.get(number) or clip).to(device) for number, clip in found]
 
     def _flush(self, step: int, rate: float | None) -> None:
         """Write the losses since the last time. Raises :class:`NonFiniteLoss` where one is no number."""
@@ -265,7 +261,7 @@ class _Trainer:
         return {"step": step, "config": self.config.as_dict(), "processes": self.accelerator.num_processes}
 
     def _export(self, step: int) -> None:
-        with _Averaged(self.ema, self.network):
+        with Averaged(self.ema, self.network):
             save_checkpoint(
                 self.folder.folder / WEIGHTS,
                 self.network.state_dict(),
@@ -283,7 +279,7 @@ class _Trainer:
 
         if self.preview is None:
             self.preview = Preview(self.config, self.source, self.vae, self.accelerator.device)
-        with _Averaged(self.ema, self.network):
+        with Averaged(self.ema, self.network):
             films = self.preview.outpaint(self.network)
         for number, (film, fps) in enumerate(films):
             self.curves.video(f"clip {number}", film, step, fps)
@@ -311,22 +307,6 @@ class _Numbers(torch.utils.data.Sampler):
             index += 1
 
 
-class _Averaged:
-    """The network with its averaged weights for as long as the ``with`` lasts."""
-
-    def __init__(self, ema: Any, network: nn.Module):
-        self.ema, self.network = ema, network
-
-    def __enter__(self) -> None:
-        self.ema.store(self.network.parameters())
-        self.ema.copy_to(self.network.parameters())
-        self.network.eval()
-
-    def __exit__(self, *exception: object) -> None:
-        self.ema.restore(self.network.parameters())
-        self.network.train()
-
-
 def learning_rate(settings: Optimizer, step: int, steps: int) -> float:
     """Return the rate of a step, counted from 1: a linear warmup, then constant or half a cosine down to zero."""
     warm = min(1.0, step / settings.warmup) if settings.warmup else 1.0
@@ -334,10 +314,3 @@ def learning_rate(settings: Optimizer, step: int, steps: int) -> float:
         return settings.lr * warm
     done = max(0, step - settings.warmup) / max(1, steps - settings.warmup)
     return settings.lr * warm * 0.5 * (1 + math.cos(math.pi * done))
-
-
-def recompute_activations(network: M3DDMUNet) -> None:
-    """Keep no activations inside residual blocks and transformers: they are computed again for the gradient."""
-    for module in network.modules():
-        if isinstance(module, (ResidualBlock, SpatioTemporalTransformer)):
-            module.forward = partial(recompute, module.forward, use_reentrant=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 import torch
 
 from m3ddm_core.training.config import Config, parse_config
-from m3ddm_core.training.latents import ClipLoader, LatentCache, LatentClip, encode_clip
+from m3ddm_core.training.latents import ClipLoader, LatentCache, LatentClip, encode_clips
 from m3ddm_core.training.report import write_video
 from m3ddm_core.training.samples import Clip, ClipSource, cut_out
 from m3ddm_core.training.videos import BrokenVideo, probe, read_frames, scan_folder
@@ -80,7 +82,8 @@ def test_a_clip_is_a_function_of_its_number(settings: dict[str, Any], folder: Pa
     clips, again = ClipSource(config), ClipSource(config)
     again[3]
     first, second = clips[4], again[4]
-    assert first.frames.shape == (2, 16, 16, 3) and first.global_frames.shape == (2, 48, 48, 3)
+    assert first.frames.dtype == torch.uint8
+    assert first.frames.shape == (2, 16, 16, 3) and first.global_frames.shape == (2, 16, 16, 3)
     assert torch.equal(first.frames, second.frames) and torch.equal(first.global_frames, second.global_frames)
     assert (first.border, first.fps) == (second.border, second.fps)
     assert not torch.equal(first.frames, clips[5].frames)
@@ -102,16 +105,26 @@ def test_a_video_that_turns_out_broken_is_passed_over_and_told(settings: dict[st
 
 @pytest.mark.parametrize("kind", ["masked", "cropped"])
 def test_global_frames_show_nothing_that_the_clip_hides(settings: dict[str, Any], kind: str) -> None:
-    clips = ClipSource(config_of(settings, global_frames=kind))
+    config = config_of(settings, global_frames=kind)
+    clips = ClipSource(config)
     for number in range(20):
         clip = clips[number]
-        x, y, wide, high = clip.border.window(48, 48)
-        outside = clip.global_frames.clone()
-        if kind == "masked":
-            outside[:, max(0, y - 3) : y + high + 3, max(0, x - 3) : x + wide + 3] = 0
-            assert outside.max() < 0.05
-        elif clip.border.kind == "everything":
-            assert outside.max() == 0
+        hidden = torch.from_numpy(clip.border.mask(16, 16)) == 1
+        shown: list[torch.Tensor] = []
+        for filler in (0, 255):
+            # Whatever lies under the mask, the network is told the same.
+            pictures = clip.global_frames.clone()
+            pictures[:, hidden] = filler
+            encode_clips([replace(clip, global_frames=pictures)], partial(record, shown), config.data)
+        first, second = shown[2], shown[6]
+        assert first.shape == (2, 48, 48, 3) and torch.equal(first, second)
+        assert (first.max() == 0) == (clip.border.window(16, 16)[2:] == (0, 0))
+
+
+def record(shown: list[torch.Tensor], frames: torch.Tensor) -> torch.Tensor:
+    """Stand in for an encoder, and keep what it was given."""
+    shown.append(frames)
+    return frames.permute(0, 3, 1, 2)
 
 
 def test_pictures_are_cut_to_shape() -> None:
@@ -124,12 +137,13 @@ def test_pictures_are_cut_to_shape() -> None:
 
 def test_latents_are_encoded_as_inference_does(settings: dict[str, Any], vae_file: Path) -> None:
     vae = load_vae(vae_file)
-    clips = ClipSource(config_of(settings))
+    config = config_of(settings)
+    clips = ClipSource(config)
     clip = next(clips[number] for number in range(50) if clips[number].border.kind == "one")
-    latent = encode_clip(clip, vae.encode)
+    (latent,) = encode_clips([clip], vae.encode, config.data)
     assert latent.latents.shape == latent.masked.shape == (2, 4, 2, 2) and latent.mask.shape == (1, 2, 2)
     assert latent.global_latents.shape == (2, 4, 6, 6) and latent.blank.shape == (4, 2, 2)
-    black = clip.frames * (torch.from_numpy(clip.border.mask(16, 16)) == 0)[..., None]
+    black = clip.frames / 255 * (torch.from_numpy(clip.border.mask(16, 16)) == 0)[..., None]
     torch.testing.assert_close(latent.masked, vae.encode(black))
     torch.testing.assert_close(latent.mask[0], torch.from_numpy(clip.border.mask(16, 16))[::8, ::8])
 
@@ -140,7 +154,7 @@ def test_cached_clips_are_the_same_made_or_read(settings: dict[str, Any], vae_fi
     loader = ClipLoader(source, cache)
     number, clip = loader[7]
     assert number == 1 and isinstance(clip, Clip), "with three clips, the eighth is the second again"
-    made = cache.write(number, encode_clip(clip, vae.encode))
+    made = cache.write(number, encode_clips([clip], vae.encode, config.data)[0])
     _, read = loader[1]
     assert isinstance(read, LatentClip)
     for name, value in vars(made).items():

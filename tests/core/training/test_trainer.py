@@ -19,10 +19,11 @@ from m3ddm_core.checkpoint import read_checkpoint
 from m3ddm_core.training.checkpoints import HEADER, RunFolder, SaveError
 from m3ddm_core.training.config import Config, parse_config
 from m3ddm_core.training.initialise import initial_network
-from m3ddm_core.training.latents import encode_clip
+from m3ddm_core.training.latents import encode_clips
 from m3ddm_core.training.objective import loss_of, make_batch
 from m3ddm_core.training.samples import ClipSource
-from m3ddm_core.training.trainer import WEIGHTS, Answer, NonFiniteLoss, learning_rate, train
+from m3ddm_core.training.trainer import WEIGHTS, NonFiniteLoss, learning_rate, train
+from m3ddm_core.training.wrappers import Answer
 from m3ddm_core.unet import M3DDMUNet
 from m3ddm_core.vae import load_vae
 
@@ -126,7 +127,8 @@ def mean_loss(network: M3DDMUNet, config: Config) -> float:
     """The loss over clips, timesteps and noise that the run has not seen."""
     vae, source = load_vae(config.path(config.vae.path)), ClipSource(config)
     numbers = list(range(10_000, 10_032))
-    batch = make_batch([encode_clip(source[n], vae.encode) for n in numbers], numbers, 1, config.objective)
+    clips = encode_clips([source[number] for number in numbers], vae.encode, config.data)
+    batch = make_batch(clips, numbers, 1, config.objective)
     return loss_of(Answer(network)(batch.x, batch.timesteps, batch.global_latents, batch.fps), batch).item()
 
 
