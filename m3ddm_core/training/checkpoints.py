@@ -29,14 +29,12 @@ MAY_CHANGE = {
         "keep",
         "log_every",
         "sample_every",
-        "sample_steps",
         "export_dtype",
         "compile",
-        "gradient_checkpointing",
     },
     "data": {"folder", "cache"},
     "vae": {"path"},
-    "network": {"weights"},
+    "network": {"weights", "gradient_checkpointing"},
 }
 """Settings that a run may be resumed with other values of; with any other change it would not be the same run."""
 

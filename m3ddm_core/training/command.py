@@ -28,19 +28,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Train, or go on training. Raises ValueError or OSError for what cannot be used."""
     require_extra()
-    from .config import read_config
+    from .config import parse_config
+    from .schema import read_toml
+    from .tiny_vae import SECTION, parse_tiny_vae_config, train_tiny_vae
     from .trainer import train
 
-    config = read_config(arguments.config)
-    weights = train(
-        config,
-        resume=arguments.resume,
-        minutes=arguments.minutes,
-        log=lambda line: print(line, file=sys.stderr, flush=True),
-    )
+    content = read_toml(arguments.config)
+    place = {"folder": os.path.dirname(arguments.config) or ".", "name": arguments.config}
+    how = {"resume": arguments.resume, "minutes": arguments.minutes, "log": _log}
+    if SECTION in content:
+        weights = train_tiny_vae(parse_tiny_vae_config(content, **place), **how)
+    else:
+        weights = train(parse_config(content, **place), **how)
     # Of several processes one speaks.
     if os.environ.get("RANK", "0") == "0":
         print(weights)
+
+
+def _log(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def require_extra() -> None:

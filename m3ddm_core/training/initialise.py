@@ -41,6 +41,11 @@ def initial_network(config: Config) -> M3DDMUNet:
     torch.manual_seed(config.run.seed)
     if config.network.start == "m3ddm":
         checkpoint = read_checkpoint(config.path(config.network.weights))
+        if checkpoint.prediction_type != config.objective.prediction:
+            raise ValueError(
+                f"got a network that predicts {checkpoint.prediction_type} to start from, expected "
+                f"objective.prediction = {config.objective.prediction!r}; train it on with its own"
+            )
         return build_unet(checkpoint, dtype=torch.float32).train()
     network = fresh_network(network_config(config.network))
     if config.network.start == "sd15":

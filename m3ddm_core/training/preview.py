@@ -18,6 +18,7 @@ from .samples import Clip, ClipSource
 NUMBERS = range(2**40, 2**40 + 100)
 """Clips of the run's own source that no step reaches."""
 
+STEPS = 20
 CONTEXT_SCALE, GLOBAL_SCALE = 2.0, 4.0
 
 
@@ -49,7 +50,7 @@ class Preview:
         conditions = ClipConditions(context, no_context, latent.global_latents, clip.fps)
         sample = reference_sampler(
             noise_network(network, self.config.objective.prediction),
-            steps=self.config.run.sample_steps,
+            steps=STEPS,
             context_scale=CONTEXT_SCALE,
             global_scale=GLOBAL_SCALE,
         )

@@ -21,8 +21,8 @@ from .config import Config
 from .synthetic import make_scene
 from .videos import BrokenVideo, Video, read_frames, scan_folder
 
-CLIPS, SCENES, STEPS = 1, 2, 3
-"""Second part of a seed: what it draws. Seeds have three parts here, and two in the held-out list."""
+CLIPS, SCENES, STEPS, PICTURES, PICTURE_SCENES, LATENT_NOISE = range(1, 7)
+"""Second part of a seed: what it draws. Seeds have three parts in training, and two in the held-out list."""
 
 ATTEMPTS = 20
 
@@ -32,7 +32,8 @@ class Clip:
     """One training clip before it is encoded.
 
     ``frames`` (f, h, w, 3) and ``global_frames`` (g, h, w, 3): whole pictures, uint8 as in any video. ``border``: the
-    mask of every one of them. ``fps``: of the clip as strided, floored. ``skipped``: broken files met on the way to it.
+    mask of every one of them. ``fps``: of the clip as strided, floored. ``skipped``: broken files met on the way to it,
+    with what is wrong with them.
     """
 
     number: int
@@ -40,7 +41,7 @@ class Clip:
     global_frames: Tensor
     border: masks.Border
     fps: int
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
 
 
 class ClipSource:
@@ -98,16 +99,19 @@ class ClipSource:
             try:
                 pictures = read_frames(video, np.concatenate([times, everywhere]))
             except BrokenVideo as error:
-                skipped.append(f"{video.path.name}: {error}")
+                skipped.append((video.path.name, str(error)))
                 continue
             pictures = cut_out(pictures, data.size, place)
             pictures = pictures.flip(2) if mirrored else pictures
             return self._clip(number, pictures, border, video.fps / stride, tuple(skipped))
+        name, reason = skipped[-1]
         raise ValueError(
-            f"got {ATTEMPTS} unreadable videos in a row, the last {skipped[-1]}; expected a folder whose files play"
+            f"got {ATTEMPTS} unreadable videos in a row, the last {name} ({reason}); expected a folder whose files play"
         )
 
-    def _clip(self, number: int, pictures: Tensor, border: masks.Border, fps: float, skipped: tuple[str, ...]) -> Clip:
+    def _clip(
+        self, number: int, pictures: Tensor, border: masks.Border, fps: float, skipped: tuple[tuple[str, str], ...]
+    ) -> Clip:
         """Round pictures (f + g, h, w, 3), float, 0..1, to a clip and its global frames."""
         pictures = (pictures * 255).round().to(torch.uint8)
         frames = self.config.data.frames

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from m3ddm_core.training.config import ConfigError, parse_config, read_config
+from m3ddm_core.training.config import parse_config, read_config
+from m3ddm_core.training.schema import ConfigError
 
 
 def test_what_is_left_out_has_the_papers_values(vae_file: Path) -> None:
@@ -32,7 +33,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, vae_file: Path) -> None:
 
 
 def test_all_problems_are_named_at_once(settings: dict[str, Any]) -> None:
-    settings["run"] |= {"stepps": 3, "batch": 0, "precision": "fp8", "gradient_checkpointing": 1}
+    settings["run"] |= {"stepps": 3, "batch": 0, "precision": "fp8", "compile": 1}
     settings["data"] |= {"size": [17, 16, 8], "source": "folder", "folder": "nowhere"}
     settings["optimiser"] = {}
     settings["optimizer"]["lr"] = "fast"
@@ -47,7 +48,7 @@ def test_all_problems_are_named_at_once(settings: dict[str, Any]) -> None:
         "run.stepps: no such key; did you mean 'steps'?",
         "run.batch: got 0, expected a whole number from 1 to 4096",
         "run.precision: got 'fp8', expected one of 'no', 'fp16', 'bf16'",
-        "run.gradient_checkpointing: got 1, expected true or false",
+        "run.compile: got 1, expected true or false",
         "optimizer.lr: got 'fast', expected a number from 0 to 1",
         "data.size: got [17, 16, 8], expected a list of 2 values",
         "objective.ratio: got [0.1, 1.5], expected a list, each a number from 0.01 to 0.99",

@@ -91,6 +91,10 @@ def test_m3ddm_is_taken_as_it_is(settings: dict[str, Any], tmp_path: Path) -> No
     metadata = {"prediction_type": "epsilon"}
     save_checkpoint(tmp_path / "m3ddm.safetensors", saved.state_dict(), CONFIG, metadata)
     settings["network"] = {"start": "m3ddm", "weights": str(tmp_path / "m3ddm.safetensors")}
+    settings["objective"] = {"prediction": "v_prediction"}
+    with pytest.raises(ValueError, match="predicts epsilon"):
+        initial_network(parse_config(settings))
+    del settings["objective"]
     network = initial_network(parse_config(settings))
     assert network.training and network.config == CONFIG
     for name, tensor in network.state_dict().items():

@@ -20,9 +20,10 @@ from m3ddm_core.training.checkpoints import HEADER, RunFolder, SaveError
 from m3ddm_core.training.config import Config, parse_config
 from m3ddm_core.training.initialise import initial_network
 from m3ddm_core.training.latents import encode_clips
+from m3ddm_core.training.loop import NonFiniteLoss, learning_rate
 from m3ddm_core.training.objective import loss_of, make_batch
 from m3ddm_core.training.samples import ClipSource
-from m3ddm_core.training.trainer import WEIGHTS, NonFiniteLoss, learning_rate, train
+from m3ddm_core.training.trainer import WEIGHTS, train
 from m3ddm_core.training.wrappers import Answer
 from m3ddm_core.unet import M3DDMUNet
 from m3ddm_core.vae import load_vae
@@ -152,12 +153,13 @@ def test_accumulation_is_a_larger_batch(settings: dict[str, Any], tmp_path: Path
 def test_recomputed_activations_change_nothing(settings: dict[str, Any], tmp_path: Path) -> None:
     settings["run"] |= {"steps": 2, "save_every": 2}
     plain = run(settings, tmp_path / "plain")
-    again = run({**settings, "run": {**settings["run"], "gradient_checkpointing": True}}, tmp_path / "again")
+    settings["network"]["gradient_checkpointing"] = True
+    again = run(settings, tmp_path / "again")
     assert losses(plain) == pytest.approx(losses(again), rel=1e-5)
 
 
 def test_a_run_leaves_curves_samples_and_weights_of_the_average(settings: dict[str, Any], tmp_path: Path) -> None:
-    settings["run"] |= {"steps": 2, "save_every": 1, "keep": 1, "sample_every": 2, "sample_steps": 2}
+    settings["run"] |= {"steps": 2, "save_every": 1, "keep": 1, "sample_every": 2}
     settings["objective"] = {"prediction": "v_prediction"}
     folder = run(settings)
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["step-00000002"]
