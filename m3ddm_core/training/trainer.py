@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from ..checkpoint import save_checkpoint
@@ -47,6 +48,7 @@ class _NetworkTraining(TrainingLoop):
         self.skipped = dict(self.source.skipped)
         self.cache = LatentCache(config)
         self.vae = load_vae(config.path(config.vae.path)).to(self.device)
+        self.vae.network.to(memory_format=torch.channels_last)
         self.preview: Preview | None = None
         self.network = initial_network(config)
         if config.network.gradient_checkpointing:
@@ -70,9 +72,14 @@ class _NetworkTraining(TrainingLoop):
         # the CPU, where a run ends bit for bit as it would have, each clip is encoded by itself.
         groups = [[number] for number in fresh] if self.device.type == "cpu" else [list(fresh)] if fresh else []
         for group in groups:
-            clips = encode_clips([fresh[number] for number in group], self.vae.encode, self.config.data, self.device)
+            clips = encode_clips([fresh[number] for number in group], self._encode, self.config.data, self.device)
             made |= {number: self.cache.write(number, clip) for number, clip in zip(group, clips, strict=True)}
         return [(made.get(number) or clip).to(self.device) for number, clip in samples]
+
+    def _encode(self, frames: Tensor) -> Tensor:
+        """Encode in the run's precision: of a small network's training the VAE is the larger part."""
+        with self.accelerator.autocast():
+            return self.vae.encode(frames)
 
     def export(self, path: Path, step: int) -> None:
         with Averaged(self.ema, self.network):

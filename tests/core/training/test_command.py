@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from dataclasses import fields
@@ -11,8 +12,12 @@ from typing import Any
 import pytest
 
 from m3ddm_core.__main__ import main
+from m3ddm_core.checkpoint import expected_shapes
 from m3ddm_core.training import command
 from m3ddm_core.training.config import Config, Run, Vae, parse_config, read_config
+from m3ddm_core.training.initialise import network_config
+from m3ddm_core.training.schema import read_toml
+from m3ddm_core.training.tiny_vae import SECTION, parse_tiny_vae_config
 
 ROOT = Path(__file__).resolve().parents[3]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
@@ -80,3 +85,22 @@ def test_the_example_holds_every_key_with_its_default(vae_file: Path, tmp_path: 
     for name, section in sections.items():
         part = text.split(f"[{name}]\n")[1].split("\n[")[0]
         assert [line.split(" =")[0] for line in part.splitlines() if " = " in line] == [f.name for f in fields(section)]
+
+
+@pytest.mark.parametrize("recipe", [path for path in RECIPES if path.stem != "example"], ids=lambda path: path.stem)
+def test_recipes_are_in_order(recipe: Path, tmp_path: Path) -> None:
+    """Each is checked where the files that it starts from are there."""
+    content = read_toml(recipe)
+    for section, key in (("vae", "path"), ("network", "weights")):
+        if key in content.get(section, {}):
+            file = tmp_path / "recipes" / content[section][key]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "recipes").mkdir(exist_ok=True)
+            file.touch()
+    if SECTION in content:
+        parse_tiny_vae_config(content, folder=str(tmp_path / "recipes"), name=recipe.name)
+        return
+    config = parse_config(content, folder=str(tmp_path / "recipes"), name=recipe.name)
+    if config.network.start == "nothing":
+        shapes = expected_shapes(network_config(config.network))
+        assert 2 * sum(math.prod(shape) for shape in shapes.values()) < 16e6, "at most 16 MB in fp16"
