@@ -35,8 +35,9 @@ MAY_CHANGE = {
     "data": {"folder", "cache"},
     "vae": {"path"},
     "network": {"weights", "gradient_checkpointing"},
+    "optimizer": {"lr", "warmup", "schedule", "clip"},
 }
-"""Settings that a run may be resumed with other values of; with any other change it would not be the same run."""
+"""Settings that a run may be resumed with other values of, on purpose; with any other change it is another run."""
 
 
 class SaveError(OSError):

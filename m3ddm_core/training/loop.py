@@ -200,8 +200,8 @@ class TrainingLoop(ABC):
         for number, loss in zip(steps, losses, strict=True):
             if not math.isfinite(loss):
                 raise NonFiniteLoss(
-                    f"got a loss of {loss} in step {number}; checkpoints up to then are untouched. Lower optimizer.lr, "
-                    "lengthen its warmup, or take precision 'bf16' or 'no', and go on with --resume"
+                    f"got a loss of {loss} in step {number}; checkpoints up to then are untouched. Lower optimizer.lr "
+                    "or optimizer.clip and go on with --resume, or begin anew in another precision"
                 )
         if self.curves is None:
             return

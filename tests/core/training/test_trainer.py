@@ -183,10 +183,10 @@ def test_an_output_folder_in_use_and_a_changed_configuration_are_named(settings:
     run(settings)
     with pytest.raises(ValueError, match=r"holds a run up to step 2(?s:.*)--resume"):
         run(settings)
-    changed = {**settings, "optimizer": {**settings["optimizer"], "lr": 0.5}}
-    with pytest.raises(ValueError, match=r"optimizer\.lr: 0\.001 when it was saved, 0\.5 now"):
+    changed = {**settings, "optimizer": {**settings["optimizer"], "lr": 0.5, "beta1": 0.5}}
+    with pytest.raises(ValueError, match=r"resumed:\n  optimizer\.beta1: 0\.9 when it was saved, 0\.5 now$"):
         run(changed, resume=True)
-    longer = {**settings, "run": {**settings["run"], "steps": 3}}
+    longer = {**settings, "run": {**settings["run"], "steps": 3}, "optimizer": {"lr": 1e-4, "warmup": 4}}
     assert len(losses(run(longer, resume=True))) == 3
 
 
