@@ -27,6 +27,7 @@ from .loop import TrainingLoop
 from .samples import LATENT_NOISE, PICTURE_SCENES, PICTURES, cut_out
 from .schema import Sections, number, parse_sections
 from .synthetic import make_scene
+from .tiny_start import begin_as_mean_colours
 from .videos import BrokenVideo, read_frames, scan_folder
 from .wrappers import Averaged
 
@@ -170,6 +171,7 @@ class _TinyVaeTraining(TrainingLoop):
         super().__init__(config, log)
         torch.manual_seed(config.run.seed)
         self.network = AutoencoderTiny()
+        begin_as_mean_colours(self.network)
         self.source = PictureSource(config)
         self.skipped = dict(self.source.skipped)
         self.prepare(Reconstruction(self.network, config.pictures), self.source)

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from m3ddm_core.training.checkpoints import RunFolder
 from m3ddm_core.training.report import write_video
 from m3ddm_core.training.schema import ConfigError
+from m3ddm_core.training.tiny_start import begin_as_mean_colours
 from m3ddm_core.training.tiny_vae import (
     PictureSource,
     Reconstruction,
@@ -19,7 +20,7 @@ from m3ddm_core.training.tiny_vae import (
     tiny_state_dict,
     train_tiny_vae,
 )
-from m3ddm_core.vae import SCALE, load_vae
+from m3ddm_core.vae import SCALE, VAE, load_vae
 
 
 @pytest.fixture
@@ -42,6 +43,24 @@ def test_the_file_is_what_comfyui_takes_for_a_tiny_vae(vae_file: Path) -> None:
     assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
     frames = torch.rand(1, 16, 16, 3)
     torch.testing.assert_close(vae.encode(frames), vae.network.encoder(frames.permute(0, 3, 1, 2) * 2 - 1))
+
+
+def test_it_begins_as_mean_colours() -> None:
+    from diffusers import AutoencoderTiny
+
+    torch.manual_seed(3)
+    network = AutoencoderTiny()
+    begin_as_mean_colours(network)
+    colours = torch.rand(6, 3, 1, 1) * 0.4 + 0.3
+    pictures = colours.expand(6, 3, 64, 64)
+    vae = VAE(network, SCALE)
+    frames = pictures.permute(0, 2, 3, 1)
+    decoded = vae.decode(vae.encode(frames))
+    # Strong colours would be drawn in by the decoder's clamp; the rim is smoothed with the black around it.
+    torch.testing.assert_close(decoded[:, 24:40, 24:40], frames[:, 24:40, 24:40], atol=0.06, rtol=0)
+    stripes = frames[:1].clone()
+    stripes[:, :, ::2] = 0
+    torch.testing.assert_close(vae.encode(stripes)[:, :3], vae.encode(frames[:1] / 2)[:, :3], atol=1e-4, rtol=1e-4)
 
 
 def test_pictures_come_from_scenes_and_videos(pictures: dict[str, Any], tmp_path: Path) -> None:
