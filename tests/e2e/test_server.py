@@ -197,7 +197,8 @@ def test_memory_stays_over_ten_runs(start: Start, small_clip: Path) -> None:
             fresh.client.run(graph(small_clip.name, seed=seed))
             held.append(process.memory_info().rss / 2**20)
     told = " ".join(f"{mib:.0f}" for mib in held)
-    assert held[9] - held[2] <= 64.0, f"MiB after each run: {told}"
+    print(f"MiB after each run: {told}")
+    assert held[9] - held[2] <= 64.0, told
 
 
 def test_a_file_of_another_kind_is_named_by_the_loader(server: Server, small_models: Weights, small_clip: Path) -> None:
