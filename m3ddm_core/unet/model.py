@@ -12,7 +12,7 @@ from .attention import Attention, SpatioTemporalTransformer, sdpa
 from .blocks import DownBlock, MidBlock, NoAttention, UpBlock
 from .config import UNetConfig
 from .global_encoder import GlobalEncoder
-from .layers import Downsample, EmbeddingMLP, Pseudo3DConv, ResidualBlock, Upsample, sinusoidal_embedding
+from .layers import Downsample, EmbeddingMLP, Pseudo3DConv, ResidualBlock, Upsample, channels_last, sinusoidal_embedding
 
 TIME_MAX_PERIOD = 1000
 FPS_MAX_PERIOD = 30
@@ -134,7 +134,7 @@ class M3DDMUNet(nn.Module):
         # Each residual block puts the embeddings through the same SiLU before its own projection: once is enough.
         conditioning = F.silu(self.time_embedding(time)), F.silu(self.fps_embedding(rate)), context, options
 
-        x = self.conv_in(x)
+        x = self.conv_in(channels_last(x))
         skips = [x]
         for block in self.down_blocks:
             x, made = block(x, *conditioning)

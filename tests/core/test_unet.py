@@ -10,7 +10,8 @@ import torch
 from golden_files import GOLDEN, relative_difference, seeded_network
 from torch import nn
 
-from m3ddm_core.unet import M3DDM_CONFIG, M3DDMUNet, sdpa
+from m3ddm_core.unet import M3DDM_CONFIG, M3DDMUNet, attention, sdpa
+from m3ddm_core.unet.layers import Pseudo3DConv
 
 TINY = dataclasses.replace(M3DDM_CONFIG, block_out_channels=(32, 32, 64, 64))
 
@@ -114,6 +115,58 @@ def test_layers_and_attention_are_injected():
         network(**inputs(f=2), transformer_options={"note": 1})
     transformers = 16
     assert asked == [(8, {"note": 1})] * 4 * transformers
+
+
+@pytest.mark.parametrize("b", [1, 2])
+@pytest.mark.parametrize("size", [1, 6])
+@torch.inference_mode()
+def test_pseudo_3d_convolution_is_one_in_space_then_one_over_time(b, size):
+    """At size 1 there are fewer positions than channels, which is laid out otherwise."""
+    layer = Pseudo3DConv(8, 40, operations=nn, dtype=None, device=None)
+    x = torch.randn(b, 8, 4, size, size)
+    space = torch.stack([layer.spatial_conv(x[:, :, frame]) for frame in range(4)], dim=2)
+    over_time = nn.Conv1d(40, 40, 3, padding=1)
+    over_time.load_state_dict(layer.temporal_conv.state_dict())
+    expected = over_time(space.permute(0, 3, 4, 1, 2).flatten(0, 2)).unflatten(0, (b, size, size))
+    assert relative_difference(layer(x), expected.permute(0, 3, 4, 1, 2)) < 1e-5
+
+
+@torch.inference_mode()
+def test_a_layer_that_casts_its_weight_still_does():
+    """ComfyUI's layers cast and patch in a forward of their own; reshaping by hand must not go round it."""
+
+    class Halved(nn.Conv1d):
+        def forward(self, x):
+            return self._conv_forward(x, self.weight / 2, self.bias / 2)
+
+    class Operations:
+        Conv1d, Conv2d = Halved, nn.Conv2d
+
+    x = torch.randn(1, 8, 4, 6, 6)
+    plain = Pseudo3DConv(8, 8, operations=nn, dtype=None, device=None)
+    casting = Pseudo3DConv(8, 8, operations=Operations, dtype=None, device=None)
+    casting.load_state_dict(plain.state_dict())
+    assert relative_difference(casting(x) * 2, plain(x)) < 1e-5
+
+
+@torch.inference_mode()
+def test_feed_forward_in_pieces_is_the_same(network, monkeypatch):
+    given = inputs(b=2, f=3)
+    whole = network(**given)
+    monkeypatch.setattr(attention, "PIECE", 8 * 32 * 50)
+    assert relative_difference(network(**given), whole) < 1e-5
+
+
+def test_with_gradients_it_computes_the_same(network):
+    """Without gradients a CPU takes another matrix library, with them the usual one."""
+    given = inputs(f=2)
+    with torch.inference_mode():
+        fast = network(**given)
+    plain = network(**given)
+    plain.sum().backward()
+    assert relative_difference(fast, plain.detach()) < 1e-5
+    assert all(p.grad is not None for p in network.down_blocks.parameters())
+    network.zero_grad(set_to_none=True)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
