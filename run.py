@@ -1,6 +1,6 @@
-"""The two commands: ``python run.py demo`` outpaints a real clip in a real ComfyUI, ``python run.py test`` tests all.
+"""The commands: ``python run.py demo`` outpaints a real clip in a real ComfyUI, ``test`` tests all, ``bench`` measures.
 
-Both find a ComfyUI (COMFYUI_PATH, or the one this pack is installed in) or make one in a cache folder, once. Only the
+All find a ComfyUI (COMFYUI_PATH, or the one this pack is installed in) or make one in a cache folder, once. Only the
 standard library is needed to start them.
 """
 
@@ -33,8 +33,10 @@ def main() -> int:
     test.add_argument("tiers", nargs="*", metavar="TIER", help="lint, core, golden, comfy, e2e, browser (default: all)")
     test.epilog = "Whatever else is given goes to pytest: a file or test::name of the one tier, -k NAME, -x, ..."
 
+    commands.add_parser("bench", help="measure a denoising step, a clip and a video (--help: options)", add_help=False)
+
     arguments, rest = parser.parse_known_args()
-    if rest and arguments.command != "test":
+    if rest and arguments.command == "demo":
         parser.error(f"unknown arguments: {' '.join(rest)}")
 
     from devtools.report import Problem
@@ -47,6 +49,10 @@ def main() -> int:
 
             run_demo(arguments.input, arguments.output, arguments.checkpoint, arguments.vae, arguments.steps)
             return 0
+        if arguments.command == "bench":
+            from devtools.bench import bench
+
+            return bench(rest)
         from devtools.tiers import run_tiers
 
         return run_tiers(arguments.tiers, [argument for argument in rest if argument != "--"])
