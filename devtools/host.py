@@ -20,7 +20,17 @@ PACK = Path(__file__).absolute().parents[1]
 PACK_NAME = "comfyui-m3ddm"  # the folder name the registry installs the pack under
 
 DEMO_MODULES = ("diffusers", "einops", "safetensors", "av", "PIL")
-TEST_MODULES = (*DEMO_MODULES, "pytest", "cv2", "lpips", "matplotlib", "skimage", "torchmetrics", "accelerate", "tensorboard")
+TEST_MODULES = (
+    *DEMO_MODULES,
+    "pytest",
+    "cv2",
+    "lpips",
+    "matplotlib",
+    "skimage",
+    "torchmetrics",
+    "accelerate",
+    "tensorboard",
+)
 
 _PROBE = """
 import importlib.util, json, sys
