@@ -561,8 +561,9 @@ def test_a_malicious_pickle_is_refused_and_does_not_run(tmp_path, tiny, zipped, 
     assert "holds code or objects (" in text
     assert "mkdir" in text
     assert not sprung.exists()
-    # The trap is a real one: opened without care it does spring.
-    torch.load(path, weights_only=False)
+    # The trap is a real one: what it asks a careless reader to call does spring it.
+    function, arguments = Trap(sprung).__reduce__()
+    function(*arguments)
     assert sprung.is_dir()
 
 
