@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from comfy_api.latest import io
 
-from ..m3ddm_core.composite import COLOUR_MATCHES, composite
+from ..m3ddm_core.composite import composite
 from ..m3ddm_core.geometry import Placement
-from ..m3ddm_core.resample import KERNELS
+from .inputs import composite_inputs
 from .types import CATEGORY, PlacementSocket
 
 
@@ -30,27 +32,7 @@ class Composite(io.ComfyNode):
                     "and an upscaler if you like.",
                 ),
                 PlacementSocket.Input("placement", tooltip="From the M3DDM Edge Mask that made the canvas."),
-                io.Int.Input(
-                    "feather",
-                    default=8,
-                    min=0,
-                    max=512,
-                    tooltip="Width of the soft edge inside the source, in pixels of the finished picture. "
-                    "0 keeps every source pixel and leaves a hard edge.",
-                ),
-                io.Combo.Input(
-                    "colour_match",
-                    options=list(COLOUR_MATCHES),
-                    default="none",
-                    tooltip="linear moves the generated border's colours to those of the source, channel by channel; "
-                    "it helps against a tint.",
-                ),
-                io.Combo.Input(
-                    "resampling",
-                    options=list(KERNELS),
-                    default="lanczos",
-                    tooltip="Filter used to scale the generated frames up.",
-                ),
+                *composite_inputs(),
             ],
             outputs=[
                 io.Image.Output(display_name="images", tooltip="The finished frames at the size that was asked for."),
@@ -59,21 +41,6 @@ class Composite(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls,
-        source: torch.Tensor,
-        generated: torch.Tensor,
-        placement: Placement,
-        feather: int,
-        colour_match: str,
-        resampling: str,
+        cls, source: torch.Tensor, generated: torch.Tensor, placement: Placement, **blending: Any
     ) -> io.NodeOutput:
-        return io.NodeOutput(
-            composite(
-                source,
-                generated,
-                placement,
-                feather=feather,
-                colour_match=colour_match,
-                resampling=resampling,
-            )
-        )
+        return io.NodeOutput(composite(source, generated, placement, **blending))

@@ -13,6 +13,7 @@ from ..m3ddm_core.outpaint import outpaint_stage
 from ..m3ddm_core.plan import INFILL_STRIDE, INTERPOLATION_STRIDE, KEYFRAME_STRIDE, THREE_LEVEL_FRAMES
 from ..m3ddm_core.state import OutpaintState
 from .guider import clip_sampler
+from .inputs import seed_input
 from .model import M3DDM
 from .progress import stage_progress
 from .types import CATEGORY, Sampling, SamplingSocket, State
@@ -31,14 +32,7 @@ def sampler_schema(
         inputs=[
             io.Model.Input("model", tooltip="From M3DDM Load Checkpoint, with or without patches such as LoRA."),
             State.Input("state", tooltip="From M3DDM Encode Context, M3DDM Guide Frames or the level before."),
-            io.Int.Input(
-                "seed",
-                default=0,
-                min=0,
-                max=0xFFFFFFFFFFFFFFFF,
-                control_after_generate=True,
-                tooltip="Draws the noise, the same for every clip. Use one seed on all three levels.",
-            ),
+            seed_input(),
             *strides,
             SamplingSocket.Input(
                 "settings", optional=True, tooltip="From M3DDM Sampling Settings; without it, the release's settings."

@@ -29,7 +29,7 @@ PACK_MODULES = {CORE, NODES}
 
 STANDARD_LIBRARY_ONLY = {"plan", "geometry"}
 OUTPAINT_MAY_IMPORT = {"plan", "guidance", "sampling", "state"}
-SHARED_BY_NODES = {"types", "model", "guider", "progress", "vae"}
+SHARED_BY_NODES = {"types", "inputs", "model", "guider", "progress", "vae"}
 
 
 def sources(folder: str) -> dict[str, str]:
