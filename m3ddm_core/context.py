@@ -7,7 +7,7 @@ space (times 0.18215).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +17,12 @@ from einops import rearrange
 from torch import Tensor
 
 from .canvas import drop_alpha, make_guide_canvas
+from .chunks import chunks
 from .geometry import LATENT_SCALE, Placement
 from .state import OutpaintState
 
+GLOBAL_FRAMES = 16
+"""How many the release takes."""
 GLOBAL_FRAME_SIZE = 256
 MASK_THRESHOLD = 0.5
 RATIO_TOLERANCE = 0.02
@@ -36,19 +39,31 @@ class GlobalFrames:
     source_frames: int
 
 
-def encode_global_frames(frames: Tensor, encode: Encode, count: int = 16) -> GlobalFrames:
+def encode_global_frames(frames: Tensor, encode: Encode, count: int = GLOBAL_FRAMES) -> GlobalFrames:
     """Encode ``count`` frames, evenly spaced from first to last and stretched to 256x256, unmasked.
 
     Raises ``ValueError`` for an empty video or a count below one.
     """
     require_frames(frames, "global frames")
+    chosen = global_numbers(len(frames), count)
+    return GlobalFrames(encode_frames(global_pictures(frames[chosen]), encode), len(frames))
+
+
+def global_numbers(frames: int, count: int = GLOBAL_FRAMES) -> list[int]:
+    """The numbers of the ``count`` global frames of a video, evenly spaced from first to last.
+
+    Raises ``ValueError`` for a count below one.
+    """
     if count < 1:
         raise ValueError(f"got a count of {count} global frames, expected 1 or more; the release uses 16")
-    chosen = np.linspace(0, len(frames) - 1, count, dtype=int)
-    pictures = rearrange(drop_alpha(frames[chosen]), "g h w c -> g c h w")
+    return np.linspace(0, frames - 1, count, dtype=int).tolist()
+
+
+def global_pictures(frames: Tensor) -> Tensor:
+    """Frames (g, h, w, 3 or 4) as the network is shown global ones: (g, 256, 256, 3), stretched."""
+    pictures = rearrange(drop_alpha(frames), "g h w c -> g c h w")
     size = (GLOBAL_FRAME_SIZE, GLOBAL_FRAME_SIZE)
-    pictures = F.interpolate(pictures, size, mode="bilinear", antialias=True)
-    return GlobalFrames(encode_frames(rearrange(pictures, "g c h w -> g h w c"), encode), len(frames))
+    return rearrange(F.interpolate(pictures, size, mode="bilinear", antialias=True), "g c h w -> g h w c")
 
 
 def encode_context(
@@ -88,22 +103,43 @@ def encode_context(
     if not 0 < fps < float("inf"):
         raise ValueError(f"got fps={fps}, expected a positive number of frames a second")
 
-    hole = (mask >= MASK_THRESHOLD).to(canvas.device)
-    start = encode_frames(canvas, encode)
-    masked = encode_frames(canvas.masked_fill(hole[..., None], 0), encode)
-    blank = encode_frames(torch.zeros_like(canvas[:1]), encode)
-    masks = hole[:, None, ::LATENT_SCALE, ::LATENT_SCALE].to(start).expand(n, 1, -1, -1)
-    free = frozenset(torch.nonzero(~hole.expand(n, -1, -1).flatten(1).any(1)).flatten().tolist())
+    hole = mask >= MASK_THRESHOLD
+    parts = ((canvas[some], hole if len(hole) == 1 else hole[some]) for some in chunks(n, width, height))
+    return encode_canvas(parts, lambda: global_frames.latents, encode, fps, placement)
+
+
+def encode_canvas(
+    parts: Iterable[tuple[Tensor, Tensor]],
+    global_latents: Callable[[], Tensor],
+    encode: Encode,
+    fps: float,
+    placement: Placement | None,
+) -> OutpaintState:
+    """The state of a video whose canvas comes in parts, so that it need never be in memory as a whole.
+
+    Each part is some filled frames (k, h, w, 3), float, 0..1, and where they are to be generated: (1 or k, h, w), bool.
+    ``global_latents`` is asked for those of the global frames when all parts have passed: they may come with them.
+    """
+    start, masked, masks, free = [], [], [], []
+    for canvas, hole in parts:
+        k, hole = len(canvas), hole.to(canvas.device)
+        start.append(encode_frames(canvas, encode))
+        masked.append(encode_frames(canvas.masked_fill(hole[..., None], 0), encode))
+        masks.append(hole[:, None, ::LATENT_SCALE, ::LATENT_SCALE].to(start[-1]).expand(k, 1, -1, -1))
+        free.append(~hole.flatten(1).any(1).expand(k))
+        black = torch.zeros_like(canvas[:1])
+    known = frozenset(torch.nonzero(torch.cat(free)).flatten().tolist())
+    start = torch.cat(start)
     return OutpaintState(
         start=start,
-        masked=masked,
-        masks=masks,
-        blank=blank,
+        masked=torch.cat(masked),
+        masks=torch.cat(masks),
+        blank=encode_frames(black, encode),
         latents=start,
-        global_latents=global_frames.latents,
+        global_latents=global_latents(),
         fps=fps,
-        known=free,
-        guides=free,
+        known=known,
+        guides=known,
         placement=placement,
     )
 

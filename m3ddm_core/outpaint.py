@@ -9,7 +9,7 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor
 
-from .plan import CLIP_LENGTH, Clip, Wave, levels, plan_stage
+from .plan import CLIP_LENGTH, Clip, Wave, levels, plan_stage, plan_video
 from .sampling import Callback, ClipConditions, SampleClips, add_noise
 from .state import OutpaintState
 
@@ -79,11 +79,41 @@ def outpaint_video(
     seed: int,
     strides: Sequence[int] | None = None,
     clips_per_batch: int = 1,
+    guide_noise: int = 0,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> OutpaintState:
-    """Run all levels of a video, those of its length unless ``strides`` are given."""
-    for stride in levels(state.frames) if strides is None else strides:
-        state = outpaint_stage(state, stride, sample, seed=seed, clips_per_batch=clips_per_batch)
+    """Run all levels of a video, those of its length unless ``strides`` are given.
+
+    ``on_progress`` is told of the clip steps of the whole video. The rest is as in :func:`outpaint_stage`.
+    """
+    strides = levels(state.frames) if strides is None else strides
+    counts = [
+        sum(len(wave) for wave in stage) for stage in plan_video(state.frames, strides, state.guides, state.known)
+    ]
+    for number, stride in enumerate(strides):
+        state = outpaint_stage(
+            state,
+            stride,
+            sample,
+            seed=seed,
+            clips_per_batch=clips_per_batch,
+            guide_noise=guide_noise,
+            on_progress=on_progress and over_video(on_progress, counts, number),
+        )
     return state
+
+
+def over_video(
+    on_progress: Callable[[Progress], None], counts: Sequence[int], number: int
+) -> Callable[[Progress], None]:
+    """Make the report of one stage, which has ``counts[number]`` clips, one of all stages."""
+
+    def report(progress: Progress) -> None:
+        steps = progress.total // counts[number]
+        done, total = sum(counts[:number]) * steps + progress.done, sum(counts) * steps
+        on_progress(progress._replace(done=done, total=total))
+
+    return report
 
 
 def batches(wave: Wave, size: int) -> Iterator[tuple[Clip, ...]]:

@@ -109,13 +109,14 @@ def plan_stage(frames: int, stride: int, known: Collection[int] = (), guides: Co
 
 
 def plan_video(
-    frames: int, strides: Sequence[int] | None = None, guides: Collection[int] = ()
+    frames: int, strides: Sequence[int] | None = None, guides: Collection[int] = (), known: Collection[int] = ()
 ) -> tuple[tuple[Wave, ...], ...]:
     """Plan every level of a video: one entry a stride, each a sequence of waves (see :func:`plan_stage`).
 
-    ``strides`` default to those of :func:`levels`; ``guides`` are the frames known from the outset.
+    ``strides`` default to those of :func:`levels`; ``guides`` are the frames known from the outset, ``known``
+    those made since.
     """
-    known = set(guides)
+    known = {*guides, *known}
     stages = []
     for stride in levels(frames) if strides is None else strides:
         stage = plan_stage(frames, stride, known, guides)

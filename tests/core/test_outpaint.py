@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from m3ddm_core.outpaint import NonFiniteLatents, clip_inputs, outpaint_stage, outpaint_video
-from m3ddm_core.plan import plan_stage
+from m3ddm_core.plan import plan_stage, plan_video
 from m3ddm_core.sampling import add_noise
 from m3ddm_core.state import OutpaintState
 
@@ -84,6 +84,13 @@ def test_frame_rate_is_that_of_the_strided_clip():
 
     outpaint_video(make_state(64, fps=29.97), watching, seed=0)
     assert rates == [1, 5, 29, 29, 29, 29, 29]
+
+
+def test_progress_is_told_over_all_levels():
+    seen = []
+    outpaint_video(make_state(64), mixing_sampler, seed=0, on_progress=lambda progress: seen.append(progress[:2]))
+    clips = sum(len(wave) for stage in plan_video(64) for wave in stage)
+    assert seen == [(done, clips) for done in range(1, clips + 1)]
 
 
 def test_every_clip_draws_the_same_noise():
