@@ -189,3 +189,17 @@ def test_batch_norms_stay_in_evaluation_when_training():
 def test_other_inputs_are_refused(network, shape):
     with pytest.raises(ValueError, match=str(shape).replace("(", r"\(").replace(")", r"\)")):
         network(**{**inputs(), "x": torch.zeros(shape)})
+
+
+@pytest.mark.parametrize("keys", [16, attention.SHORT_SEQUENCE, attention.SHORT_SEQUENCE + 1])
+def test_half_precision_on_a_cpu_answers_and_learns_as_full_precision_does(keys: int) -> None:
+    generator = torch.Generator().manual_seed(keys)
+    draws = [torch.randn(2, n, 32, generator=generator) for n in (8, keys, keys)]
+    results = []
+    for dtype in (torch.float32, torch.bfloat16):
+        q, k, v = (draw.detach().to(dtype).requires_grad_() for draw in draws)
+        answer = sdpa(q, k, v, heads=4)
+        answer.float().square().sum().backward()
+        results.append([answer, q.grad, k.grad, v.grad])
+    for full, half in zip(*results, strict=True):
+        assert (full - half.float()).norm() < 0.02 * full.norm()
