@@ -1,18 +1,21 @@
 """One clip: conditions, start latents and noise in, latents out.
 
-Latents are in model space (VAE latents times 0.18215), float32, laid out ``b c f h w``.
+Latents are in model space (VAE latents times 0.18215), float32, laid out ``b c f h w``. Noise levels are ComfyUI's and
+k-diffusion's sigma: the standard deviation of the noise over that of the signal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from .guidance import Branch, branch_weights, combine, needed_branches
+from .guidance import Branch, Guidance, GuidanceRun, combine
 
 if TYPE_CHECKING:
     from diffusers import PNDMScheduler
@@ -57,6 +60,19 @@ class Network(Protocol):
         """(b, 9, f, h, w), (b,), (b, n, c), (b,) to the noise (b, 4, f, h, w)."""
 
 
+PredictNoise = Callable[[Tensor, float], Tensor]
+"""``predict_noise(x, level)``: noisy latents (b, 4, f, h, w) of variance one, at a noise level, to their noise."""
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A way from noised start latents to clean ones: its noise levels, noisiest first, without the final zero, and
+    ``run(predict_noise, start, noise, callback)``, which returns latents."""
+
+    levels: tuple[float, ...]
+    run: Callable[[PredictNoise, Tensor, Tensor, Callback], Tensor]
+
+
 def noise_schedule() -> PNDMScheduler:
     """Return a fresh scheduler as Stable Diffusion 1.5 configures it and M3DDM uses it."""
     # diffusers takes seconds to import, which nobody who starts ComfyUI should wait for.
@@ -79,13 +95,36 @@ def add_noise(latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
     return noise_schedule().add_noise(latents, noise, timesteps)
 
 
+@lru_cache(maxsize=1)
+def log_noise_levels() -> np.ndarray:
+    """Logarithms of the noise levels of timesteps 0..999, ascending, float64."""
+    signal = noise_schedule().alphas_cumprod.double().numpy()
+    return np.log((1 - signal) / signal) / 2
+
+
+def noise_level(timestep: float) -> float:
+    """Noise level of a timestep in 0..999; between whole ones the logarithm runs straight, as in ComfyUI."""
+    levels = log_noise_levels()
+    return float(np.exp(np.interp(timestep, np.arange(len(levels)), levels)))
+
+
+def nearest_timestep(level: float) -> int:
+    """Whole timestep in 0..999 whose noise level is nearest."""
+    return int(np.abs(log_noise_levels() - np.log(level)).argmin())
+
+
+def require_steps(steps: int, denoise: float) -> None:
+    """Raise ``ValueError`` for fewer than one step or a ``denoise`` outside (0, 1]."""
+    if steps < 1 or not 0 < denoise <= 1:
+        raise ValueError(f"got steps={steps}, denoise={denoise}; expected at least one step and denoise in (0, 1]")
+
+
 def pndm_timesteps(steps: int, denoise: float = 1.0) -> list[int]:
     """Return the ``steps`` timesteps of :func:`sample_pndm`: the clean end of those for ``steps / denoise`` steps.
 
     Raises ``ValueError`` for fewer than one step or a ``denoise`` outside (0, 1].
     """
-    if steps < 1 or not 0 < denoise <= 1:
-        raise ValueError(f"got steps={steps}, denoise={denoise}; expected at least one step and denoise in (0, 1]")
+    require_steps(steps, denoise)
     scheduler = noise_schedule()
     scheduler.set_timesteps(int(steps / denoise))
     timesteps = scheduler.timesteps.tolist()
@@ -126,28 +165,56 @@ def sample_pndm(
     return x
 
 
-def reference_sampler(
-    network: Network, *, steps: int, context_scale: float, global_scale: float, denoise: float = 1.0
-) -> SampleClips:
-    """Make the published sampler around a network: PNDM, with only those branches that the scales need."""
-    weights = branch_weights(context_scale, global_scale)
+def pndm_sampler(steps: int, denoise: float = 1.0) -> Sampler:
+    """The reference's sampler, see :func:`sample_pndm`."""
+
+    def run(predict_noise: PredictNoise, start: Tensor, noise: Tensor, callback: Callback) -> Tensor:
+        def at_timestep(x: Tensor, timestep: int) -> Tensor:
+            return predict_noise(x, noise_level(timestep))
+
+        return sample_pndm(at_timestep, start, noise, steps=steps, denoise=denoise, callback=callback)
+
+    return Sampler(tuple(map(noise_level, pndm_timesteps(steps, denoise))), run)
+
+
+def guided_sampler(network: Network, guidance: Guidance, sampler: Sampler) -> SampleClips:
+    """Make a sampler of clips out of a network, guidance and a way through the noise levels.
+
+    Only those branches are evaluated that the guidance needs at a noise level, one after the other.
+    """
+    edges = tuple(noise_level((TRAIN_TIMESTEPS - 1) * (1 - share)) for share in (guidance.start, guidance.end))
 
     def sample(conditions: ClipConditions, start: Tensor, noise: Tensor, callback: Callback) -> Tensor:
         b = start.shape[0]
         fps = torch.full((b,), conditions.fps, dtype=torch.long, device=start.device)
-        inputs = {}
-        for branch in needed_branches(weights):
+        guided = GuidanceRun(guidance, sampler.levels, edges)
+
+        # The tokens of the global frames are the same in all steps.
+        @lru_cache
+        def inputs(branch: Branch) -> tuple[Tensor, Tensor]:
             context, latents = conditions.inputs(branch)
-            inputs[branch] = context, network.encode_global(latents[None]).expand(b, -1, -1)
+            return context, network.encode_global(latents[None]).expand(b, -1, -1)
 
-        def predict_noise(x: Tensor, timestep: int) -> Tensor:
-            timesteps = torch.full((b,), timestep, dtype=torch.long, device=x.device)
-            predictions = {
-                branch: network(torch.cat([x, context], dim=1), timesteps, tokens, fps)
-                for branch, (context, tokens) in inputs.items()
-            }
-            return combine(predictions, weights)
+        def predict_noise(x: Tensor, level: float) -> Tensor:
+            timesteps = torch.full((b,), nearest_timestep(level), dtype=torch.long, device=x.device)
 
-        return sample_pndm(predict_noise, start, noise, steps=steps, denoise=denoise, callback=callback)
+            def evaluate(branches: tuple[Branch, ...]) -> dict[Branch, Tensor]:
+                predictions = {}
+                for branch in branches:
+                    context, tokens = inputs(branch)
+                    predictions[branch] = network(torch.cat([x, context], dim=1), timesteps, tokens, fps).to(x)
+                return predictions
+
+            predictions = guided.predict(level, evaluate, unit=level / (1 + level**2))
+            return combine(predictions, guided.weights(level))
+
+        return sampler.run(predict_noise, start, noise, callback)
 
     return sample
+
+
+def reference_sampler(
+    network: Network, *, steps: int, context_scale: float, global_scale: float, denoise: float = 1.0
+) -> SampleClips:
+    """Make the published sampler around a network: PNDM, guided throughout."""
+    return guided_sampler(network, Guidance(context_scale, global_scale), pndm_sampler(steps, denoise))
