@@ -30,9 +30,11 @@ methods:
   telea                 OpenCV's inpainting, frame by frame
   m3ddm                 this model; needs --checkpoint and --vae
   m3ddm:steps=10,global_scale=1,strides=5-3-1,name=quick
-                        the same with settings of its own: checkpoint, vae, steps, context_scale, global_scale,
-                        denoise, guide_noise, strides, seed, global_frames, fill, precision (fp32, fp16, bf16),
+                        the same with settings of its own: checkpoint, vae, sampler, scheduler, steps,
+                        context_scale, global_scale, guidance_start, guidance_end, unconditional_every, denoise,
+                        guide_noise, strides, seed, global_frames, fill, precision (fp32, fp16, bf16),
                         clips_per_batch, name
+  m3ddm:preset=fast     settings that go together, as in ComfyUI: reference, balanced, fast; others may follow
 
 Run it again with the same OUT to go on after a stop, or to add clips, methods and metrics: what is there is not
 computed again. To repeat the paper's Table 1, see the end of OUT/table.md.

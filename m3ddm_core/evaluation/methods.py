@@ -18,10 +18,13 @@ from ..checkpoint import build_unet, read_checkpoint
 from ..composite import composite
 from ..context import encode_context, encode_global_frames
 from ..geometry import FILL_NAMES, Placement
+from ..guidance import Guidance
 from ..outpaint import Progress, outpaint_stage
 from ..plan import levels
 from ..prediction import noise_network
-from ..sampling import Callback, ClipConditions, Network, SampleClips, reference_sampler
+from ..presets import CUSTOM, Effort, with_preset
+from ..samplers import make_sampler
+from ..sampling import Callback, ClipConditions, Network, SampleClips, Sampler, guided_sampler
 from ..vae import VAE, load_vae
 
 FILLS = ("edge", *FILL_NAMES)
@@ -73,12 +76,11 @@ class Fill:
 
 
 @dataclass(frozen=True)
-class ModelSettings:
+class ModelSettings(Effort):
     """How the model is run; the release's settings by default. ``strides``: None takes those of the clip's length."""
 
     checkpoint: str = ""
     vae: str = ""
-    steps: int = 50
     context_scale: float = 2.0
     global_scale: float = 4.0
     denoise: float = 1.0
@@ -146,8 +148,9 @@ class Model:
 def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | str = "cpu") -> Method:
     """Read a method: "edge", "smooth", "telea", "m3ddm" or "m3ddm:steps=10,strides=15-5-1,name=few steps".
 
-    After the colon stand settings of :class:`ModelSettings`, and ``name``, which is the text itself otherwise;
-    ``defaults`` holds settings for those not given. Raises ValueError for what is none of them.
+    After the colon stand settings of :class:`ModelSettings`; ``preset``, which sets several of them at once where they
+    are not given themselves; and ``name``, which is the text itself otherwise. ``defaults`` holds settings for those
+    not given. Raises ValueError for what is none of them.
     """
     kind, _, rest = text.partition(":")
     if kind in FILLS and not rest:
@@ -157,11 +160,13 @@ def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | 
     given = dict(defaults)
     for part in filter(None, (part.strip() for part in rest.split(","))):
         name, equals, value = part.partition("=")
-        if not equals or (name != "name" and name not in _SETTINGS):
-            raise ValueError(f"got {part!r} in the method {text!r}, expected name=... or one of {', '.join(_SETTINGS)}")
+        if not equals or (name not in ("name", "preset") and name not in _SETTINGS):
+            known = ", ".join(("preset", *_SETTINGS))
+            raise ValueError(f"got {part!r} in the method {text!r}, expected name=... or one of {known}")
         given[name] = value
     label = given.pop("name", text)
-    settings = ModelSettings(**{name: _setting(name, value) for name, value in given.items()})
+    settings = with_preset(ModelSettings(), given.pop("preset", CUSTOM))
+    settings = dataclasses.replace(settings, **{name: _setting(name, value) for name, value in given.items()})
     for name in ("checkpoint", "vae"):
         path = Path(getattr(settings, name))
         if not getattr(settings, name) or not path.exists():
@@ -170,6 +175,7 @@ def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | 
     for name, allowed in (("fill", FILL_NAMES), ("precision", tuple(PRECISIONS))):
         if getattr(settings, name) not in allowed:
             raise ValueError(f"got the {name} {getattr(settings, name)!r}, expected one of {', '.join(allowed)}")
+    guidance_and_sampler(settings)  # Raises here, before anything is measured.
     weights = f"{file_identity(settings.checkpoint)} {file_identity(settings.vae)}"
 
     def load() -> tuple[SampleClips, VAE]:
@@ -178,16 +184,16 @@ def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | 
     return Model(label, settings, weights, load)
 
 
+def guidance_and_sampler(settings: ModelSettings) -> tuple[Guidance, Sampler]:
+    """Return what settings say of sampling a clip. Raises ValueError for what they cannot say."""
+    guidance = settings.guidance(settings.context_scale, settings.global_scale)
+    return guidance, make_sampler(settings.sampler, settings.scheduler, steps=settings.steps, denoise=settings.denoise)
+
+
 def load_sampler(settings: ModelSettings, device: torch.device | str) -> SampleClips:
-    """The published sampler around a checkpoint's network, which stays loaded for the next settings."""
+    """A sampler around a checkpoint's network, which stays loaded for the next settings."""
     precision = PRECISIONS[settings.precision]
-    sample = reference_sampler(
-        _network(settings.checkpoint, str(device)),
-        steps=settings.steps,
-        context_scale=settings.context_scale,
-        global_scale=settings.global_scale,
-        denoise=settings.denoise,
-    )
+    sample = guided_sampler(_network(settings.checkpoint, str(device)), *guidance_and_sampler(settings))
 
     def sample_on_device(conditions: ClipConditions, start: Tensor, noise: Tensor, callback: Callback) -> Tensor:
         moved = dataclasses.replace(

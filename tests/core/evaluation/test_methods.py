@@ -13,6 +13,7 @@ from moving_clips import moving_clip
 from m3ddm_core.checkpoint import expected_shapes, save_checkpoint
 from m3ddm_core.evaluation.methods import FILLS, Fill, Model, ModelSettings, load_sampler, parse_method
 from m3ddm_core.evaluation.protocol import Case
+from m3ddm_core.presets import PRESETS
 from m3ddm_core.sampling import ClipConditions, add_noise, noise_schedule, pndm_timesteps
 from m3ddm_core.unet import M3DDM_CONFIG
 
@@ -103,6 +104,15 @@ def test_settings_are_read(files):
     assert parse_method("m3ddm", files).settings == ModelSettings(**files)
 
 
+def test_a_preset_sets_several_and_gives_way_to_what_is_said(files):
+    plain = parse_method("m3ddm:preset=balanced", files)
+    assert plain.settings == ModelSettings(**files, **dataclasses.asdict(PRESETS["balanced"]))
+    longer = parse_method("m3ddm:steps=30,preset=balanced,guidance_start=0.1,context_scale=3", files).settings
+    assert longer == dataclasses.replace(plain.settings, steps=30, guidance_start=0.1, context_scale=3.0)
+    spelled = "m3ddm:sampler=dpmpp_2m,scheduler=karras,steps=20,guidance_end=0.75,unconditional_every=2"
+    assert parse_method(spelled, files).identity == plain.identity
+
+
 def test_identity_is_all_that_changes_the_result(files, tmp_path):
     plain = parse_method("m3ddm", files).identity
     assert parse_method("m3ddm:clips_per_batch=4,name=x", files).identity == plain
@@ -122,6 +132,11 @@ def test_identity_is_all_that_changes_the_result(files, tmp_path):
         ("m3ddm:strides=15,5", "got '5' in the method"),
         ("m3ddm:strides=a-b", "got strides=a-b, expected strides such as 15-5-1"),
         ("m3ddm:precision=int4", "got the precision 'int4', expected one of fp32, fp16, bf16"),
+        ("m3ddm:preset=quick", "got the preset 'quick', expected one of reference, balanced, fast, custom"),
+        ("m3ddm:sampler=magic", "got the sampler 'magic', expected one of pndm, "),
+        ("m3ddm:scheduler=magic", "got the scheduler 'magic', expected one of normal, "),
+        ("m3ddm:guidance_start=0.5,guidance_end=0.4", "got guidance from 0.5 to 0.4"),
+        ("m3ddm:unconditional_every=0", "got unconditional_every=0"),
         ("m3ddm:fill=red", "got the fill 'red', expected one of smooth, telea"),
         ("m3ddm:checkpoint=gone.safetensors", "got the checkpoint gone.safetensors .* pass --checkpoint FILE"),
     ],
