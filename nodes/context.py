@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from ..m3ddm_core.context import GlobalFrames, encode_context
 from ..m3ddm_core.geometry import Placement
 from .types import CATEGORY, GlobalFramesSocket, PlacementSocket, State
-from .vae import encoder, warn_of_sdxl
+from .vae import warning_encoder
 
 
 class EncodeContext(io.ComfyNode):
@@ -67,6 +67,4 @@ class EncodeContext(io.ComfyNode):
         fps: float,
         placement: Placement | None = None,
     ) -> io.NodeOutput:
-        state = encode_context(canvas, mask, global_frames, encoder(vae), fps, placement)
-        warn_of_sdxl(canvas, state.start)
-        return io.NodeOutput(state)
+        return io.NodeOutput(encode_context(canvas, mask, global_frames, warning_encoder(vae), fps, placement))

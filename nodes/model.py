@@ -91,3 +91,11 @@ class M3DDM(comfy.model_base.BaseModel):
         positions = input_shape[0] * math.prod(input_shape[2:])
         width = self.diffusion_model.config.block_out_channels[0]
         return positions * width * self.get_dtype_inference().itemsize * ACTIVATION_WIDTHS
+
+
+def require_m3ddm(patcher: Any) -> None:
+    """Raise ``ValueError`` where another kind of MODEL is connected."""
+    if not isinstance(patcher.model, M3DDM):
+        raise ValueError(
+            f"got a MODEL of kind {type(patcher.model).__name__}, expected M3DDM; load it with M3DDM Load Checkpoint"
+        )

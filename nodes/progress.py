@@ -18,23 +18,33 @@ PREVIEW_FORMAT = "JPEG"
 SHEET_ROWS = 4
 
 
+Show = Callable[[int, int, Tensor | None], None]
+"""``show(done, total, clip)``: how far the work has come, and clean latents (4, 16, h, w) to look at, if there are."""
+
+
 @contextmanager
-def stage_progress(patcher: Any, title: str) -> Iterator[Callable[[Progress], None]]:
-    """Yield the callback of a stage: it moves ComfyUI's bar and the console's, and shows the clip being made."""
+def progress_bar(patcher: Any, title: str, unit: str) -> Iterator[Show]:
+    """Yield what moves ComfyUI's bar and the console's, and shows the clip being made."""
     bar = comfy.utils.ProgressBar(1)
     previewer = latent_preview.get_previewer(patcher.load_device, patcher.model.latent_format)
-    with tqdm(desc=title, unit="step", disable=not comfy.utils.PROGRESS_BAR_ENABLED) as console:
+    with tqdm(desc=title, unit=unit, disable=not comfy.utils.PROGRESS_BAR_ENABLED) as console:
 
-        def report(progress: Progress) -> None:
-            console.total = progress.total
-            console.update(progress.done - console.n)
+        def show(done: int, total: int, clip: Tensor | None) -> None:
+            console.total = total
+            console.update(done - console.n)
             preview = None
-            if previewer is not None:
-                sheet = contact_sheet(progress.denoised[0])
-                preview = previewer.decode_latent_to_preview_image(PREVIEW_FORMAT, sheet)
-            bar.update_absolute(progress.done, progress.total, preview)
+            if previewer is not None and clip is not None:
+                preview = previewer.decode_latent_to_preview_image(PREVIEW_FORMAT, contact_sheet(clip))
+            bar.update_absolute(done, total, preview)
 
-        yield report
+        yield show
+
+
+@contextmanager
+def stage_progress(patcher: Any, title: str) -> Iterator[Callable[[Progress], None]]:
+    """Yield the callback of a stage, which shows its progress."""
+    with progress_bar(patcher, title, "step") as show:
+        yield lambda progress: show(progress.done, progress.total, progress.denoised[0])
 
 
 def contact_sheet(clip: Tensor) -> Tensor:

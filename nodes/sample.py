@@ -14,7 +14,7 @@ from ..m3ddm_core.plan import INFILL_STRIDE, INTERPOLATION_STRIDE, KEYFRAME_STRI
 from ..m3ddm_core.state import OutpaintState
 from .guider import clip_sampler
 from .inputs import seed_input
-from .model import M3DDM
+from .model import require_m3ddm
 from .progress import stage_progress
 from .types import CATEGORY, Sampling, SamplingSocket, State
 
@@ -141,14 +141,6 @@ def sample_level(
             on_progress=on_progress,
         )
     return outputs(patcher, state)
-
-
-def require_m3ddm(patcher: Any) -> None:
-    """Raise ``ValueError`` where another kind of MODEL is connected."""
-    if not isinstance(patcher.model, M3DDM):
-        raise ValueError(
-            f"got a MODEL of kind {type(patcher.model).__name__}, expected M3DDM; load it with M3DDM Load Checkpoint"
-        )
 
 
 def outputs(patcher: Any, state: OutpaintState) -> io.NodeOutput:

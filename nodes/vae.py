@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import comfy.latent_formats
@@ -24,6 +25,31 @@ def encoder(vae: Any) -> Encode:
         return latent_format.process_in(vae.encode(frames).float())
 
     return encode
+
+
+def decoder(vae: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Decode model-space latents (n, 4, h, w) with a VAE of ComfyUI to frames (n, 8 h, 8 w, 3), 0..1."""
+    latent_format = comfy.latent_formats.SD15()
+
+    def decode(latents: torch.Tensor) -> torch.Tensor:
+        # Who asks for frames later may do so outside a node, where ComfyUI has not switched gradients off.
+        with torch.no_grad():
+            return vae.decode(latent_format.process_out(latents))
+
+    return decode
+
+
+def warning_encoder(vae: Any) -> Encode:
+    """An `encoder` that looks whether the VAE is one of SDXL, at the first frames that it is given."""
+    encode, unseen = encoder(vae), [True]
+
+    def watch(frames: torch.Tensor) -> torch.Tensor:
+        latents = encode(frames)
+        if unseen and unseen.pop():
+            warn_of_sdxl(frames, latents)
+        return latents
+
+    return watch
 
 
 def warn_of_sdxl(frames: torch.Tensor, latents: torch.Tensor) -> None:

@@ -20,6 +20,7 @@ OPTIONAL = {"cv2"}
 """May be missing on a user's machine: only ever imported inside a function."""
 EXTRAS = {
     "evaluation": {"PIL", "av", "lpips", "matplotlib", "skimage", "tqdm"},
+    "video": {"av"},
     "training": {"PIL", "accelerate", "av", "tensorboard", "tomli"},
 }
 """What else a folder of the core may import, in the same way: the extra of pyproject.toml for its command."""
@@ -29,7 +30,7 @@ PACK_MODULES = {CORE, NODES}
 
 STANDARD_LIBRARY_ONLY = {"plan", "geometry"}
 OUTPAINT_MAY_IMPORT = {"plan", "guidance", "sampling", "state"}
-SHARED_BY_NODES = {"types", "inputs", "model", "guider", "progress", "vae"}
+SHARED_BY_NODES = {"types", "inputs", "model", "guider", "progress", "vae", "video"}
 
 
 def sources(folder: str) -> dict[str, str]:

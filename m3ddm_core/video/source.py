@@ -1,0 +1,125 @@
+"""What the streaming path asks of a video, and videos whose frames are in memory already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import islice
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..canvas import drop_alpha
+from ..chunks import chunks
+from .cuts import thumbnails_of
+from .timeline import Timeline
+
+SAMPLE_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+"""Those that AAC knows, in samples a second."""
+USUAL_SAMPLE_RATE = 48000
+LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+"""Channel layouts by their number of channels; what is none of these becomes stereo."""
+
+EIGHT_BIT, TEN_BIT = 8, 10
+
+OnFrame = Callable[[int, int], None]
+"""``on_frame(done, expected)`` for each frame looked at; ``expected`` may be a guess, but is never below ``done``."""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The sound of a video from its first frame's time on: ``blocks()`` are (channels, samples) float32, without gaps.
+
+    ``rate``: samples a second; ``layout``: FFmpeg's name of the channels. ``blocks`` may be asked for again.
+    """
+
+    rate: int
+    layout: str
+    blocks: Callable[[], Iterator[np.ndarray]]
+
+    def cut(self, start: float, end: float) -> Sound:
+        """The sound from ``start`` to ``end`` seconds."""
+        first, last = round(start * self.rate), round(end * self.rate)
+
+        def blocks() -> Iterator[np.ndarray]:
+            position = 0
+            for block in self.blocks():
+                part = block[:, max(first - position, 0) : max(last - position, 0)]
+                position += block.shape[1]
+                if part.shape[1]:
+                    yield part
+                if position >= last:
+                    return
+
+        return replace(self, blocks=blocks)
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What is known of a video before its frames are read.
+
+    ``size``: (width, height), upright. ``bit_depth``: 8 or 10. ``matrix``, ``primaries``, ``transfer``: its colours, by
+    FFmpeg's numbers, 2 where it does not say. ``aspect``: width of a pixel over its height. ``metadata``: title and the
+    like.
+    """
+
+    size: tuple[int, int]
+    timeline: Timeline
+    bit_depth: int = EIGHT_BIT
+    matrix: int = 1
+    primaries: int = 1
+    transfer: int = 1
+    aspect: Fraction = Fraction(1)
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """A video that can be read from its start any number of times."""
+
+    info: VideoInfo
+    thumbnails: Tensor
+    """(n, 36, 64, 3), uint8: every frame, for `find_cuts`."""
+    sound: Sound | None
+
+    def frames(self) -> Iterator[Tensor]:
+        """Each frame (h, w, 3), float32, 0..1, in order."""
+
+
+class TensorSource:
+    """Frames (n, h, w, 3 or 4), float, 0..1, at a constant rate, and sound (channels, samples) or none."""
+
+    def __init__(
+        self, images: Tensor, rate: Fraction, waveform: Tensor | None = None, sample_rate: int = 0, bit_depth: int = 8
+    ):
+        self.images = drop_alpha(images)
+        if not len(images):
+            raise ValueError("got a video without frames, expected at least one; check what it is made from")
+        height, width = images.shape[1:3]
+        # A rate that went through a float would make time units that no container can hold.
+        timeline = Timeline.even(len(images), Fraction(round(rate * 1000), 1000))
+        self.info = VideoInfo((width, height), timeline, bit_depth)
+        self.thumbnails = torch.cat([thumbnails_of(self.images[some]) for some in chunks(len(images), width, height)])
+        self.sound = None
+        if waveform is not None and waveform.shape[1]:
+            samples = waveform.float().cpu().numpy()
+            layout = LAYOUTS.get(len(samples), "stereo")
+            sound = Sound(sample_rate, layout, lambda: iter([samples if len(samples) in LAYOUTS else samples[:2]]))
+            self.sound = sound.cut(0, timeline.seconds)
+
+    def frames(self) -> Iterator[Tensor]:
+        return (image.float().cpu() for image in self.images)
+
+
+def grouped(frames: Iterable[Tensor], count: int) -> Iterator[Tensor]:
+    """Frames (h, w, c) in runs of ``count``, the last one shorter: (n, h, w, c) each."""
+    frames = iter(frames)
+    while run := list(islice(frames, count)):
+        yield torch.stack(run)
+
+
+def aac_rate(rate: int) -> int:
+    """The sample rate to encode sound of ``rate`` at."""
+    return rate if rate in SAMPLE_RATES else USUAL_SAMPLE_RATE
