@@ -45,7 +45,8 @@ def warning_encoder(vae: Any) -> Encode:
 
     def watch(frames: torch.Tensor) -> torch.Tensor:
         latents = encode(frames)
-        if unseen and unseen.pop():
+        # Latents of another shape are the core's to refuse.
+        if unseen and unseen.pop() and latents.shape[1:2] == (4,) and latents.ndim == 4:
             warn_of_sdxl(frames, latents)
         return latents
 
