@@ -122,6 +122,7 @@ class TrainingLoop(ABC):
             self.export(weights, step)
         if self.curves is not None:
             self.curves.close()
+            self._draw_losses()
         self.accelerator.end_training()
         return weights
 
@@ -234,6 +235,12 @@ class TrainingLoop(ABC):
         if self.accelerator.is_main_process:
             self.export(self.folder.folder / self.weights_name, step)
         self.accelerator.wait_for_everyone()
+
+    def _draw_losses(self) -> None:
+        from .report import draw_losses
+
+        if not draw_losses(self.folder.losses, self.folder.folder / "loss.png"):
+            self.log("no picture of the losses: matplotlib is not installed")
 
     def _is_late(self, minutes: float, begun: float) -> bool:
         """Whether time is up for any process: then it is for all."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import torch
 from einops import rearrange
 from torch import Tensor
@@ -36,6 +38,31 @@ class Curves:
     def close(self) -> None:
         """Write what is still to be written."""
         self.writer.close()
+
+
+def draw_losses(table: Path, picture: Path) -> bool:
+    """Draw the losses of a ``loss.csv``, each step's and their mean around it. Returns False without matplotlib.
+
+    A step's loss depends most of all on the timesteps that were drawn: only the mean tells whether it falls.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
+    with table.open(encoding="utf-8") as file:
+        rows = [(int(row["step"]), float(row["loss"])) for row in csv.DictReader(file)]
+    steps, losses = np.array(rows).reshape(-1, 2).T
+    figure = Figure(figsize=(7, 3.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(steps, losses, color="C0", alpha=0.25, linewidth=0.6, label="of each step")
+    if width := len(losses) // 20:
+        window = np.ones(2 * width + 1) / (2 * width + 1)
+        axes.plot(steps[width:-width], np.convolve(losses, window, "valid"), color="C0", label=f"mean of {len(window)}")
+    axes.set(xlabel="step", ylabel="loss", yscale="log")
+    axes.legend()
+    axes.grid(alpha=0.3, which="both")
+    figure.savefig(picture, dpi=120)
+    return True
 
 
 def to_bytes(frames: Tensor) -> Tensor:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from m3ddm_core.training.checkpoints import RunFolder
-from m3ddm_core.training.report import write_video
+from m3ddm_core.training.report import draw_losses, write_video
 from m3ddm_core.training.schema import ConfigError
 from m3ddm_core.training.tiny_start import begin_as_mean_colours
 from m3ddm_core.training.tiny_vae import (
@@ -115,3 +116,12 @@ def test_what_is_wrong_is_named_together(pictures: dict[str, Any]) -> None:
     pictures["pictures"] = {"size": 60, "view": 40, "folder": "nowhere"}
     with pytest.raises(ConfigError, match=r"3 problems(?s:.*)multiple of 8(?s:.*)at most view = 40(?s:.*)nowhere"):
         parse_tiny_vae_config(pictures)
+
+
+@pytest.mark.parametrize("steps", [1, 400])
+def test_losses_are_drawn(steps: int, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.append_losses((step, 1 / step, 0.1, 1e-4) for step in range(1, steps + 1))
+    assert draw_losses(folder.losses, tmp_path / "loss.png")
+    with Image.open(tmp_path / "loss.png") as picture:
+        assert picture.size == (840, 420) and len(picture.convert("RGB").getcolors(10**6)) > 3
