@@ -135,7 +135,7 @@ class Bench:
         if path.is_file():
             return read_frames(path)
         placement = case.place(self.protocol.size, len(clip().frames))
-        result = method(clip().known(placement), placement, clip().fps, report)
+        result = method(clip().known(placement), placement, clip().fps, report, lambda n: clip().frames[list(n)])
         if method.slow:
             write_video(path, result, clip().fps, lossless=True)
         return result

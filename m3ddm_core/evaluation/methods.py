@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from torch import Tensor
 from ..canvas import make_canvas
 from ..checkpoint import build_unet, read_checkpoint
 from ..composite import composite
-from ..context import encode_context, encode_global_frames
+from ..context import add_guide_frames, encode_context, encode_global_frames, parse_frame_numbers
 from ..geometry import FILL_NAMES, Placement
 from ..guidance import Guidance
 from ..outpaint import Progress, outpaint_stage
@@ -35,6 +35,9 @@ PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat
 Report = Callable[[float], None]
 """Called with the share of a clip that is done, 0..1."""
 
+Whole = Callable[[Sequence[int]], np.ndarray]
+"""Gives frames by number as they truly are, (m, size, size, 3), uint8: the guide frames that a user would give."""
+
 
 class Method(Protocol):
     """``label`` names it in tables; ``identity`` says, as text, what would make it give another result."""
@@ -46,7 +49,7 @@ class Method(Protocol):
     slow: bool
     """Whether its results are worth keeping as files."""
 
-    def __call__(self, known: np.ndarray, placement: Placement, fps: float, report: Report) -> np.ndarray:
+    def __call__(self, known: np.ndarray, placement: Placement, fps: float, report: Report, whole: Whole) -> np.ndarray:
         """Known frames (n, h, w, 3), uint8, to whole ones (n, size, size, 3), uint8."""
 
 
@@ -67,7 +70,7 @@ class Fill:
         """What it does."""
         return {"edge": "the pixels at the edge, repeated", "smooth": "a smooth fill"}.get(self.label, "OpenCV's TELEA")
 
-    def __call__(self, known: np.ndarray, placement: Placement, fps: float, report: Report) -> np.ndarray:
+    def __call__(self, known: np.ndarray, placement: Placement, fps: float, report: Report, whole: Whole) -> np.ndarray:
         if self.label == "edge":
             left, top, right, bottom = placement.border
             return np.pad(known, ((0, 0), (top, bottom), (left, right), (0, 0)), mode="edge")
@@ -77,7 +80,10 @@ class Fill:
 
 @dataclass(frozen=True)
 class ModelSettings(Effort):
-    """How the model is run; the release's settings by default. ``strides``: None takes those of the clip's length."""
+    """How the model is run; the release's settings by default.
+
+    ``strides``: None takes those of the clip's length. ``guides``: numbers of frames that are given whole, as in "0 -1".
+    """
 
     checkpoint: str = ""
     vae: str = ""
@@ -88,6 +94,7 @@ class ModelSettings(Effort):
     strides: tuple[int, ...] | None = None
     seed: int = 0
     global_frames: int = 16
+    guides: str = ""
     fill: str = "telea"
     precision: str = "fp32"
     clips_per_batch: int = 1
@@ -120,13 +127,16 @@ class Model:
         return f"model {self.weights} {sorted(settings.items())}"
 
     @torch.no_grad()
-    def __call__(self, known: np.ndarray, placement: Placement, fps: float, report: Report) -> np.ndarray:
+    def __call__(self, known: np.ndarray, placement: Placement, fps: float, report: Report, whole: Whole) -> np.ndarray:
         sample, vae = self.load()
         settings, frames = self.settings, _as_floats(known)
         placement = dataclasses.replace(placement, fill=settings.fill)
         canvas, mask = make_canvas(frames, placement)
         global_frames = encode_global_frames(frames, vae.encode, settings.global_frames)
         state = encode_context(canvas, mask, global_frames, vae.encode, fps, placement)
+        if settings.guides:
+            guides = _as_floats(whole(parse_frame_numbers(settings.guides, len(frames))))
+            state = add_guide_frames(state, guides, settings.guides, vae.encode)
         strides = levels(len(frames)) if settings.strides is None else settings.strides
         for number, stride in enumerate(strides):
 

@@ -29,7 +29,7 @@ class Slow:
     calls: int = 0
     fails_at: int = -1
 
-    def __call__(self, known, placement, fps, report):
+    def __call__(self, known, placement, fps, report, whole):
         self.calls += 1
         if self.calls == self.fails_at:
             raise RuntimeError("killed")

@@ -31,12 +31,17 @@ class BlockVAE:
         return latents[:, :3].repeat_interleave(8, -1).repeat_interleave(8, -2).permute(0, 2, 3, 1)
 
 
+def whole_frames(clip):
+    """What a method may ask for as guide frames."""
+    return lambda numbers: clip.frames[list(numbers)]
+
+
 @pytest.mark.parametrize("direction", ["horizontal", "vertical"])
 @pytest.mark.parametrize("name", FILLS)
 def test_a_fill_keeps_what_is_known(name, direction):
     clip, case = moving_clip(0), Case(direction, 0.5)
     placement = case.place(32, 6)
-    result = Fill(name)(clip.known(placement), placement, 10.0, lambda share: None)
+    result = Fill(name)(clip.known(placement), placement, 10.0, lambda share: None, whole_frames(clip))
     assert result.shape == clip.frames.shape and result.dtype == np.uint8
     filled = clip.regions(placement)["filled"]
     np.testing.assert_array_equal(result[:, ~filled], clip.frames[:, ~filled])
@@ -45,7 +50,7 @@ def test_a_fill_keeps_what_is_known(name, direction):
 
 def test_edge_repeats_the_pixels_at_the_edge():
     clip, placement = moving_clip(0), Case("horizontal", 0.5).place(32, 6)
-    result = Fill("edge")(clip.known(placement), placement, 10.0, lambda share: None)
+    result = Fill("edge")(clip.known(placement), placement, 10.0, lambda share: None, whole_frames(clip))
     assert (result[:, :, :8] == clip.frames[:, :, 8:9]).all() and (result[:, :, 24:] == clip.frames[:, :, 23:24]).all()
 
 
@@ -60,7 +65,7 @@ def run_model(clip, settings, share=lambda share: None):
 
     placement = Case("horizontal", 0.5).place(32, len(clip.frames))
     method = Model("model", settings, "weights", lambda: (sample, BlockVAE()))
-    return method(clip.known(placement), placement, clip.fps, share), told
+    return method(clip.known(placement), placement, clip.fps, share, whole_frames(clip)), told
 
 
 def test_the_model_fills_the_border_and_keeps_the_rest():
@@ -68,10 +73,21 @@ def test_the_model_fills_the_border_and_keeps_the_rest():
     result, told = run_model(clip, ModelSettings(fill="smooth"), shares.append)
     np.testing.assert_array_equal(result[:, :, 8:24], clip.frames[:, :, 8:24])
     placement = Case("horizontal", 0.5).place(32, 6)
-    smooth = Fill("smooth")(clip.known(placement), placement, 10.0, lambda share: None)
+    smooth = Fill("smooth")(clip.known(placement), placement, 10.0, lambda share: None, whole_frames(clip))
     blocks = smooth[:, :8, :8].astype(float).mean((1, 2))
     np.testing.assert_allclose(result[:, 3, 3], np.minimum(blocks + 25.5, 255), atol=1)
     assert shares == [1] and told == [10]
+
+
+def test_guide_frames_are_the_truth_and_the_others_are_sampled():
+    clip = moving_clip(0)
+    result, _ = run_model(clip, ModelSettings(fill="smooth", guides="0 -1"))
+    plain, _ = run_model(clip, ModelSettings(fill="smooth"))
+    blocks = clip.frames[[0, -1], :8, :8].astype(float).mean((1, 2))
+    np.testing.assert_allclose(result[[0, -1], 3, 3], blocks, atol=1)
+    np.testing.assert_array_equal(result[1:-1], plain[1:-1])
+    with pytest.raises(ValueError, match="6 frames"):
+        run_model(clip, ModelSettings(guides="9"))
 
 
 def test_strides_are_the_lengths_own_unless_given():
