@@ -82,7 +82,7 @@ class Fill:
 class ModelSettings(Effort):
     """How the model is run; the release's settings by default.
 
-    ``strides``: None takes those of the clip's length. ``guides``: numbers of frames that are given whole, as in "0 -1".
+    ``strides``: None takes those of the clip's length. ``guides``: frames that are given whole, as in "0 -1".
     """
 
     checkpoint: str = ""
