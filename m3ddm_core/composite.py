@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
-from .canvas import drop_alpha, resize
+from .canvas import drop_alpha
 from .chunks import chunks
+from .colours import SteadyColours, fit_colours
+from .fringe import fringe, sides
 from .geometry import Placement
+from .membrane import REACH, Membrane, cell_size
 from .resample import resample, resampling_matrix
+from .seam import SeamBand, rectangles
 
-COLOUR_MATCHES = ("none", "linear")
-GAIN_LIMITS = (0.5, 2.0)
-SHIFT_LIMIT = 0.25
-"""The most that colour matching may move the mean of a channel."""
-FLAT = 1e-4
-"""A variance so small that it says nothing of contrast."""
-FIT_ROUNDS = 8
+COLOUR_MATCHES = ("none", "linear", "steady")
+BLENDS = ("feather", "gradient")
 
 
 def composite(
@@ -29,51 +26,155 @@ def composite(
     feather: int = 8,
     colour_match: str = "none",
     resampling: str = "lanczos",
+    blend: str = "feather",
 ) -> Tensor:
     """Put the source's own pixels into the generated frames, at the target's full size.
 
     source: (n, h, w, 3 or 4), float, 0..1, of the placement's source size; n is the placement's `frames`, or its
         `source_frames`, of which the first `frames` are taken. A fourth channel (alpha) is dropped.
     generated: (frames, gh, gw, 3 or 4), float, the canvas as generated, at its own size or scaled by any one factor.
-    feather: over so many target pixels, inside the source, the source fades into the generated picture towards the
-        border. A source pixel `feather` or more pixels away from the border is bit-equal to the source; with 0 all are.
-    colour_match: "linear" gives each generated frame and channel the gain and offset that fit it best to the source
-        along the seam; "none" leaves the colours alone.
-    resampling: "lanczos", "bicubic" or "bilinear", for the generated border.
+    The options are those of `Compositor`, which takes a video some frames at a time.
 
     Returns (frames, target height, target width, 3) of the source's dtype; what was generated is clamped to 0..1. A
     placement that `is_full` gives the source unchanged. Raises ValueError for what does not belong together.
     """
-    source = _checked_source(source, placement)
-    if feather < 0:
-        raise ValueError(f"feather is {feather}. Expected 0 or more pixels.")
-    if colour_match not in COLOUR_MATCHES:
-        raise ValueError(f"Unknown colour_match {colour_match!r}. Expected one of {', '.join(COLOUR_MATCHES)}.")
-    if placement.is_full:
-        return source
-    generated = _checked_generated(generated, placement)
+    compositor = Compositor(placement, feather=feather, colour_match=colour_match, resampling=resampling, blend=blend)
+    if len(source) not in (placement.frames, placement.source_frames):
+        raise ValueError(
+            f"Got {len(source)} source frames. Expected {placement.frames}, or all {placement.source_frames} of the "
+            "video: connect the frames of the Edge Mask."
+        )
+    if len(generated) != placement.frames and not placement.is_full:
+        raise ValueError(
+            f"Got {len(generated)} generated frames. Expected {placement.frames}: decode the latent of all frames."
+        )
+    return compositor(source[: placement.frames], generated)
 
-    (x, y), (width, height) = placement.offset, placement.source
-    columns, rows = (_target_matrix(placement, axis, generated.shape[2 - axis], resampling) for axis in (0, 1))
-    share = torch.minimum(_source_share(placement, 1, feather)[:, None], _source_share(placement, 0, feather)[None, :])
-    share = share.unsqueeze(-1).to(source)
 
-    if colour_match == "linear":
-        gain, offset = _fit_colours(*_along_the_seam(generated, source, placement))
-    result = source.new_zeros(len(source), placement.target[1], placement.target[0], 3)
-    for part in chunks(len(source), *placement.target):
-        frames = generated[part].to(source.device).float()
-        if colour_match == "linear":
-            frames = frames * gain[part] + offset[part]
-        result[part, y : y + height, x : x + width] = source[part]
-        for high, wide in _bands(placement, feather):
-            picture = resample(frames, rows[high], columns[wide]).clamp_(0, 1).to(source.dtype)
-            if feather:
-                own, kept = result[part, high, wide], share[high, wide]
+class Compositor:
+    """Composites a video in order, any number of frames at a time.
+
+    What a frame needs to know of those before it (the colours along the seam) is carried in between, so that the
+    result does not depend on how the video was cut; a scene that has nothing to do with the one before wants a
+    compositor of its own.
+
+    feather: over so many target pixels, inside the source, the source fades into the generated picture towards the
+        border. A source pixel `feather` or more pixels away from the border is bit-equal to the source; with 0 all are.
+    colour_match: "linear" gives each generated frame and channel the gain and offset that fit it best to the source
+        along the seam; "steady" does the same but does not let them change by chance; "none" leaves the colours alone.
+    blend: "gradient" corrects the border smoothly so that it meets the source without a jump (see `membrane`);
+        "feather" does nothing of the kind.
+    resampling: "lanczos", "bicubic" or "bilinear", for the generated border.
+
+    Raises ValueError for an unknown option.
+    """
+
+    def __init__(
+        self,
+        placement: Placement,
+        *,
+        feather: int = 8,
+        colour_match: str = "none",
+        resampling: str = "lanczos",
+        blend: str = "feather",
+    ):
+        if feather < 0:
+            raise ValueError(f"feather is {feather}. Expected 0 or more pixels.")
+        for name, value, known in (("colour_match", colour_match, COLOUR_MATCHES), ("blend", blend, BLENDS)):
+            if value not in known:
+                raise ValueError(f"Unknown {name} {value!r}. Expected one of {', '.join(known)}.")
+        self.placement, self.feather, self.resampling = placement, feather, resampling
+        across, along = (_source_share(placement, axis, feather) for axis in (0, 1))
+        self.share = torch.minimum(along[:, None], across[None, :])
+        self.fit = {"none": None, "linear": fit_colours, "steady": SteadyColours()}[colour_match]
+        self.gradient = blend == "gradient"
+        self.size: tuple[int, int] | None = None
+
+    def __call__(self, source: Tensor, generated: Tensor) -> Tensor:
+        """Composite the next `n` frames: source (n, h, w, 3 or 4) and generated (n, gh, gw, 3 or 4), float.
+
+        Returns (n, target height, target width, 3) of the source's dtype. Raises ValueError for what does not belong
+        together.
+        """
+        placement = self.placement
+        source = _checked_source(source, placement)
+        if placement.is_full:
+            return source
+        generated = _checked_generated(generated, len(source), placement)
+        if self.size != generated.shape[1:3]:
+            self._prepare(tuple(generated.shape[1:3]))
+        result = source.new_zeros(len(source), placement.target[1], placement.target[0], 3)
+        for part in chunks(len(source), *placement.target):
+            self._compose(source[part], generated[part].to(source.device).float(), result[part])
+        return result
+
+    def _prepare(self, size: tuple[int, int]) -> None:
+        """Make ready for generated frames of (height, width)."""
+        placement = self.placement
+        self.size = size
+        self.columns, self.rows = (_target_matrix(placement, axis, size[1 - axis], self.resampling) for axis in (0, 1))
+        if self.fit is not None or self.gradient:
+            self.band = SeamBand.of(placement, size)
+        if self.gradient:
+            self.membrane = Membrane(placement, self.band, size)
+            scale = max(placement.target) / max(placement.canvas_target[2:])
+            self.reach = round(REACH * cell_size(placement) * scale)
+
+    def _compose(self, source: Tensor, frames: Tensor, result: Tensor) -> None:
+        """Write finished frames into `result` from source and generated frames."""
+        (x, y), (width, height) = self.placement.offset, self.placement.source
+        frames = self._corrected(frames, source)
+        fringes = self._fringes(frames, source) if self.gradient else []
+        result[:, y : y + height, x : x + width] = source
+        depths = (edge + self.feather if edge else 0 for edge in self.placement.border)
+        for band in rectangles(self.placement.target, tuple(depths)):
+            high, wide = band
+            picture = resample(frames, self.rows[high], self.columns[wide])
+            for rectangle, correction in fringes:
+                _add_overlap(picture, band, correction, rectangle)
+            picture = picture.clamp_(0, 1).to(source.dtype)
+            if self.feather:
+                own, kept = result[:, high, wide], self.share[high, wide, None].to(source)
                 # Where all is kept the source is copied, not computed: its bits stay, whatever was generated.
                 picture = torch.where(kept == 1, own, torch.lerp(picture, own, kept))
-            result[part, high, wide] = picture
-    return result
+            result[:, high, wide] = picture
+
+    def _corrected(self, frames: Tensor, source: Tensor) -> Tensor:
+        """Generated frames with the colours that the source asks for along the seam."""
+        if self.fit is None and not self.gradient:
+            return frames
+        made, true = self.band.read_made(frames), self.band.read_true(source)
+        if self.fit is not None:
+            gain, offset = (values[:, None] for values in self.fit(made, true))
+            made = made * gain + offset
+            frames = frames * gain[:, None] + offset[:, None]
+        return frames + self.membrane(true - made) if self.gradient else frames
+
+    def _fringes(self, frames: Tensor, source: Tensor) -> list[tuple[tuple[slice, slice], Tensor]]:
+        """What is to be added near the border so that it meets the source exactly, by rectangle of the target."""
+        found = []
+        (x, y), (width, height) = self.placement.offset, self.placement.source
+        for side in sides(self.placement, self.reach):
+            near = slice(side.edge, side.edge + 1)
+            high, wide = (slice(0, height), near) if side.axis == 0 else (near, slice(0, width))
+            own = slice(high.start + y, high.stop + y), slice(wide.start + x, wide.stop + x)
+            made = resample(frames, self.rows[own[0]], self.columns[own[1]])
+            # With a feather the finished picture at the edge is only in part the source's.
+            difference = (source[:, high, wide].float() - made) * self.share[own][..., None].to(made)
+            line = torch.where(torch.isfinite(difference), difference, 0).flatten(1, 2)
+            found.append((side.rectangle(self.placement), fringe(side, line, self.reach)))
+        return found
+
+
+def _add_overlap(picture: Tensor, place: tuple[slice, slice], other: Tensor, elsewhere: tuple[slice, slice]) -> None:
+    """Add `other` (n, h, w, 3) to `picture` where their rectangles of the target overlap."""
+    common = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(place, elsewhere, strict=True)]
+    if all(span.start < span.stop for span in common):
+        here, there = (
+            tuple(slice(span.start - own.start, span.stop - own.start) for span, own in zip(common, whole, strict=True))
+            for whole in (place, elsewhere)
+        )
+        picture[:, here[0], here[1]] += other[:, there[0], there[1]]
 
 
 def _target_matrix(placement: Placement, axis: int, size: int, kernel: str) -> Tensor:
@@ -98,74 +199,6 @@ def _source_share(placement: Placement, axis: int, feather: int) -> Tensor:
     return torch.cat([torch.zeros(before), share, torch.zeros(after)]).float()
 
 
-def _bands(placement: Placement, feather: int) -> Iterator[tuple[slice, slice]]:
-    """Up to four rectangles (rows, columns) that hold all of the border and the feather, and share no pixel."""
-    left, top, right, bottom = (edge + feather if edge else 0 for edge in placement.border)
-    width, height = placement.target
-    upper, lower = min(top, height), max(height - bottom, min(top, height))
-    near, far = min(left, width), max(width - right, min(left, width))
-    for high, wide in (
-        (slice(0, upper), slice(0, width)),
-        (slice(lower, height), slice(0, width)),
-        (slice(upper, lower), slice(0, near)),
-        (slice(upper, lower), slice(far, width)),
-    ):
-        if high.start < high.stop and wide.start < wide.stop:
-            yield high, wide
-
-
-def _along_the_seam(generated: Tensor, source: Tensor, placement: Placement) -> tuple[Tensor, Tensor]:
-    """The same known pixels near the border as generated and as they are, (n, pixels, 3) each, at the canvas's size."""
-    x, y, width, height = placement.canvas_source
-    matrices = []
-    for axis, (start, length) in enumerate(((x, width), (y, height))):
-        size = generated.shape[2 - axis]
-        factor = size / placement.canvas[axis]
-        matrices.append(resampling_matrix(factor * (start + 0.5) - 0.5, factor, length, size, "bilinear"))
-    near = _seam(placement)
-    made, true = [], []
-    for part in chunks(len(source), *placement.target):
-        frames = generated[part].to(source.device).float()
-        made.append(resample(frames, matrices[1], matrices[0])[:, near])
-        true.append(resize(source[part].float(), (width, height))[:, near])
-    return torch.cat(made), torch.cat(true)
-
-
-def _fit_colours(made: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
-    """Gain and offset, (n, 1, 1, 3) each, that bring pixels `made` closest to `true`, both (n, pixels, 3).
-
-    Least squares in which pixels far off count ever less (Geman and McClure's weights). A flat picture, which says
-    nothing of contrast, keeps a gain near 1.
-    """
-    weight = torch.ones_like(made)
-    for _ in range(FIT_ROUNDS):
-        total = weight.sum(1, keepdim=True)
-        made_mean = (weight * made).sum(1, keepdim=True) / total
-        true_mean = (weight * true).sum(1, keepdim=True) / total
-        spread = (weight * (made - made_mean) ** 2).sum(1, keepdim=True) / total
-        shared = (weight * (made - made_mean) * (true - true_mean)).sum(1, keepdim=True) / total
-        gain = ((shared + FLAT) / (spread + FLAT)).clamp(*GAIN_LIMITS)
-        shift = (true_mean - made_mean).clamp(-SHIFT_LIMIT, SHIFT_LIMIT)
-        offset = made_mean + shift - gain * made_mean
-        error = (made * gain + offset - true).abs()
-        usual = 2 * error.median(1, keepdim=True).values.clamp(min=1 / 255)
-        weight = (1 + (error / usual) ** 2) ** -2
-    return gain.unsqueeze(1), offset.unsqueeze(1)
-
-
-def _seam(placement: Placement) -> Tensor:
-    """(height, width), bool, of the source on the canvas: True within an eighth of its side of generated border."""
-    _, _, width, height = placement.canvas_source
-    left, top, right, bottom = placement.border
-    near = torch.zeros(height, width, dtype=torch.bool)
-    wide, high = max(width // 8, min(width, 4)), max(height // 8, min(height, 4))
-    near[:, :wide] |= left > 0
-    near[:, width - wide :] |= right > 0
-    near[:high] |= top > 0
-    near[height - high :] |= bottom > 0
-    return near
-
-
 def _checked_source(source: Tensor, placement: Placement) -> Tensor:
     source = drop_alpha(source)
     width, height = placement.source
@@ -174,20 +207,13 @@ def _checked_source(source: Tensor, placement: Placement) -> Tensor:
             f"Got source frames of {source.shape[2]}x{source.shape[1]}. Expected {width}x{height}, the frames that the "
             "placement was made for: connect the frames of the Edge Mask."
         )
-    if len(source) not in (placement.frames, placement.source_frames):
-        raise ValueError(
-            f"Got {len(source)} source frames. Expected {placement.frames}, or all {placement.source_frames} of the "
-            "video: connect the frames of the Edge Mask."
-        )
-    return source[: placement.frames]
+    return source
 
 
-def _checked_generated(generated: Tensor, placement: Placement) -> Tensor:
+def _checked_generated(generated: Tensor, count: int, placement: Placement) -> Tensor:
     generated = drop_alpha(generated)
-    if len(generated) != placement.frames:
-        raise ValueError(
-            f"Got {len(generated)} generated frames. Expected {placement.frames}: decode the latent of all frames."
-        )
+    if len(generated) != count:
+        raise ValueError(f"Got {len(generated)} generated frames for {count} source frames. Expected as many.")
     height, width = generated.shape[1:3]
     canvas_width, canvas_height = placement.canvas
     # An upscaler rounds each side for itself, so up to a pixel may be amiss.

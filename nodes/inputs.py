@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..m3ddm_core.composite import COLOUR_MATCHES
+from ..m3ddm_core.composite import BLENDS, COLOUR_MATCHES
 from ..m3ddm_core.geometry import ANCHORS, CANVAS_SHAPES, FILL_NAMES, Placement, parse_ratio, place
 from ..m3ddm_core.resample import KERNELS
 
@@ -168,14 +168,24 @@ def composite_inputs() -> list[io.Input]:
             "colour_match",
             options=list(COLOUR_MATCHES),
             default="none",
-            tooltip="linear moves the generated border's colours to those of the source, channel by channel; "
-            "it helps against a tint.",
+            tooltip="linear moves the generated border's colours to those of the source, channel by channel and frame "
+            "by frame; it helps against a tint. steady does the same without letting chance flicker, and still follows "
+            "a fade or a flash at once.",
         ),
         io.Combo.Input(
             "resampling",
             options=list(KERNELS),
             default="lanczos",
             tooltip="Filter used to scale the generated frames up.",
+        ),
+        # Saved prompts of the first release do not have it.
+        io.Combo.Input(
+            "blend",
+            options=list(BLENDS),
+            default="feather",
+            optional=True,
+            tooltip="gradient corrects the generated border smoothly so that it meets the source without a line, best "
+            "with colour_match steady. feather leaves the meeting to the soft edge alone.",
         ),
     ]
 

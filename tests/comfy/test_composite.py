@@ -23,11 +23,13 @@ def _noise(*shape: int) -> torch.Tensor:
 def test_the_frozen_names(node: Any) -> None:
     schema = node.GET_SCHEMA()
     assert schema.node_id == "M3DDM_Composite" and schema.category == "M3DDM" and schema.search_aliases
-    names = ["source", "generated", "placement", "feather", "colour_match", "resampling"]
+    names = ["source", "generated", "placement", "feather", "colour_match", "resampling", "blend"]
     assert [entry.id for entry in schema.inputs] == names
-    assert [entry.default for entry in schema.inputs[3:]] == [8, "none", "lanczos"]
-    assert schema.inputs[4].options == ["none", "linear"]
+    assert [entry.default for entry in schema.inputs[3:]] == [8, "none", "lanczos", "feather"]
+    assert schema.inputs[4].options == ["none", "linear", "steady"]
     assert schema.inputs[5].options == ["lanczos", "bicubic", "bilinear"]
+    assert schema.inputs[6].options == ["feather", "gradient"]
+    assert [entry.id for entry in schema.inputs if entry.optional] == ["blend"], "saved prompts lack it"
     assert [entry.io_type for entry in schema.outputs] == ["IMAGE"]
     assert all(entry.tooltip for entry in (*schema.inputs, *schema.outputs))
 
@@ -41,6 +43,20 @@ def test_source_pixels_come_back_in_a_target_of_odd_size(pack: Any, node: Any, c
     (images,) = node.execute(source, generated, placement, **OPTIONS).args
     assert images.shape == (3, 63, 63, 3) and images.dtype == torch.float32
     assert torch.equal(images[:, 13 + 4 : 13 + 37 - 4], source[:, 4:-4])
+
+
+def test_a_prompt_of_the_first_release_means_what_it_did(pack: Any, node: Any) -> None:
+    placement = pack.module("m3ddm_core.geometry").place((32, 32), 2, pixels=(32, 0, 0, 0), canvas_size=64)
+    source, generated = _noise(2, 32, 32, 3), torch.full((2, 64, 64, 3), 0.25)
+    old, plain, blended = (
+        node.execute(source, generated, placement, feather=0, colour_match="none", resampling="lanczos", **new).args[0]
+        for new in ({}, {"blend": "feather"}, {"blend": "gradient"})
+    )
+    assert torch.equal(old, plain)
+    torch.testing.assert_close(old[:, :, :32], torch.full((2, 32, 32, 3), 0.25))
+    for images in (old, blended):
+        assert torch.equal(images[:, :, 32:], source)
+    assert (blended[:, :, 31] - source[:, :, 0]).abs().mean() < (old[:, :, 31] - source[:, :, 0]).abs().mean() / 3
 
 
 def test_frames_that_do_not_belong_together_are_named(pack: Any, node: Any) -> None:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from m3ddm_core import chunks
 from m3ddm_core.canvas import make_canvas
-from m3ddm_core.composite import composite
+from m3ddm_core.composite import BLENDS, COLOUR_MATCHES, Compositor, composite
 from m3ddm_core.geometry import Placement, place
 from m3ddm_core.resample import KERNELS, resampling_matrix
 
@@ -50,9 +50,13 @@ def _distance(placement: Placement) -> torch.Tensor:
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
 @pytest.mark.parametrize("feather", [0, 1, 5, 500])
-def test_source_pixels_away_from_the_border_are_bit_equal(placement: Placement, feather: int) -> None:
+@pytest.mark.parametrize(("colour_match", "blend"), [("linear", "feather"), ("steady", "gradient")])
+def test_source_pixels_away_from_the_border_are_bit_equal(
+    placement: Placement, feather: int, colour_match: str, blend: str
+) -> None:
     source, (x, y), (w, h) = _source(placement), placement.offset, placement.source
-    result = composite(source, _generated(placement), placement, feather=feather, colour_match="linear")
+    options = {"feather": feather, "colour_match": colour_match, "blend": blend}
+    result = composite(source, _generated(placement), placement, **options)
     assert result.shape == (3, placement.target[1], placement.target[0], 3)
     assert result.min() >= 0 and result.max() <= 1
     own = result[:, y : y + h, x : x + w]
@@ -186,15 +190,56 @@ def test_what_is_not_finite_stays_in_the_border() -> None:
     assert torch.equal(result[:, y + 4 : y + h - 4, x : x + w], source[:, 4:-4])
 
 
-def test_many_frames_are_composed_like_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("broken", [0, 1])
+def test_a_frame_that_is_not_finite_spoils_no_other(broken: int) -> None:
+    placement = PLACEMENTS[0]
+    source, generated = _source(placement), _generated(placement)
+    generated[broken] = torch.nan
+    result = composite(source, generated, placement, colour_match="steady", blend="gradient")
+    assert [bool(torch.isfinite(frame).all()) for frame in result] == [i != broken for i in range(3)]
+
+
+@pytest.mark.parametrize("blend", BLENDS)
+@pytest.mark.parametrize("colour_match", COLOUR_MATCHES)
+def test_it_does_not_matter_how_a_video_is_cut(monkeypatch: pytest.MonkeyPatch, colour_match: str, blend: str) -> None:
     placement = place((64, 36), 19, ratio="1:1", canvas_size=32)
     monkeypatch.setattr(chunks, "CHUNK_PIXELS", 8 * 64 * 64)
     source, generated = _source(placement), _generated(placement)
-    one = place((64, 36), 1, ratio="1:1", canvas_size=32)
-    together = composite(source, generated, placement, colour_match="linear")
-    for i in (0, 7, 8, 18):
-        alone = composite(source[i : i + 1], generated[i : i + 1], one, colour_match="linear")
-        torch.testing.assert_close(together[i : i + 1], alone, rtol=0, atol=1e-5)
+    together = composite(source, generated, placement, colour_match=colour_match, blend=blend)
+    compositor = Compositor(placement, colour_match=colour_match, blend=blend)
+    parts = [compositor(source[part], generated[part]) for part in (slice(0, 1), slice(1, 14), slice(14, 19))]
+    torch.testing.assert_close(torch.cat(parts), together, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("colour_match", ["none", "linear"])
+def test_these_look_at_one_frame_at_a_time(colour_match: str) -> None:
+    placement = PLACEMENTS[0]
+    source, generated = _source(placement), _generated(placement)
+    together = composite(source, generated, placement, colour_match=colour_match)
+    alone = Compositor(placement, colour_match=colour_match)(source[2:], generated[2:])
+    torch.testing.assert_close(together[2:], alone, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize("factor", [1, 3])
+def test_a_gradient_blend_takes_off_an_even_tint_everywhere(placement: Placement, factor: int) -> None:
+    source = torch.full((3, placement.source[1], placement.source[0], 3), 0.6)
+    tint = _noise(3, 1, 1, 3, seed=8) * 0.6 - 0.3
+    generated = source.new_full((3, placement.canvas[1] * factor, placement.canvas[0] * factor, 3), 0.6) + tint
+    result = composite(source, generated, placement, blend="gradient", feather=0)
+    torch.testing.assert_close(result, torch.full_like(result, 0.6), rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("feather", [0, 6])
+def test_a_gradient_blend_leaves_no_step(feather: int) -> None:
+    """Black beside a slow wave: the border goes on from the source, around the corners too."""
+    placement = place((60, 40), 1, pixels=(30, 20, 30, 20), size_multiple=1, canvas_size=40)
+    columns, rows = torch.arange(60) / 12, torch.arange(40) / 9
+    source = (torch.sin(columns)[None, :] * torch.cos(rows)[:, None] * 0.3 + 0.5)[None, ..., None].expand(1, 40, 60, 3)
+    result = composite(source, torch.zeros(1, 40, 40, 3), placement, feather=feather, blend="gradient")
+    for axis in (1, 2):
+        assert result.diff(dim=axis).abs().max() < 1.1 * source.diff(dim=axis).abs().max()
+    assert result.min() > 0.19, "the border takes the source's colours"
 
 
 @pytest.mark.parametrize(
@@ -208,6 +253,7 @@ def test_many_frames_are_composed_like_one(monkeypatch: pytest.MonkeyPatch) -> N
         ((3, 36, 64, 3), (3, 32, 32, 3), {"feather": -1}, "feather is -1"),
         ((3, 36, 64, 3), (3, 32, 32, 3), {"colour_match": "auto"}, "auto"),
         ((3, 36, 64, 3), (3, 32, 32, 3), {"resampling": "box"}, "box"),
+        ((3, 36, 64, 3), (3, 32, 32, 3), {"blend": "mix"}, "Unknown blend 'mix'.*feather, gradient"),
     ],
 )
 def test_what_does_not_belong_together_is_named(source: tuple, generated: tuple, options: dict, message: str) -> None:
