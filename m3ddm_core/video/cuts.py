@@ -44,7 +44,7 @@ def find_cuts(thumbnails: Tensor, threshold: float) -> list[int]:
     Raises ValueError for a threshold outside 0..1.
     """
     if not 0 <= threshold <= 1:
-        raise ValueError(f"got a scene cut threshold of {threshold}, expected 0 to 1; 0.35 suits most videos")
+        raise ValueError(f"got a scene cut threshold of {threshold}, expected 0 to 1; 0.25 suits most videos")
     n = len(thumbnails)
     if n < 2 * SHORTEST:
         return []

@@ -65,7 +65,9 @@ class Timeline:
 
     def between(self, start: float, duration: float) -> tuple[int, int]:
         """First and one past the last of the frames that appear in ``duration`` seconds from ``start``; 0 is all."""
-        first = bisect_left(self.times, Fraction(start) / self.time_base)
-        if not duration:
-            return first, len(self)
-        return first, bisect_left(self.times, Fraction(start + duration) / self.time_base)
+        first = bisect_left(self.times, self._units(start))
+        return first, bisect_left(self.times, self._units(start + duration)) if duration else len(self)
+
+    def _units(self, second: float) -> Fraction:
+        # 0.04 as it was typed, not as binary has it, which is a little later.
+        return Fraction(second).limit_denominator(1_000_000) / self.time_base

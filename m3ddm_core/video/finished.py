@@ -1,0 +1,80 @@
+"""Finished frames, made when they are asked for: decoded, composited, and let go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from torch import Tensor
+
+from ..chunks import frames_at_once
+from ..composite import Compositor
+from .scenes import Scene
+from .source import Source, VideoInfo, grouped
+
+Decode = Callable[[Tensor], Tensor]
+"""Latents (n, 4, h, w) in model space to frames (n, 8 h, 8 w, 3), float, 0..1."""
+
+
+class FinishedVideo:
+    """An outpainted video, itself a source: its frames can be written, or outpainted again.
+
+    ``first`` and ``last`` choose the frames from ``first`` to before ``last``. ``blending``: the options of
+    `Compositor`. Interrupting or abandoning ``frames`` leaves nothing behind.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        scenes: Sequence[Scene],
+        decode: Decode,
+        blending: dict[str, Any],
+        first: int = 0,
+        last: int | None = None,
+    ):
+        self.source, self.scenes, self.decode, self.blending = source, scenes, decode, blending
+        whole = source.info.timeline
+        self.first, self.last = first, len(whole) if last is None else last
+        self.info: VideoInfo = replace(
+            source.info, size=scenes[0].placement.target, timeline=whole.cut(self.first, self.last)
+        )
+        self.sound = source.sound and source.sound.cut(whole.second(self.first), whole.second(self.last))
+
+    def part(self, first: int, last: int) -> FinishedVideo:
+        """The frames from ``first`` to before ``last`` of these."""
+        return FinishedVideo(
+            self.source, self.scenes, self.decode, self.blending, self.first + first, self.first + last
+        )
+
+    @property
+    def thumbnails(self) -> Tensor:
+        """(n, 36, 64, 3), uint8, of the source: its cuts are the finished video's."""
+        return self.source.thumbnails[self.first : self.last]
+
+    def frames(self) -> Iterator[Tensor]:
+        """Each finished frame (h, w, 3), float32, 0..1."""
+        frames = self.source.frames()
+        start = 0
+        for scene in self.scenes:
+            end = start + len(scene)
+            own = islice(frames, len(scene))
+            if self.first < end and start < self.last:
+                yield from islice(self._finish(own, scene), max(self.first - start, 0), self.last - start)
+            for _ in own:
+                pass
+            start = end
+            if start >= self.last:
+                return
+
+    def _finish(self, frames: Iterator[Tensor], scene: Scene) -> Iterator[Tensor]:
+        if scene.latents is None:
+            yield from frames
+            return
+        compositor = Compositor(scene.placement, **self.blending)
+        at_once = frames_at_once(*scene.placement.target)
+        for latents in scene.latents.split(frames_at_once(*scene.placement.canvas)):
+            generated = self.decode(latents)
+            for part in generated.split(at_once):
+                yield from compositor(next(grouped(frames, len(part))), part)
