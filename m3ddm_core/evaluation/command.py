@@ -33,7 +33,8 @@ methods:
                         the same with settings of its own: checkpoint, vae, sampler, scheduler, steps,
                         context_scale, global_scale, guidance_start, guidance_end, unconditional_every, denoise,
                         guide_noise, strides, seed, global_frames, guides (whole frames, as in "0 -1"), fill,
-                        precision (fp32, fp16, bf16), clips_per_batch, name
+                        precision (fp32, fp16, bf16), clips_per_batch, feather (0), colour_match (none, linear,
+                        steady), blend (feather, gradient), name
   m3ddm:preset=fast     settings that go together, as in ComfyUI: reference, balanced, fast; others may follow
 
 Run it again with the same OUT to go on after a stop, or to add clips, methods and metrics: what is there is not

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..canvas import make_canvas
 from ..checkpoint import build_unet, read_checkpoint
-from ..composite import composite
+from ..composite import BLENDS, COLOUR_MATCHES, composite
 from ..context import add_guide_frames, encode_context, encode_global_frames, parse_frame_numbers
 from ..geometry import FILL_NAMES, Placement
 from ..guidance import Guidance
@@ -83,6 +83,7 @@ class ModelSettings(Effort):
     """How the model is run; the release's settings by default.
 
     ``strides``: None takes those of the clip's length. ``guides``: frames that are given whole, as in "0 -1".
+    ``feather``, ``colour_match`` and ``blend`` are those of `composite`; by default the known area is put back hard.
     """
 
     checkpoint: str = ""
@@ -98,11 +99,14 @@ class ModelSettings(Effort):
     fill: str = "telea"
     precision: str = "fp32"
     clips_per_batch: int = 1
+    feather: int = 0
+    colour_match: str = "none"
+    blend: str = "feather"
 
 
 @dataclass(frozen=True)
 class Model:
-    """Any sampler of clips around a VAE: what the graph of the whole video does, with the known area put back hard.
+    """Any sampler of clips around a VAE: what the graph of the whole video does.
 
     ``weights`` stands for the files in the identity.
     """
@@ -152,7 +156,16 @@ class Model:
                 guide_noise=settings.guide_noise,
                 on_progress=on_progress,
             )
-        return _as_pixels(composite(frames, vae.decode(state.latents), placement, feather=0))
+        return _as_pixels(
+            composite(
+                frames,
+                vae.decode(state.latents),
+                placement,
+                feather=settings.feather,
+                colour_match=settings.colour_match,
+                blend=settings.blend,
+            )
+        )
 
 
 def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | str = "cpu") -> Method:
@@ -182,7 +195,12 @@ def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | 
         if not getattr(settings, name) or not path.exists():
             found = str(path) if getattr(settings, name) else "none"
             raise ValueError(f"got the {name} {found} for the method {text!r}, expected a file: pass --{name} FILE")
-    for name, allowed in (("fill", FILL_NAMES), ("precision", tuple(PRECISIONS))):
+    for name, allowed in (
+        ("fill", FILL_NAMES),
+        ("precision", tuple(PRECISIONS)),
+        ("colour_match", COLOUR_MATCHES),
+        ("blend", BLENDS),
+    ):
         if getattr(settings, name) not in allowed:
             raise ValueError(f"got the {name} {getattr(settings, name)!r}, expected one of {', '.join(allowed)}")
     guidance_and_sampler(settings)  # Raises here, before anything is measured.

@@ -90,6 +90,21 @@ def test_guide_frames_are_the_truth_and_the_others_are_sampled():
         run_model(clip, ModelSettings(guides="9"))
 
 
+def test_the_border_is_blended_as_asked():
+    clip = moving_clip(0)
+    hard, blended = (
+        run_model(clip, ModelSettings(fill="smooth", **options))[0]
+        for options in ({}, {"colour_match": "steady", "blend": "gradient"})
+    )
+    for result in (hard, blended):
+        np.testing.assert_array_equal(result[:, :, 8:24], clip.frames[:, :, 8:24])
+    step = [np.abs(result[:, :, 7].astype(float) - clip.frames[:, :, 8]).mean() for result in (hard, blended)]
+    assert step[1] < step[0] / 2
+    feathered, _ = run_model(clip, ModelSettings(fill="smooth", feather=4))
+    assert (feathered[:, :, 8:11] != clip.frames[:, :, 8:11]).any()
+    np.testing.assert_array_equal(feathered[:, :, 12:20], clip.frames[:, :, 12:20])
+
+
 def test_strides_are_the_lengths_own_unless_given():
     clip = moving_clip(0, frames=50)
     assert set(run_model(clip, ModelSettings(fill="smooth"))[1]) == {0, 2, 10}
@@ -154,6 +169,8 @@ def test_identity_is_all_that_changes_the_result(files, tmp_path):
         ("m3ddm:guidance_start=0.5,guidance_end=0.4", "got guidance from 0.5 to 0.4"),
         ("m3ddm:unconditional_every=0", "got unconditional_every=0"),
         ("m3ddm:fill=red", "got the fill 'red', expected one of smooth, telea"),
+        ("m3ddm:blend=mix", "got the blend 'mix', expected one of feather, gradient"),
+        ("m3ddm:colour_match=auto", "got the colour_match 'auto', expected one of none, linear, steady"),
         ("m3ddm:checkpoint=gone.safetensors", "got the checkpoint gone.safetensors .* pass --checkpoint FILE"),
     ],
 )
