@@ -8,12 +8,12 @@ CHUNK_PIXELS = 2**22
 """Pixels worked on at a time: some 50 MB for each float32 copy of them."""
 
 
-def frames_at_once(width: int, height: int) -> int:
-    """How many frames of the given size are worked on at a time, at least one."""
-    return max(CHUNK_PIXELS // (width * height), 1)
+def frames_at_once(width: int, height: int, pixels: int | None = None) -> int:
+    """How many frames of the given size are worked on at a time: `pixels` (`CHUNK_PIXELS`) of them, at least one."""
+    return max((pixels or CHUNK_PIXELS) // (width * height), 1)
 
 
-def chunks(frames: int, width: int, height: int) -> Iterator[slice]:
-    """Slices that cover `frames` frames of the given size, each at least one frame."""
-    count = frames_at_once(width, height)
+def chunks(frames: int, width: int, height: int, pixels: int | None = None) -> Iterator[slice]:
+    """Slices that cover `frames` frames of the given size, each of `frames_at_once` frames."""
+    count = frames_at_once(width, height, pixels)
     return (slice(start, min(start + count, frames)) for start in range(0, frames, count))

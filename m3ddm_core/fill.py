@@ -26,6 +26,11 @@ FINE_ROUNDS, COARSE_ROUNDS, COARSE_SIDE = 4, 64, 256
 """Rounds of averaging on large levels and on small ones; below `COARSE_SIDE` pixels they grow as the level shrinks."""
 
 
+CACHED_PIXELS = 2**18
+"""Pixels filled at a time: the rounds go over them again and again, and are several times faster where they stay in a
+processor's cache."""
+
+
 def fill_border(frames: torch.Tensor, mask: torch.Tensor, method: str = "smooth") -> torch.Tensor:
     """Fill the masked pixels of each frame from its known ones.
 
@@ -50,7 +55,7 @@ def fill_border(frames: torch.Tensor, mask: torch.Tensor, method: str = "smooth"
         raise ValueError(f"Unknown fill {method!r}. Expected one of {', '.join(FILL_METHODS)}.")
     unknown = mask >= 0.5
     filled = torch.empty_like(frames)
-    for some in chunks(len(frames), frames.shape[2], frames.shape[1]):
+    for some in chunks(len(frames), frames.shape[2], frames.shape[1], CACHED_PIXELS):
         part = frames[some]
         hole = unknown if len(unknown) == 1 else unknown[some]
         guess = FILL_METHODS[method](part, hole)
@@ -93,9 +98,18 @@ def _membrane(colour: torch.Tensor, weight: torch.Tensor, known: torch.Tensor) -
     guess = torch.lerp(guess, mean, known)
     # Small levels cost nothing and carry the large shapes: there the membrane comes to rest.
     for _ in range(max(FINE_ROUNDS, min(COARSE_ROUNDS, COARSE_SIDE * FINE_ROUNDS // max(height, width)))):
-        spread = F.avg_pool2d(F.pad(guess, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-        guess = torch.lerp(spread, mean, known)
+        guess = torch.lerp(_spread(guess), mean, known)
     return guess
+
+
+def _spread(picture: torch.Tensor) -> torch.Tensor:
+    """Each pixel's mean with its eight neighbours, (n, c, h, w).
+
+    By sums of rows and columns: a pooling layer's loop over each window is five times slower on a CPU.
+    """
+    padded = F.pad(picture, (1, 1, 1, 1), mode="replicate")
+    rows = (padded[..., :-2, :] + padded[..., 1:-1, :]).add_(padded[..., 2:, :])
+    return (rows[..., :-2] + rows[..., 1:-1]).add_(rows[..., 2:]).mul_(1 / 9)
 
 
 def _telea(frames: torch.Tensor, hole: torch.Tensor) -> torch.Tensor:
