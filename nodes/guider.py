@@ -13,10 +13,14 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ..m3ddm_core.guidance import Branch, branch_weights, combine, needed_branches
+from ..m3ddm_core.guidance import Branch, Guidance, GuidanceRun, combine
+from ..m3ddm_core.samplers import PNDM
 from ..m3ddm_core.sampling import Callback, ClipConditions, SampleClips, pndm_timesteps, sample_pndm
-from .types import PNDM, Sampling
+from .types import Sampling
 
+READ_BY_OTHERS = (Branch.FULL, Branch.UNCONDITIONAL)
+"""What samplers of the CFG++ kind and functions that patch the guidance read. They say so by
+``disable_cfg1_optimization``, and then both are there at every noise level."""
 COND_NAMES = {Branch.FULL: "positive", Branch.CONTEXT: "context", Branch.UNCONDITIONAL: "negative"}
 ONE_CLIP_SAMPLERS = frozenset({"dpm_adaptive"})
 """Their step size follows the error over the whole batch, so that clips sampled together would change one another."""
@@ -25,11 +29,11 @@ ONE_CLIP_SAMPLERS = frozenset({"dpm_adaptive"})
 class M3DDMGuider(comfy.samplers.CFGGuider):
     """ComfyUI's guider with three conditions; a branch of weight zero is not evaluated."""
 
-    def __init__(self, patcher: Any, conditions: ClipConditions, context_scale: float, global_scale: float):
+    def __init__(self, patcher: Any, conditions: ClipConditions, guidance: Guidance):
         super().__init__(patcher)
-        self.weights = branch_weights(context_scale, global_scale)
+        self.guidance = guidance
         self.one_by_one = False
-        self.set_cfg(global_scale)
+        self.set_cfg(guidance.global_scale)
         self.inner_set_conds({COND_NAMES[branch]: [[None, self.condition(conditions, branch)]] for branch in Branch})
 
     def condition(self, conditions: ClipConditions, branch: Branch) -> dict[str, Any]:
@@ -43,20 +47,31 @@ class M3DDMGuider(comfy.samplers.CFGGuider):
             "fps": conditions.fps,
         }
 
+    def sample(self, noise: Tensor, latent_image: Tensor, sampler: Any, sigmas: Tensor, **options: Any) -> Tensor:
+        """As ComfyUI's own. Every run begins without anything to reuse, the one after a lack of memory too."""
+        model_sampling = self.model_patcher.get_model_object("model_sampling")
+        edges = tuple(model_sampling.percent_to_sigma(share) for share in (self.guidance.start, self.guidance.end))
+        self.guided = GuidanceRun(self.guidance, sigmas.tolist(), edges)
+        return super().sample(noise, latent_image, sampler, sigmas, **options)
+
     def predict_noise(self, x: Tensor, timestep: Tensor, model_options: dict | None = None, seed: Any = None) -> Tensor:
         """Clean latents under guidance, (b, 4, f, h, w) like ``x``; ComfyUI's name for it notwithstanding."""
         options = model_options or {}
-        skips_allowed = not options.get("disable_cfg1_optimization", False)
-        evaluated = set(needed_branches(self.weights)) if skips_allowed else set(Branch)
-        conds = [self.conds[COND_NAMES[branch]] if branch in evaluated else None for branch in Branch]
-        groups = [[cond] for cond in conds] if self.one_by_one else [conds]
-        outputs = [
-            denoised
-            for group in groups
-            for denoised in comfy.samplers.calc_cond_batch(self.inner_model, group, x, timestep, options)
-        ]
-        predictions = dict(zip(Branch, outputs, strict=True))
-        denoised = combine(predictions, self.weights)
+
+        def evaluate(branches: tuple[Branch, ...]) -> dict[Branch, Tensor]:
+            conds = [self.conds[COND_NAMES[branch]] if branch in branches else None for branch in Branch]
+            groups = [[cond] for cond in conds] if self.one_by_one else [conds]
+            outputs = [
+                denoised
+                for group in groups
+                for denoised in comfy.samplers.calc_cond_batch(self.inner_model, group, x, timestep, options)
+            ]
+            return dict(zip(Branch, outputs, strict=True))
+
+        sigma = timestep.max().item()
+        also = READ_BY_OTHERS if options.get("disable_cfg1_optimization", False) else ()
+        predictions = self.guided.predict(sigma, evaluate, unit=sigma**2 / (1 + sigma**2), also=also)
+        denoised = combine(predictions, self.guided.weights(sigma))
         for function in options.get("sampler_post_cfg_function", []):
             denoised = function(
                 {
@@ -113,7 +128,7 @@ def clip_sampler(patcher: Any, settings: Sampling, seed: int) -> SampleClips:
     def sample(conditions: ClipConditions, start: Tensor, noise: Tensor, callback: Callback) -> Tensor:
         if len(start) > 1 and settings.sampler in ONE_CLIP_SAMPLERS:
             return one_by_one(sample, conditions, start, noise, callback)
-        guider = M3DDMGuider(patcher, conditions, settings.context_scale, settings.global_scale)
+        guider = M3DDMGuider(patcher, conditions, settings.guidance(settings.context_scale, settings.global_scale))
         try:
             return run(guider, settings, seed, start, noise, callback)
         except comfy.model_management.OOM_EXCEPTION as error:

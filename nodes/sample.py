@@ -14,6 +14,7 @@ from ..m3ddm_core.plan import INFILL_STRIDE, INTERPOLATION_STRIDE, KEYFRAME_STRI
 from ..m3ddm_core.state import OutpaintState
 from .guider import clip_sampler
 from .inputs import seed_input
+from .memory import clips_at_once
 from .model import require_m3ddm
 from .progress import stage_progress
 from .types import CATEGORY, Sampling, SamplingSocket, State
@@ -136,7 +137,7 @@ def sample_level(
             stride,
             clip_sampler(patcher, settings, seed),
             seed=seed,
-            clips_per_batch=settings.clips_per_batch,
+            clips_per_batch=clips_at_once(patcher, settings, *state.start.shape[-2:]),
             guide_noise=settings.guide_noise,
             on_progress=on_progress,
         )

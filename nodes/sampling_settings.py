@@ -7,7 +7,10 @@ from typing import Any
 import comfy.samplers
 from comfy_api.latest import io
 
-from .types import CATEGORY, PNDM, Sampling, SamplingSocket
+from ..m3ddm_core.presets import CUSTOM, PRESET_NAMES, with_preset
+from ..m3ddm_core.samplers import PNDM
+from .memory import MOST_CLIPS
+from .types import CATEGORY, Sampling, SamplingSocket
 
 
 class SamplingSettings(io.ComfyNode):
@@ -78,15 +81,60 @@ class SamplingSettings(io.ComfyNode):
                 io.Int.Input(
                     "clips_per_batch",
                     default=release.clips_per_batch,
-                    min=1,
-                    max=64,
+                    min=0,
+                    max=MOST_CLIPS,
                     tooltip="How many independent clips are sampled at once. Faster on a large GPU, takes that much "
-                    "more memory, and does not change the result.",
+                    "more memory, and does not change the result. 0: as many as there is room for; on a CPU one.",
+                ),
+                # Optional, since workflows and scripts from before these inputs came do not name them.
+                io.Combo.Input(
+                    "preset",
+                    options=list(PRESET_NAMES),
+                    default=CUSTOM,
+                    optional=True,
+                    tooltip="All but custom set steps, sampler, scheduler, guidance_start, guidance_end and "
+                    "unconditional_every in place of what stands here. reference: the release. balanced: a fifth of "
+                    "the published network evaluations, for pictures as near as may be. fast: a twelfth, for finding "
+                    "placement and seed; coarser.",
+                ),
+                io.Float.Input(
+                    "guidance_start",
+                    default=release.guidance_start,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="Where guidance sets in, 0 the noisiest step and 1 the last. Before it both scales count "
+                    "as 1 at most: one network evaluation a step instead of three. Layout is settled in the first "
+                    "steps, so starting late costs agreement with the rest of the video.",
+                ),
+                io.Float.Input(
+                    "guidance_end",
+                    default=release.guidance_end,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="Where guidance stops, 0 the noisiest step and 1 the last. After it both scales count as "
+                    "1 at most: one network evaluation a step instead of three. The last steps settle fine detail, "
+                    "so stopping early costs sharpness there; much earlier it costs agreement with the video.",
+                ),
+                io.Int.Input(
+                    "unconditional_every",
+                    default=release.unconditional_every,
+                    min=1,
+                    max=50,
+                    optional=True,
+                    tooltip="In every so many steps the network is asked without any condition; in between its answer "
+                    "is estimated. 1 always asks, as the release. 2 saves a sixth of the evaluations; the fewer steps "
+                    "there are, the coarser the estimate.",
                 ),
             ],
             outputs=[SamplingSocket.Output(display_name="settings", tooltip="For the three M3DDM sampler nodes.")],
         )
 
     @classmethod
-    def execute(cls, **settings: Any) -> io.NodeOutput:
-        return io.NodeOutput(Sampling(**settings))
+    def execute(cls, preset: str = CUSTOM, **values: Any) -> io.NodeOutput:
+        settings = with_preset(Sampling(**values), preset)
+        settings.guidance(settings.context_scale, settings.global_scale)  # Raises here, not at the sampler.
+        return io.NodeOutput(settings)

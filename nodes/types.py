@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from comfy_api.latest import io
 
+from ..m3ddm_core.presets import Effort
+
 CATEGORY = "M3DDM"
 
 State = io.Custom("M3DDM_STATE")
@@ -13,17 +15,11 @@ GlobalFramesSocket = io.Custom("M3DDM_GLOBAL_FRAMES")
 PlacementSocket = io.Custom("M3DDM_PLACEMENT")
 SamplingSocket = io.Custom("M3DDM_SAMPLING")
 
-PNDM = "pndm"
-"""The reference's sampler, offered beside ComfyUI's own."""
-
 
 @dataclass(frozen=True)
-class Sampling:
-    """How clips are sampled; the defaults are the release's."""
+class Sampling(Effort):
+    """How clips are sampled; the defaults are the release's. ``clips_per_batch`` 0: as many as there is room for."""
 
-    steps: int = 50
-    sampler: str = PNDM
-    scheduler: str = "normal"
     context_scale: float = 2.0
     global_scale: float = 4.0
     denoise: float = 1.0
