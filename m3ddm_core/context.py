@@ -17,7 +17,7 @@ from einops import rearrange
 from torch import Tensor
 
 from .canvas import drop_alpha, make_guide_canvas
-from .chunks import chunks
+from .chunks import VAE_PIXELS, chunks
 from .geometry import LATENT_SCALE, Placement
 from .state import OutpaintState
 
@@ -104,7 +104,7 @@ def encode_context(
         raise ValueError(f"got fps={fps}, expected a positive number of frames a second")
 
     hole = mask >= MASK_THRESHOLD
-    parts = ((canvas[some], hole if len(hole) == 1 else hole[some]) for some in chunks(n, width, height))
+    parts = ((canvas[some], hole if len(hole) == 1 else hole[some]) for some in chunks(n, width, height, VAE_PIXELS))
     return encode_canvas(parts, lambda: global_frames.latents, encode, fps, placement)
 
 

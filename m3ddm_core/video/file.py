@@ -55,13 +55,19 @@ class FileSource:
     def frames(self) -> Iterator[Tensor]:
         """Each frame (h, w, 3), float32, 0..1, upright.
 
-        Raises ValueError where there are fewer than when the file was opened.
+        Raises ValueError where they are fewer, or of another size, than when the file was opened.
         """
         read = PictureReader()
-        count = 0
+        count, (width, height) = 0, self.info.size
         with self._open() as container:
             for frame in self._decoded(container):
-                yield torch.from_numpy(read(frame))
+                picture = torch.from_numpy(read(frame))
+                if picture.shape[:2] != (height, width):
+                    raise ValueError(
+                        f"got a frame of {picture.shape[1]}x{picture.shape[0]} from the video, whose frames were of "
+                        f"{width}x{height} when it was opened; has the file been changed? Run the graph again"
+                    )
+                yield picture
                 count += 1
         if count < len(self.info.timeline):
             raise ValueError(

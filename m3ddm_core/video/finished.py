@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..chunks import frames_at_once
+from ..chunks import frames_at_once, frames_through_vae
 from ..composite import Compositor
 from .scenes import Scene
 from .source import Source, VideoInfo, grouped
@@ -74,7 +74,7 @@ class FinishedVideo:
             return
         compositor = Compositor(scene.placement, **self.blending)
         at_once = frames_at_once(*scene.placement.target)
-        for latents in scene.latents.split(frames_at_once(*scene.placement.canvas)):
+        for latents in scene.latents.split(frames_through_vae(*scene.placement.canvas)):
             generated = self.decode(latents)
             for part in generated.split(at_once):
                 yield from compositor(next(grouped(frames, len(part))), part)

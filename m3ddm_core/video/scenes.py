@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..canvas import placement_mask, put_on_canvas
-from ..chunks import frames_at_once
+from ..chunks import frames_at_once, frames_through_vae
 from ..context import MASK_THRESHOLD, Encode, encode_canvas, encode_frames, global_numbers, global_pictures
 from ..geometry import Placement
 from ..state import OutpaintState
@@ -86,5 +86,5 @@ def encode_scene(
     def global_latents() -> Tensor:
         return encode_frames(torch.stack([pictures[number] for number in numbers]), encode)
 
-    parts = ((canvas, hole) for canvas in grouped(canvases(), frames_at_once(*placement.canvas)))
+    parts = ((canvas, hole) for canvas in grouped(canvases(), frames_through_vae(*placement.canvas)))
     return encode_canvas(parts, global_latents, encode, fps, placement)

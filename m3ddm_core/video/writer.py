@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from typing import IO, TYPE_CHECKING, Any
 
@@ -155,7 +155,9 @@ def _output(path: str | os.PathLike[str] | IO[bytes]) -> Iterator[OutputContaine
     except BaseException:
         container.close()
         if to_disk:
-            os.remove(path)
+            # Before the first packet there may be no file yet.
+            with suppress(FileNotFoundError):
+                os.remove(path)
         elif isinstance(path, io.BytesIO):
             path.seek(0)
             path.truncate()

@@ -38,6 +38,7 @@ def noise(*shape):
 def small_chunks(monkeypatch):
     """So that even small videos are worked on in many parts, which end in the middle of scenes."""
     monkeypatch.setattr("m3ddm_core.chunks.CHUNK_PIXELS", 3 * 64 * 64)
+    monkeypatch.setattr("m3ddm_core.chunks.VAE_PIXELS", 5 * 64 * 64)
 
 
 @pytest.fixture
