@@ -60,16 +60,51 @@ def outpaint_stage(
         for clips in batches(wave, clips_per_batch):
             conditions, start, noise = clip_inputs(state, clips, seed=seed, guide_noise=guide_noise)
             latents = sample(conditions, start, noise, watch(clips, done, total, on_progress))
-            require_finite(latents, clips, "after its last step")
-            state = state.with_results(
-                {
-                    index: latents[row, :, position].to(state.latents)
-                    for row, clip in enumerate(clips)
-                    for index, position in clip.generated.items()
-                }
-            )
+            state = with_clips(state, clips, latents)
             done += len(clips)
     return state
+
+
+def with_clips(state: OutpaintState, clips: Sequence[Clip], latents: Tensor) -> OutpaintState:
+    """Return the state in which the frames that sampled clips (b, 4, 16, h, w) make are known.
+
+    Raises :class:`NonFiniteLatents`, and ``ValueError`` for latents of another shape.
+    """
+    shape = (len(clips), state.start.shape[1], CLIP_LENGTH, *state.start.shape[2:])
+    if latents.shape != shape:
+        raise ValueError(
+            f"got a sampled clip of shape {tuple(latents.shape)}, expected {shape}: as many frames and as large as "
+            "the clip was before it was sampled"
+        )
+    require_finite(latents, clips, "after its last step")
+    return state.with_results(
+        {
+            index: latents[row, :, position].to(state.latents)
+            for row, clip in enumerate(clips)
+            for index, position in clip.generated.items()
+        }
+    )
+
+
+def ready_clip(state: OutpaintState, stride: int, number: int) -> Clip:
+    """Return one of the clips of a level that can be sampled now, counted from 0.
+
+    They depend on nothing that is yet to be sampled; with a clip's result in the state, others take their place. Raises
+    ``ValueError`` where the level is done, or there is no such clip now.
+    """
+    waves = plan_stage(state.frames, stride, state.known, state.guides)
+    if not waves:
+        raise ValueError(
+            f"got a state in which nothing is left to sample at stride {stride}, expected an unfinished level: go on "
+            "with the next stride, the last of which is 1"
+        )
+    ready, total = waves[0], sum(len(wave) for wave in waves)
+    if not 0 <= number < len(ready):
+        raise ValueError(
+            f"got clip number {number}, expected 0 to {len(ready) - 1}: of the {total} clips left at stride {stride} "
+            f"only {len(ready)} can be sampled now. Put their results into the state first; the next is number 0 then"
+        )
+    return ready[number]
 
 
 def outpaint_video(

@@ -1,9 +1,10 @@
-"""The adapter between ComfyUI and the core: ten nodes, and the only files that import ComfyUI."""
+"""The adapter between ComfyUI and the core: twelve nodes, and the only files that import ComfyUI."""
 
 from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from .by_hand import ClipConditioning, ClipResult
 from .composite import Composite
 from .context import EncodeContext
 from .edge_mask import EdgeMask
@@ -29,6 +30,8 @@ class M3DDMExtension(ComfyExtension):
             SampleInterpolation,
             SampleInfill,
             Composite,
+            ClipConditioning,
+            ClipResult,
         ]
 
 

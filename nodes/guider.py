@@ -16,6 +16,7 @@ from torch import Tensor
 from ..m3ddm_core.guidance import Branch, Guidance, GuidanceRun, combine
 from ..m3ddm_core.samplers import PNDM
 from ..m3ddm_core.sampling import Callback, ClipConditions, SampleClips, pndm_timesteps, sample_pndm
+from .model import condition
 from .types import Sampling
 
 READ_BY_OTHERS = (Branch.FULL, Branch.UNCONDITIONAL)
@@ -34,18 +35,7 @@ class M3DDMGuider(comfy.samplers.CFGGuider):
         self.guidance = guidance
         self.one_by_one = False
         self.set_cfg(guidance.global_scale)
-        self.inner_set_conds({COND_NAMES[branch]: [[None, self.condition(conditions, branch)]] for branch in Branch})
-
-    def condition(self, conditions: ClipConditions, branch: Branch) -> dict[str, Any]:
-        """Options of one condition as ComfyUI's nodes write them, latents raw."""
-        context, global_latents = conditions.inputs(branch)
-        to_raw = self.model_patcher.model.process_latent_out
-        return {
-            "concat_latent_image": to_raw(context[:, :-1]),
-            "concat_mask": context[:, -1:],
-            "global_latents": to_raw(global_latents),
-            "fps": conditions.fps,
-        }
+        self.inner_set_conds({COND_NAMES[branch]: [[None, condition(conditions, branch)]] for branch in Branch})
 
     def sample(self, noise: Tensor, latent_image: Tensor, sampler: Any, sigmas: Tensor, **options: Any) -> Tensor:
         """As ComfyUI's own. Every run begins without anything to reuse, the one after a lack of memory too."""

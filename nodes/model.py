@@ -12,6 +12,8 @@ import comfy.supported_models_base
 import torch
 from comfy.ldm.modules.attention import optimized_attention
 
+from ..m3ddm_core.guidance import Branch
+from ..m3ddm_core.sampling import ClipConditions
 from ..m3ddm_core.unet import M3DDMUNet, UNetConfig
 
 ACTIVATION_WIDTHS = 40
@@ -77,8 +79,8 @@ class M3DDM(comfy.model_base.BaseModel):
         if missing or kwargs["noise"].ndim != 5:
             raise ValueError(
                 f"got a condition without {', '.join(sorted(missing)) or 'frames'}: an M3DDM model cannot be sampled "
-                "by KSampler or another sampler made for text prompts. Connect it to M3DDM Sample Keyframes, "
-                "M3DDM Sample Interpolation and M3DDM Sample Infill"
+                "by KSampler or another sampler from text prompts. Connect it to M3DDM Sample Keyframes, M3DDM Sample "
+                "Interpolation and M3DDM Sample Infill, or take conditionings and latent from M3DDM Clip Conditioning"
             )
         out = super().extra_conds(**kwargs)
         latents = self.process_latent_in(kwargs["global_latents"]).to(kwargs["device"], self.get_dtype_inference())
@@ -91,6 +93,18 @@ class M3DDM(comfy.model_base.BaseModel):
         positions = input_shape[0] * math.prod(input_shape[2:])
         width = self.diffusion_model.config.block_out_channels[0]
         return positions * width * self.get_dtype_inference().itemsize * ACTIVATION_WIDTHS
+
+
+def condition(conditions: ClipConditions, branch: Branch) -> dict[str, Any]:
+    """What one branch of the guidance is told, as options of a CONDITIONING: see :class:`M3DDM`."""
+    context, global_latents = conditions.inputs(branch)
+    to_raw = M3DDMConfig.latent_format().process_out
+    return {
+        "concat_latent_image": to_raw(context[:, :-1]),
+        "concat_mask": context[:, -1:],
+        "global_latents": to_raw(global_latents),
+        "fps": conditions.fps,
+    }
 
 
 def require_m3ddm(patcher: Any) -> None:

@@ -6,9 +6,7 @@ import logging
 from typing import Any
 
 from comfy_api.latest import io
-from einops import rearrange, repeat
 
-from ..m3ddm_core.geometry import LATENT_SCALE
 from ..m3ddm_core.outpaint import outpaint_stage
 from ..m3ddm_core.plan import INFILL_STRIDE, INTERPOLATION_STRIDE, KEYFRAME_STRIDE, THREE_LEVEL_FRAMES
 from ..m3ddm_core.state import OutpaintState
@@ -16,6 +14,7 @@ from .guider import clip_sampler
 from .inputs import seed_input
 from .memory import clips_at_once
 from .model import require_m3ddm
+from .outputs import state_output, state_outputs
 from .progress import stage_progress
 from .types import CATEGORY, Sampling, SamplingSocket, State
 
@@ -39,17 +38,7 @@ def sampler_schema(
                 "settings", optional=True, tooltip="From M3DDM Sampling Settings; without it, the release's settings."
             ),
         ],
-        outputs=[
-            State.Output(display_name="state", tooltip="The state with the frames of this level known."),
-            io.Latent.Output(
-                display_name="latent",
-                tooltip="Latents of all frames: generated where known, the filled canvas elsewhere. VAE Decode shows "
-                "them at every level.",
-            ),
-            io.Mask.Output(
-                display_name="unknown", tooltip="Canvas masks of all frames, 0 on every frame that is known by now."
-            ),
-        ],
+        outputs=state_outputs("The state with the frames of this level known."),
     )
 
 
@@ -121,7 +110,7 @@ def sample_coarse_level(
     require_m3ddm(patcher)
     if state.frames < THREE_LEVEL_FRAMES:
         logging.info("%s: %d frames are few enough for the infill alone; passed on unchanged.", title, state.frames)
-        return outputs(patcher, state)
+        return state_output(state)
     return sample_level(title, patcher, state, seed, stride, settings)
 
 
@@ -141,12 +130,4 @@ def sample_level(
             guide_noise=settings.guide_noise,
             on_progress=on_progress,
         )
-    return outputs(patcher, state)
-
-
-def outputs(patcher: Any, state: OutpaintState) -> io.NodeOutput:
-    """State, raw latents (n, 4, h, w) and canvas masks (n, H, W)."""
-    masks = repeat(
-        rearrange(state.unknown_masks, "n 1 h w -> n h w"), "n h w -> n (h y) (w x)", y=LATENT_SCALE, x=LATENT_SCALE
-    )
-    return io.NodeOutput(state, {"samples": patcher.model.process_latent_out(state.latents)}, masks)
+    return state_output(state)

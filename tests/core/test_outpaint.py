@@ -7,8 +7,15 @@ import dataclasses
 import pytest
 import torch
 
-from m3ddm_core.outpaint import NonFiniteLatents, clip_inputs, outpaint_stage, outpaint_video
-from m3ddm_core.plan import plan_stage, plan_video
+from m3ddm_core.outpaint import (
+    NonFiniteLatents,
+    clip_inputs,
+    outpaint_stage,
+    outpaint_video,
+    ready_clip,
+    with_clips,
+)
+from m3ddm_core.plan import levels, plan_stage, plan_video
 from m3ddm_core.sampling import add_noise
 from m3ddm_core.state import OutpaintState
 
@@ -49,6 +56,35 @@ def test_the_batch_of_clips_changes_nothing(frames, clips_per_batch):
     together = outpaint_video(state, mixing_sampler, seed=3, clips_per_batch=clips_per_batch)
     assert alone.known == together.known == frozenset(range(frames))
     assert torch.equal(alone.latents, together.latents)
+
+
+@pytest.mark.parametrize("frames", [1, 20, 64])
+def test_a_video_can_be_made_clip_by_clip(frames):
+    state, by_hand = make_state(frames), make_state(frames)
+    for stride in levels(frames):
+        while True:
+            try:
+                clip = ready_clip(by_hand, stride, 0)
+            except ValueError as error:
+                assert f"nothing is left to sample at stride {stride}" in str(error)
+                break
+            inputs = clip_inputs(by_hand, [clip], seed=3, guide_noise=0)
+            by_hand = with_clips(by_hand, [clip], mixing_sampler(*inputs, lambda *step: None))
+    assert torch.equal(by_hand.latents, outpaint_video(state, mixing_sampler, seed=3).latents)
+
+
+def test_clips_of_a_wave_can_be_put_back_in_any_order():
+    state = make_state(46).with_guides({index: torch.randn(4, 2, 2) for index in (0, 15, 30, 45)})
+    clips = [ready_clip(state, 1, number) for number in (0, 1, 2)]
+    results = [mixing_sampler(*clip_inputs(state, [c], seed=3, guide_noise=0), lambda *step: None) for c in clips]
+    done = state
+    for number in (2, 0, 1):
+        done = with_clips(done, [clips[number]], results[number])
+    assert torch.equal(done.latents, outpaint_video(state, mixing_sampler, seed=3).latents)
+    with pytest.raises(ValueError, match=r"clip number 3, expected 0 to 2: of the 3 clips left at stride 1"):
+        ready_clip(state, 1, 3)
+    with pytest.raises(ValueError, match=r"shape \(1, 4, 16, 2, 2\), expected \(2, 4, 16, 2, 2\)"):
+        with_clips(state, clips[:2], results[0])
 
 
 def test_the_state_given_is_not_changed():

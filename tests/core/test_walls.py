@@ -30,7 +30,7 @@ PACK_MODULES = {CORE, NODES}
 
 STANDARD_LIBRARY_ONLY = {"plan", "geometry"}
 OUTPAINT_MAY_IMPORT = {"plan", "guidance", "sampling", "state"}
-SHARED_BY_NODES = {"types", "inputs", "memory", "model", "guider", "progress", "vae", "video"}
+SHARED_BY_NODES = {"types", "inputs", "memory", "model", "guider", "outputs", "progress", "vae", "video"}
 
 
 def sources(folder: str) -> dict[str, str]:
