@@ -34,8 +34,10 @@ def to_onednn(x: Tensor) -> Tensor:
     On a CPU torch hands float32 to MKL, which reached 0.4 of oneDNN's speed on an AMD EPYC; a tensor in oneDNN's
     layout takes the other way through the same layer, whatever cast or patch that layer's forward makes.
     """
-    float32_on_cpu = x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available()
-    if not float32_on_cpu or torch.is_grad_enabled() or torch.compiler.is_compiling():
+    # A compiler chooses layouts itself; nor may it meet the questions that follow, which would break its graph.
+    if torch.compiler.is_compiling() or torch.is_grad_enabled():
+        return x
+    if x.device.type != "cpu" or x.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
         return x
     return x.to_mkldnn()
 

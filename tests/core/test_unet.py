@@ -203,3 +203,12 @@ def test_half_precision_on_a_cpu_answers_and_learns_as_full_precision_does(keys:
         results.append([answer, q.grad, k.grad, v.grad])
     for full, half in zip(*results, strict=True):
         assert (full - half.float()).norm() < 0.02 * full.norm()
+
+
+def test_the_network_compiles_into_one_graph() -> None:
+    config = dataclasses.replace(M3DDM_CONFIG, block_out_channels=(32, 32), layers_per_block=1, cross_attention_dim=32)
+    network = M3DDMUNet(config).eval()
+    inputs = (torch.randn(1, 9, 16, 8, 8), torch.tensor([5]), torch.randn(1, 36, 32), torch.tensor([24]))
+    compiled = torch.compile(network, backend="eager", fullgraph=True)
+    with torch.inference_mode():
+        torch.testing.assert_close(compiled(*inputs), network(*inputs), rtol=1e-4, atol=1e-5)

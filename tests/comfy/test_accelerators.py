@@ -1,0 +1,88 @@
+"""The host's accelerators, as far as a CPU can try them: weights that stay behind, conditions split over devices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def sample(pack: Any) -> Any:
+    """Two steps of one clip with all three conditions; what comes out of a model."""
+    state = small_state(pack)
+    settings = pack.module("nodes.types").Sampling(steps=2)
+
+    def run(model: Any) -> torch.Tensor:
+        return pack.run("M3DDM_SampleInfill", model=model, state=state, seed=0, settings=settings)[1]["samples"]
+
+    return run
+
+
+def small_state(pack: Any) -> Any:
+    draw = torch.Generator().manual_seed(0)
+    start = torch.randn((16, 4, 8, 8), generator=draw)
+    masks = torch.zeros(16, 1, 8, 8)
+    masks[..., 4:] = 1
+    return pack.module("m3ddm_core.state").OutpaintState(
+        start=start,
+        masked=torch.randn((16, 4, 8, 8), generator=draw),
+        masks=masks,
+        blank=torch.randn((1, 4, 8, 8), generator=draw),
+        latents=start,
+        global_latents=torch.randn((2, 4, 16, 16), generator=draw),
+        fps=25.0,
+        known=frozenset(),
+        guides=frozenset(),
+        placement=None,
+    )
+
+
+def add_patch_everywhere(patcher: Any) -> Any:
+    """A copy of the model with a LoRA's kind of patch on every convolution and linear layer."""
+    patched = patcher.clone()
+    weights = patcher.model.state_dict()
+    names = [name for name, tensor in weights.items() if name.endswith(".weight") and tensor.ndim > 1]
+    draw = torch.Generator().manual_seed(1)
+    patches = {name: ("diff", (torch.randn(weights[name].shape, generator=draw) * 0.01,)) for name in names}
+    assert set(patched.add_patches(patches, 1.0)) == set(names)
+    return patched
+
+
+def test_weights_that_stay_behind_are_cast_and_patched_as_they_are_used(model: Any) -> None:
+    """Low VRAM: ComfyUI keeps weights on the offload device and patches them on the way to each layer."""
+    network_input = {
+        "x": torch.randn(1, 9, 16, 8, 8, generator=torch.Generator().manual_seed(2)),
+        "timesteps": torch.tensor([500]),
+        "context": torch.randn(1, 36, 320, generator=torch.Generator().manual_seed(3)),
+        "fps": torch.tensor([24]),
+    }
+    answers = {}
+    for budget in (0, 1):  # 0: everything at once; 1 byte: nothing fits
+        patched = add_patch_everywhere(model).clone(disable_dynamic=True)
+        patched.patch_model(torch.device("cpu"), lowvram_model_memory=budget)
+        with torch.inference_mode():
+            answers[budget] = patched.model.diffusion_model(**network_input, transformer_options={})
+        behind = [m for m in patched.model.modules() if getattr(m, "weight_function", [])]
+        assert bool(behind) == bool(budget)
+        patched.unpatch_model(torch.device("cpu"))
+    torch.testing.assert_close(answers[1], answers[0], rtol=1e-4, atol=1e-4)
+
+
+def test_conditions_split_over_devices_give_the_same(model: Any, sample: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ComfyUI's MultiGPU work units, over two devices that are both this CPU."""
+    import comfy.model_management
+    import comfy.multigpu
+    import comfy.samplers
+
+    alone = sample(model)
+    devices = [torch.device("cpu"), torch.device("cpu", 0)]
+    monkeypatch.setattr(comfy.model_management, "get_all_torch_devices", lambda exclude_current=False: devices)
+    split = comfy.multigpu.create_multigpu_deepclones(model, max_gpus=2)
+    assert len(split.get_additional_models_with_key("multigpu")) == 1
+    used = []
+    calc = comfy.samplers._calc_cond_batch_multigpu
+    monkeypatch.setattr(comfy.samplers, "_calc_cond_batch_multigpu", lambda *args: used.append(1) or calc(*args))
+    torch.testing.assert_close(sample(split), alone, rtol=1e-4, atol=1e-4)
+    assert used
