@@ -38,7 +38,9 @@ NODES = {
     "M3DDM_SampleKeyframes": ("model", "state", "seed", "stride", "settings"),
     "M3DDM_SampleInterpolation": ("model", "state", "seed", "stride", "settings"),
     "M3DDM_SampleInfill": ("model", "state", "seed", "settings"),
-    "M3DDM_Composite": ("source", "generated", "placement", "feather", "colour_match", "resampling"),
+    "M3DDM_Composite": ("source", "generated", "placement", "feather", "colour_match", "resampling", "blend"),
+    "M3DDM_ClipConditioning": ("state", "stride", "clip_number"),
+    "M3DDM_ClipResult": ("state", "latent", "clip"),
 }
 
 
