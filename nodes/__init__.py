@@ -1,4 +1,4 @@
-"""The adapter between ComfyUI and the core: twelve nodes, and the only files that import ComfyUI."""
+"""The adapter between ComfyUI and the core: thirteen nodes, and the only files that import ComfyUI."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .edge_mask import EdgeMask
 from .global_frames import EncodeGlobalFrames
 from .guide_frames import GuideFrames
 from .load_checkpoint import LoadCheckpoint
+from .outpaint_video import OutpaintVideo
 from .sample import SampleInfill, SampleInterpolation, SampleKeyframes
 from .sampling_settings import SamplingSettings
 
@@ -32,6 +33,7 @@ class M3DDMExtension(ComfyExtension):
             Composite,
             ClipConditioning,
             ClipResult,
+            OutpaintVideo,
         ]
 
 

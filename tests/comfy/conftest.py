@@ -41,6 +41,12 @@ class Pack:
         defaults = {entry.id: entry.default for entry in schema.inputs if entry.id != "images"}
         return self.run("M3DDM_EdgeMask", images=frames, **{**defaults, **inputs})
 
+    def outpaint_video(self, model: Any, vae: Any, video: Any, **options: Any) -> Any:
+        """Execute the video node with its own defaults but for ``options``."""
+        schema = self.nodes["M3DDM_OutpaintVideo"].GET_SCHEMA()
+        defaults = {entry.id: entry.default for entry in schema.inputs if hasattr(entry, "default")}
+        return self.run("M3DDM_OutpaintVideo", model=model, vae=vae, video=video, **{**defaults, **options})[0]
+
     def prepare(self, frames: torch.Tensor, vae: Any, *, count: int = 2, **inputs: Any) -> tuple[dict, torch.Tensor]:
         """Source frames to what the context node takes, but for VAE and rate, and the frames that are used."""
         canvas, mask, placement, used = self.edge_mask(frames, **inputs)
@@ -121,3 +127,30 @@ class LinearVAE:
 @pytest.fixture(scope="session")
 def vae(golden: ModuleType) -> LinearVAE:
     return LinearVAE(golden.helper("reference_vae").encode)
+
+
+@pytest.fixture(scope="session")
+def load_video(pack: Pack) -> Any:
+    """ComfyUI's own video from a path or from bytes."""
+    from comfy_api.latest import InputImpl
+
+    return InputImpl.VideoFromFile
+
+
+@pytest.fixture
+def outpaint(pack: Pack, model: Any, vae: LinearVAE, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """M3DDM Outpaint Video with its own defaults on a small canvas; what it samples is what it started from."""
+
+    def clip_sampler(patcher: Any, settings: Any, seed: int) -> Any:
+        def sample(conditions: Any, start: torch.Tensor, noise: torch.Tensor, callback: Any) -> torch.Tensor:
+            callback(0, 1, start)
+            return start
+
+        return sample
+
+    monkeypatch.setattr(pack.module("nodes.outpaint_video"), "clip_sampler", clip_sampler)
+
+    def run(video: Any, **options: Any) -> Any:
+        return pack.outpaint_video(model, vae, video, **{"canvas_size": 64, **options})
+
+    return run
