@@ -117,7 +117,8 @@ class SamplingSettings(io.ComfyNode):
                     optional=True,
                     tooltip="Where guidance stops, 0 the noisiest step and 1 the last. After it both scales count as "
                     "1 at most: one network evaluation a step instead of three. The last steps settle fine detail, "
-                    "so stopping early costs sharpness there; much earlier it costs agreement with the video.",
+                    "which comes out less sharp; stopping earlier costs agreement with the video. For euler, heun and "
+                    "ddim: samplers that look back (pndm, dpmpp, uni_pc) stumble where guidance stops.",
                 ),
                 io.Int.Input(
                     "unconditional_every",
@@ -127,7 +128,7 @@ class SamplingSettings(io.ComfyNode):
                     optional=True,
                     tooltip="In every so many steps the network is asked without any condition; in between its answer "
                     "is estimated. 1 always asks, as the release. 2 saves a sixth of the evaluations; the fewer steps "
-                    "there are, the coarser the estimate.",
+                    "there are, the coarser the estimate. Not for pndm, which builds up the differences.",
                 ),
             ],
             outputs=[SamplingSocket.Output(display_name="settings", tooltip="For the three M3DDM sampler nodes.")],
