@@ -21,7 +21,7 @@ OPTIONAL = {"cv2"}
 EXTRAS = {
     "evaluation": {"PIL", "av", "lpips", "matplotlib", "skimage", "tqdm"},
     "video": {"av"},
-    "training": {"PIL", "accelerate", "av", "tensorboard", "tomli"},
+    "training": {"PIL", "accelerate", "av", "matplotlib", "tensorboard", "tomli"},
 }
 """What else a folder of the core may import, in the same way: the extra of pyproject.toml for its command."""
 
