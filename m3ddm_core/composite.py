@@ -103,7 +103,7 @@ class Compositor:
         generated = _checked_generated(generated, len(source), placement)
         if self.size != generated.shape[1:3]:
             self._prepare(tuple(generated.shape[1:3]))
-        result = source.new_zeros(len(source), placement.target[1], placement.target[0], 3)
+        result = source.new_empty(len(source), placement.target[1], placement.target[0], 3)
         for part in chunks(len(source), *placement.target):
             self._compose(source[part], generated[part].to(source.device).float(), result[part])
         return result
@@ -123,21 +123,22 @@ class Compositor:
     def _compose(self, source: Tensor, frames: Tensor, result: Tensor) -> None:
         """Write finished frames into `result` from source and generated frames."""
         (x, y), (width, height) = self.placement.offset, self.placement.source
+        own = slice(y, y + height), slice(x, x + width)
         frames = self._corrected(frames, source)
         fringes = self._fringes(frames, source) if self.gradient else []
-        result[:, y : y + height, x : x + width] = source
+        result[:, own[0], own[1]] = source
         depths = (edge + self.feather if edge else 0 for edge in self.placement.border)
         for band in rectangles(self.placement.target, tuple(depths)):
-            high, wide = band
-            picture = resample(frames, self.rows[high], self.columns[wide])
+            picture = resample(frames, self.rows[band[0]], self.columns[band[1]])
             for rectangle, correction in fringes:
-                _add_overlap(picture, band, correction, rectangle)
+                for here, there in _overlap(band, rectangle):
+                    picture[here] += correction[there]
             picture = picture.clamp_(0, 1).to(source.dtype)
-            if self.feather:
-                own, kept = result[:, high, wide], self.share[high, wide, None].to(source)
+            for here, there in _overlap(band, own):
+                kept = self.share[there[1:]].unsqueeze(-1).to(source)
                 # Where all is kept the source is copied, not computed: its bits stay, whatever was generated.
-                picture = torch.where(kept == 1, own, torch.lerp(picture, own, kept))
-            result[:, high, wide] = picture
+                picture[here] = torch.where(kept == 1, source[there], torch.lerp(picture[here], source[there], kept))
+            result[:, band[0], band[1]] = picture
 
     def _corrected(self, frames: Tensor, source: Tensor) -> Tensor:
         """Generated frames with the colours that the source asks for along the seam."""
@@ -154,27 +155,30 @@ class Compositor:
         """What is to be added near the border so that it meets the source exactly, by rectangle of the target."""
         found = []
         (x, y), (width, height) = self.placement.offset, self.placement.source
+        rows, columns = self.rows[y : y + height], self.columns[x : x + width]
         for side in sides(self.placement, self.reach):
             near = slice(side.edge, side.edge + 1)
             high, wide = (slice(0, height), near) if side.axis == 0 else (near, slice(0, width))
-            own = slice(high.start + y, high.stop + y), slice(wide.start + x, wide.stop + x)
-            made = resample(frames, self.rows[own[0]], self.columns[own[1]])
+            made = resample(frames, rows[high], columns[wide])
             # With a feather the finished picture at the edge is only in part the source's.
-            difference = (source[:, high, wide].float() - made) * self.share[own][..., None].to(made)
+            difference = (source[:, high, wide].float() - made) * self.share[high, wide, None].to(made)
             line = torch.where(torch.isfinite(difference), difference, 0).flatten(1, 2)
             found.append((side.rectangle(self.placement), fringe(side, line, self.reach)))
         return found
 
 
-def _add_overlap(picture: Tensor, place: tuple[slice, slice], other: Tensor, elsewhere: tuple[slice, slice]) -> None:
-    """Add `other` (n, h, w, 3) to `picture` where their rectangles of the target overlap."""
-    common = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(place, elsewhere, strict=True)]
-    if all(span.start < span.stop for span in common):
-        here, there = (
-            tuple(slice(span.start - own.start, span.stop - own.start) for span, own in zip(common, whole, strict=True))
-            for whole in (place, elsewhere)
-        )
-        picture[:, here[0], here[1]] += other[:, there[0], there[1]]
+def _overlap(
+    place: tuple[slice, slice], other: tuple[slice, slice]
+) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+    """Where two rectangles (rows, columns) overlap: the index into frames of the one and of the other, if they do."""
+    common = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(place, other, strict=True)]
+    if any(span.start >= span.stop for span in common):
+        return []
+    here, there = (
+        (slice(None), *(slice(s.start - w.start, s.stop - w.start) for s, w in zip(common, whole, strict=True)))
+        for whole in (place, other)
+    )
+    return [(here, there)]
 
 
 def _target_matrix(placement: Placement, axis: int, size: int, kernel: str) -> Tensor:
@@ -188,7 +192,7 @@ def _target_matrix(placement: Placement, axis: int, size: int, kernel: str) -> T
 
 
 def _source_share(placement: Placement, axis: int, feather: int) -> Tensor:
-    """The source's share of each target pixel of an axis: 0 on the border, 1 from `feather` pixels inwards."""
+    """The share that each pixel keeps along an axis: next to 0 at the border, 1 from `feather` pixels inwards."""
     size, before, after = placement.source[axis], placement.border[axis], placement.border[axis + 2]
     share = torch.ones(size, dtype=torch.float64)
     ramp = (torch.arange(size, dtype=torch.float64) + 1) / max(feather, 1)
@@ -196,7 +200,7 @@ def _source_share(placement: Placement, axis: int, feather: int) -> Tensor:
         if border:
             distance = distance.clamp(max=1)
             share = torch.minimum(share, distance * distance * (3 - 2 * distance))
-    return torch.cat([torch.zeros(before), share, torch.zeros(after)]).float()
+    return share.float()
 
 
 def _checked_source(source: Tensor, placement: Placement) -> Tensor:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
+
+BLOCK = 128
+"""Positions read at a time."""
 
 
 def resampling_matrix(start: float, step: float, count: int, size: int, kernel: str) -> Tensor:
@@ -32,12 +35,26 @@ def resampling_matrix(start: float, step: float, count: int, size: int, kernel: 
 
 def resample(frames: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Frames (n, h, w, c) read at `rows` (m, h) and `columns` (k, w), both from `resampling_matrix`: (n, m, k, c)."""
-    top, bottom = _used(rows)
-    left, right = _used(columns)
-    part = frames[:, top:bottom, left:right]
-    rows, columns = rows[:, top:bottom].to(frames), columns[:, left:right].to(frames)
-    wide = torch.einsum("k w, n h w c -> n h k c", columns, part)
-    return torch.einsum("m h, n h k c -> n m k c", rows, wide)
+    (count, _, _, channels), top, bottom = frames.shape, *_used(rows)
+    part = frames[:, top:bottom]
+    wide = part.new_empty(count, bottom - top, len(columns), channels)
+    for block, (first, last) in _blocks(columns):
+        wide[:, :, block] = torch.einsum(
+            "k w, n h w c -> n h k c", columns[block, first:last].to(part), part[:, :, first:last]
+        )
+    result = wide.new_empty(count, len(rows), len(columns), channels)
+    for block, (first, last) in _blocks(rows):
+        result[:, block] = torch.einsum(
+            "m h, n h k c -> n m k c", rows[block, first:last].to(wide), wide[:, first - top : last - top]
+        )
+    return result
+
+
+def _blocks(matrix: Tensor) -> Iterator[tuple[slice, tuple[int, int]]]:
+    """Runs of positions with the span of samples that they read: the rest of a matrix is zeros."""
+    for start in range(0, len(matrix), BLOCK):
+        block = slice(start, min(start + BLOCK, len(matrix)))
+        yield block, _used(matrix[block])
 
 
 def _used(matrix: Tensor) -> tuple[int, int]:
