@@ -104,7 +104,7 @@ class OutpaintVideo(io.ComfyNode):
             placement = place_source(source.info.size, len(source.info.timeline), **where)
             require_writable(placement)
             cuts = find_cuts(source.thumbnails, cut_threshold) if scene_cuts else []
-            logging.info("M3DDM Outpaint Video: %d frames, cuts at %s", placement.frames, cuts or "none")
+            logging.info("M3DDM Outpaint Video: %d frames, scenes begin at %s.", placement.frames, [0, *cuts])
             scenes = sample_scenes(model, vae, source, placement, cuts, seed, settings or Sampling(), show)
         return io.NodeOutput(OutpaintedVideo(FinishedVideo(source, scenes, decoder(vae), options)))
 
