@@ -117,7 +117,7 @@ def grouped(frames: Iterable[Tensor], count: int) -> Iterator[Tensor]:
     """Frames (h, w, c) in runs of ``count``, the last one shorter: (n, h, w, c) each."""
     frames = iter(frames)
     while run := list(islice(frames, count)):
-        yield torch.stack(run)
+        yield torch.stack(run) if len(run) > 1 else run[0][None]
 
 
 def aac_rate(rate: int) -> int:
