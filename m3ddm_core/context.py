@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from .canvas import drop_alpha, make_guide_canvas
+from .canvas import drop_alpha, make_guide_canvas, require_shape
 from .chunks import VAE_PIXELS, chunks
 from .geometry import LATENT_SCALE, Placement
 from .state import OutpaintState
@@ -25,8 +25,6 @@ GLOBAL_FRAMES = 16
 """How many the release takes."""
 GLOBAL_FRAME_SIZE = 256
 MASK_THRESHOLD = 0.5
-RATIO_TOLERANCE = 0.02
-"""How far a guide frame's ratio may be from the target's, relative to it, before it counts as a mistake."""
 
 Encode = Callable[[Tensor], Tensor]
 
@@ -160,13 +158,7 @@ def add_guide_frames(state: OutpaintState, images: Tensor, frame_numbers: str, e
             f"got {len(images)} guide images for {len(numbers)} frame numbers ({frame_numbers!r}), expected one number "
             "for each image"
         )
-    width, height = state.placement.target if state.placement else canvas_size(state)
-    got = images.shape[2] / images.shape[1]
-    if abs(got / (width / height) - 1) > RATIO_TOLERANCE:
-        raise ValueError(
-            f"got guide images of {images.shape[2]}x{images.shape[1]}, expected the shape of the finished frame, "
-            f"{width}x{height} or the same ratio; crop or outpaint them to that shape first"
-        )
+    require_shape(images, state.placement.target if state.placement else canvas_size(state), "guide images")
     latents = encode_frames(guide_canvas(state, images), encode)
     return state.with_guides(dict(zip(numbers, latents, strict=True)))
 

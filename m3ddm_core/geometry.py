@@ -10,7 +10,7 @@ Everything is computed in integers and fractions, so that equal inputs give equa
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import floor
 
@@ -148,24 +148,39 @@ def place(
     else:
         target, corner = _target_of_pixels(source, pixels, size_multiple)
 
-    canvas, canvas_target = _canvas(target, canvas_size, canvas_shape)
-    spans = [_span(source[i], target[i], corner[i], canvas_target[i + 2]) for i in (0, 1)]
+    canvas, canvas_target, canvas_source = _rectangles(source, target, corner, canvas_size, canvas_shape)
     return Placement(
         source=(source[0], source[1]),
         target=target,
         offset=corner,
         canvas=canvas,
         canvas_target=canvas_target,
-        canvas_source=(
-            canvas_target[0] + spans[0][0],
-            canvas_target[1] + spans[1][0],
-            spans[0][1],
-            spans[1][1],
-        ),
+        canvas_source=canvas_source,
         frames=frames,
         source_frames=frames if source_frames is None else source_frames,
         fill=fill,
     )
+
+
+def with_canvas(placement: Placement, canvas_size: int, canvas_shape: str) -> Placement:
+    """The same source in the same target on another canvas, laid out as `place` does.
+
+    Raises ValueError for a canvas that is none.
+    """
+    _check_canvas(canvas_size, canvas_shape)
+    canvas, canvas_target, canvas_source = _rectangles(
+        placement.source, placement.target, placement.offset, canvas_size, canvas_shape
+    )
+    return replace(placement, canvas=canvas, canvas_target=canvas_target, canvas_source=canvas_source)
+
+
+def _rectangles(
+    source: tuple[int, int], target: tuple[int, int], corner: tuple[int, int], canvas_size: int, canvas_shape: str
+) -> tuple[tuple[int, int], tuple[int, int, int, int], tuple[int, int, int, int]]:
+    """The canvas's size, and the rectangles of target and source on it."""
+    canvas, inner = _canvas(target, canvas_size, canvas_shape)
+    (left, width), (top, height) = (_span(source[i], target[i], corner[i], inner[i + 2]) for i in (0, 1))
+    return canvas, inner, (inner[0] + left, inner[1] + top, width, height)
 
 
 def _target_of_ratio(source: tuple[int, int], ratio: str | tuple[float, float], multiple: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The adapter between ComfyUI and the core: thirteen nodes, and the only files that import ComfyUI."""
+"""The adapter between ComfyUI and the core: the nodes, and the only files that import ComfyUI."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from .load_checkpoint import LoadCheckpoint
 from .outpaint_video import OutpaintVideo
 from .sample import SampleInfill, SampleInterpolation, SampleKeyframes
 from .sampling_settings import SamplingSettings
+from .second_pass import SecondPass
+from .tiled_model import TiledModel
 
 
 class M3DDMExtension(ComfyExtension):
@@ -31,6 +33,8 @@ class M3DDMExtension(ComfyExtension):
             SampleInterpolation,
             SampleInfill,
             Composite,
+            SecondPass,
+            TiledModel,
             ClipConditioning,
             ClipResult,
             OutpaintVideo,

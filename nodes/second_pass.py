@@ -1,0 +1,71 @@
+"""A first result -> the larger canvas of a second pass."""
+
+from __future__ import annotations
+
+import torch
+from comfy_api.latest import io
+
+from ..m3ddm_core.canvas import make_start_canvas
+from ..m3ddm_core.geometry import CANVAS_SHAPES, Placement, with_canvas
+from .types import CATEGORY, PlacementSocket
+
+
+class SecondPass(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="M3DDM_SecondPass",
+            display_name="M3DDM Second Pass",
+            category=CATEGORY,
+            description="Puts a finished video on a larger canvas, the source's own pixels over it, so that it can be "
+            "sampled once more for finer detail, with a denoise below 1.",
+            search_aliases=["second pass", "hires fix", "sharper", "refine", "upscale outpaint", "larger canvas"],
+            inputs=[
+                io.Image.Input(
+                    "source", tooltip="The source frames at full size: the frames output of M3DDM Edge Mask."
+                ),
+                io.Image.Input(
+                    "generated",
+                    tooltip="Finished frames to start from, in the target's shape and of any size: those of the first "
+                    "M3DDM Composite, and an upscaler if you like.",
+                ),
+                PlacementSocket.Input("placement", tooltip="From the M3DDM Edge Mask of the first pass."),
+                io.Int.Input(
+                    "canvas_size",
+                    default=512,
+                    min=64,
+                    max=2048,
+                    step=8,
+                    tooltip="Longest side of the new canvas in pixels, a multiple of 8: about twice that of the first "
+                    "pass. Twice the size is four times the work or more. Never larger than the target.",
+                ),
+                io.Combo.Input(
+                    "canvas_shape",
+                    options=list(CANVAS_SHAPES),
+                    default="target",
+                    tooltip="target: the canvas has the target's shape. square: as trained, the target is centred in a "
+                    "square; slower.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="canvas", tooltip="Frames at canvas size, for M3DDM Encode Context."),
+                io.Mask.Output(display_name="mask", tooltip="1 where the picture is to be generated, 0 on the source."),
+                PlacementSocket.Output(
+                    display_name="placement",
+                    tooltip="Where everything lies on the new canvas: for the second M3DDM Encode Context and the "
+                    "second M3DDM Composite.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        source: torch.Tensor,
+        generated: torch.Tensor,
+        placement: Placement,
+        canvas_size: int,
+        canvas_shape: str,
+    ) -> io.NodeOutput:
+        placement = with_canvas(placement, canvas_size, canvas_shape)
+        return io.NodeOutput(*make_start_canvas(source, generated, placement), placement)
