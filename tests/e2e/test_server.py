@@ -39,6 +39,8 @@ NODES = {
     "M3DDM_SampleInterpolation": ("model", "state", "seed", "stride", "settings"),
     "M3DDM_SampleInfill": ("model", "state", "seed", "settings"),
     "M3DDM_Composite": ("source", "generated", "placement", "feather", "colour_match", "resampling", "blend"),
+    "M3DDM_SecondPass": ("source", "generated", "placement", "canvas_size", "canvas_shape"),
+    "M3DDM_TiledModel": ("model", "tile_size", "overlap"),
     "M3DDM_ClipConditioning": ("state", "stride", "clip_number"),
     "M3DDM_ClipResult": ("state", "latent", "clip"),
     "M3DDM_OutpaintVideo": (
