@@ -29,6 +29,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from m3ddm_core.plan import CLIP_LENGTH, THREE_LEVEL_FRAMES, plan_video
+from m3ddm_core.presets import PRESETS, clip_evaluations
 from m3ddm_core.sampling import sample_pndm
 
 RELEASE_STEPS = 50
@@ -163,6 +164,29 @@ def measure(name: str, options: argparse.Namespace) -> tuple[Result, Tensor]:
     return result, predicted.float().cpu()
 
 
+def by_preset(sides: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a video takes of our network with each preset, from what a step takes.
+
+    ``operations_ratio`` is that over what the published code takes for its own clips, None where it was not measured.
+    """
+    ours, *others = sides
+    found = []
+    for name, effort in PRESETS.items():
+        evaluations = ours["video_clips"] * clip_evaluations(effort)
+        flops = evaluations * ours["step_flops"] / ours["step_evaluations"]
+        published = [side["video_clips"] * RELEASE_STEPS * side["step_flops"] for side in others]
+        found.append(
+            {
+                "name": name,
+                "evaluations": evaluations,
+                "flops": flops,
+                "operations_ratio": flops / published[0] if published else None,
+                "seconds": evaluations * ours["step_seconds"] / ours["step_evaluations"],
+            }
+        )
+    return found
+
+
 def relative_difference(ours: Tensor, published: Tensor) -> float:
     """Largest difference over largest value."""
     return ((ours - published).abs().max() / published.abs().max()).item()
@@ -199,6 +223,7 @@ def compare(options: argparse.Namespace, arguments: list[str]) -> dict[str, Any]
         "release_steps": RELEASE_STEPS,
         "video_frames": VIDEO_FRAMES,
         "sides": sides,
+        "presets": by_preset(sides),
     }
     if len(outputs) == 2:
         result["relative_difference"] = relative_difference(*outputs)

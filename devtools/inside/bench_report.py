@@ -54,6 +54,14 @@ def table(result: dict[str, Any]) -> str:
             continue
         ratio = f"{values[0] / values[1]:8.3f}x" if both and values[1] else ""
         lines.append(f"{label:28s}" + "".join(f"{value:>12{form}}" for value in values) + f"{ratio}  {unit}".rstrip())
+    lines += [
+        "",
+        f"{'preset, of ours':28s}{'evaluations':>12s}{'PFLOP':>12s}{'hours':>12s}{'operations over published':>28s}",
+    ]
+    for preset in result["presets"]:
+        ratio = "" if preset["operations_ratio"] is None else f"{preset['operations_ratio']:27.3f}x"
+        values = (preset["flops"] / 1e15, preset["seconds"] / 3600)
+        lines.append(f"  {preset['name']:26s}{preset['evaluations']:>12d}{values[0]:>12.1f}{values[1]:>12.2f}{ratio}")
     lines.append("")
     lines.append(
         f"The video's time is the step's times {result['release_steps']} steps a clip times its clips: not measured."

@@ -39,12 +39,14 @@ def side(name: str, seconds: float, evaluations: int) -> dict:
 
 
 def measured() -> dict:
+    sides = [side("ours", 5.0, 3), side("published", 20.0, 4)]
     return {
         "machine": {"device": "a machine", "threads": 2, "torch": "2", "date": "2026-01-02"},
         "options": {"size": 64, "frames": 16, "dtype": "float32", "network": "small", "repeats": 3},
         "release_steps": 50,
         "video_frames": 240,
-        "sides": [side("ours", 5.0, 3), side("published", 20.0, 4)],
+        "sides": sides,
+        "presets": bench.by_preset(sides),
         "relative_difference": 2e-6,
     }
 
@@ -127,3 +129,16 @@ def test_the_whole_command_on_one_side(tmp_path, capsys):
     written = json.loads((tmp_path / "bench.json").read_text())
     assert [side["name"] for side in written["sides"]] == ["ours"] and written["sides"][0]["clip_seconds"] > 0
     assert (tmp_path / "bench.png").is_file() and "guided step" in capsys.readouterr().out
+
+
+def test_presets_keep_what_they_promise_beside_the_published_code():
+    """Of its operations: balanced a fifth at most, fast 0.08; an evaluation costs 4/3 of theirs here."""
+    sides = [side("ours", 3.0, 3), side("published", 20.0, 4)]
+    found = {preset["name"]: preset for preset in bench.by_preset(sides)}
+    assert found["reference"]["evaluations"] == 21 * 150
+    assert found["reference"]["seconds"] == 21 * 150
+    assert found["reference"]["operations_ratio"] == pytest.approx(1.0)
+    # The counter's measure of the full-size network: 14.76 TFLOP in three evaluations against 22.69 in four.
+    full = {name: preset["operations_ratio"] * 14.76 / 22.69 for name, preset in found.items()}
+    assert full["balanced"] <= 0.20 and full["fast"] <= 0.08
+    assert all(preset["operations_ratio"] is None for preset in bench.by_preset(sides[:1]))
