@@ -27,6 +27,8 @@ class EdgeMask(io.ComfyNode):
             description="Places the source frames in a larger target and makes the canvas the network works on: "
             "filled border, mask, and a record of where everything lies.",
             search_aliases=["outpaint", "video outpainting", "pad video", "extend frame", "aspect ratio", "uncrop"],
+            # A page that is loaded anew is told the source's size though nothing has to be computed again.
+            has_intermediate_output=True,
             inputs=[
                 io.Image.Input("images", tooltip="The source frames, in order. One frame is enough."),
                 *placement_inputs(),
@@ -69,7 +71,9 @@ class EdgeMask(io.ComfyNode):
         frames = drop_alpha(images)[: placement.frames]
         canvas, mask = make_canvas(frames, placement)
         preview = _preview(canvas[len(canvas) // 2], mask[0], placement)
-        return io.NodeOutput(canvas, mask, placement, frames, ui=ui.PreviewImage(preview, cls=cls))
+        # The drawing in the node (nodes/web) reads the size; before the first run it can only guess it from the file.
+        shown = {**ui.PreviewImage(preview, cls=cls).as_dict(), "source_size": [width, height]}
+        return io.NodeOutput(canvas, mask, placement, frames, ui=shown)
 
 
 def _preview(canvas: torch.Tensor, mask: torch.Tensor, placement: Placement) -> torch.Tensor:

@@ -111,8 +111,9 @@ def test_nothing_to_outpaint_is_a_warning(node: Any, caplog: pytest.LogCaptureFi
 
 
 def test_the_preview_shows_canvas_and_mask(node: Any, previews: Path) -> None:
-    shown = node.execute(_frames(), **DEFAULTS).ui.as_dict()["images"]
-    assert len(shown) == 1
+    told = node.execute(_frames(), **DEFAULTS).ui
+    shown = told["images"]
+    assert len(shown) == 1 and told["source_size"] == [128, 72]
     picture = Image.open(previews / shown[0]["filename"])
     assert picture.size == (128, 64)
     assert picture.getpixel((96, 2)) == (255, 255, 255) and picture.getpixel((96, 32)) == (0, 0, 0)

@@ -7,17 +7,21 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 from devtools import host as hosts  # noqa: E402
 from devtools import weights  # noqa: E402
 from devtools.server import Server  # noqa: E402
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 CLIP = ROOT / "assets" / "big_buck_bunny.mp4"
 
@@ -63,6 +67,15 @@ def start(
 def server(start: Callable[..., AbstractContextManager[Server]]) -> Iterator[Server]:
     """The server that most tests share."""
     with start() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The browser that all tests share; each opens a page of its own."""
+    from real_frontend import launch
+
+    with launch() as running:
         yield running
 
 

@@ -1,0 +1,356 @@
+"""The drawing in M3DDM Edge Mask: it agrees with the core's geometry, can be dragged, and leaves no trace in files."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from real_frontend import SECONDS, Frontend, api
+
+from devtools.host import PACK_NAME
+from devtools.server import Server
+from m3ddm_core.geometry import ANCHORS, place
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator
+
+pytestmark = [pytest.mark.server, pytest.mark.browser]
+
+CLIP = (288, 360)
+TARGET = (640, 360)  # 16:9 around it
+
+# A clip's loader, Edge Mask, and a preview so that it runs; returns nothing.
+BUILD = """clip => {
+    const add = (type, x, y) => {
+        const node = LiteGraph.createNode(type)
+        node.pos = [x, y]
+        app.graph.add(node)
+        return node
+    }
+    const load = clip && add('LoadVideo', 20, 60)
+    const parts = add('GetVideoComponents', 340, 60)
+    const mask = add('M3DDM_EdgeMask', 600, 60)
+    const preview = add('PreviewImage', 1020, 60)
+    if (clip) load.widgets.find(w => w.name === 'file').value = clip
+    if (clip) load.connect(0, parts, 0)
+    parts.connect(0, mask, 0)
+    mask.connect(0, preview, 0)
+}"""
+# What the frontend does itself after a change by hand: it notes the graph as a state to undo to.
+NOTE_STATE = "() => { app.canvas.emitBeforeChange(); app.canvas.emitAfterChange() }"
+NODE = "app.graph.nodes.find(n => n.type === 'M3DDM_EdgeMask')"
+
+
+class EdgeMask:
+    """The node in a page, with its drawing."""
+
+    def __init__(self, frontend: Frontend, clip: str | None) -> None:
+        self.frontend, self.page = frontend, frontend.page
+        self.page.evaluate("() => app.loadGraphData({ version: 0.4, nodes: [], links: [] })")
+        self.page.evaluate(BUILD, clip)
+        frontend.look(0, 0, 1)
+        self.page.evaluate(NOTE_STATE)
+        self.source = self.page.locator(".m3ddm-source")
+        self.target = self.page.locator(".m3ddm-target")
+        self.note = self.page.locator(".m3ddm-note")
+        self.facts = self.page.locator(".m3ddm-facts")
+
+    def values(self) -> dict[str, Any]:
+        return self.page.evaluate(f"Object.fromEntries({NODE}.widgets.map(w => [w.name, w.value]))")
+
+    def set(self, **values: Any) -> None:
+        """As a user who types: the widget's value, and its callback."""
+        self.page.evaluate(
+            f"""values => {{
+                for (const [name, value] of Object.entries(values)) {{
+                    const widget = {NODE}.widgets.find(w => w.name === name)
+                    widget.value = value
+                    widget.callback?.(value, app.canvas, {NODE})
+                }}
+            }}""",
+            values,
+        )
+        self.page.wait_for_timeout(0.5 * SECONDS)
+
+    def drag(self, handle: Locator, right: float, down: float) -> None:
+        box = handle.bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        self.page.mouse.move(x + right / 2, y + down / 2)
+        self.page.mouse.move(x + right, y + down)
+        self.page.mouse.up()
+
+    def edge(self, side: str) -> Locator:
+        return self.page.locator(f".m3ddm-edge[data-side={side}]")
+
+    def drawn(self) -> tuple[float, list[float]]:
+        """Pixels on the screen for a pixel of the source, and the source's left, top, width and height in the target,
+        in pixels of the source."""
+        inner, outer = self.source.bounding_box(), self.target.bounding_box()
+        scale = outer["width"] / float(self.facts.inner_text().split("×")[0].split()[-1])
+        corner = [inner["x"] - outer["x"], inner["y"] - outer["y"], inner["width"], inner["height"]]
+        return scale, [value / scale for value in corner]
+
+
+@pytest.fixture(scope="module")
+def frontend(browser: Browser, server: Server) -> Iterator[Frontend]:
+    """One page for all tests: each builds its own graph in it."""
+    page = browser.new_page(viewport={"width": 1500, "height": 1000})
+    frontend = Frontend(page, server)
+    frontend.open(first_start=False)
+    yield frontend
+    page.close()
+
+
+@pytest.fixture(autouse=True)
+def no_failures(frontend: Frontend) -> Iterator[None]:
+    yield
+    assert frontend.failures == []
+
+
+@pytest.fixture
+def mask(frontend: Frontend) -> EdgeMask:
+    """The node behind the clip that ships with the pack, when its size has been read from the file."""
+    mask = EdgeMask(frontend, "big_buck_bunny.mp4")
+    api.expect(mask.source).to_contain_text("288×360")
+    return mask
+
+
+def cases() -> list[tuple[tuple[int, int], dict[str, Any], list[Any]]]:
+    """Sources, inputs of the node, and the target, offset and canvas that the core answers."""
+    draw = random.Random(5)
+    ratios = ["16:9", "9:16", "1:1", "21:9", "2.39:1", "1.78", " 4 / 5 ", ".5:.25", "1.123456789:1.987654321", "3:0.07"]
+    found = []
+    while len(found) < 400:
+        size = (draw.randint(1, draw.choice((64, 4000))), draw.randint(1, draw.choice((64, 4000))))
+        left, right = draw.choice((0, draw.randint(0, 500))), draw.choice((0, draw.randint(0, 500)))
+        top, bottom = draw.choice((0, draw.randint(0, 500))), draw.choice((0, draw.randint(0, 500)))
+        ratio = draw.choice((None, *ratios))
+        anchor = draw.choice((*ANCHORS, "offset"))
+        common = {
+            "canvas_size": 8 * draw.randint(8, 256),
+            "canvas_shape": draw.choice(("square", "target")),
+            "size_multiple": draw.choice((1, 2, 3, 8, 16, 64)),
+        }
+        where = {"pixels": (left, top, right, bottom)} if ratio is None else {"ratio": ratio}
+        placed = place(size, 1, anchor="center" if anchor == "offset" else anchor, **where, **common)
+        offset = (0, 0)
+        if anchor == "offset" and ratio is not None:
+            offset = tuple(draw.randint(0, room - inner) for room, inner in zip(placed.target, size, strict=True))
+            placed = place(size, 1, offset=offset, **where, **common)
+        asked = common | {"left": left, "top": top, "right": right, "bottom": bottom, "anchor": anchor}
+        asked |= {"offset_x": offset[0], "offset_y": offset[1], "custom_ratio": ratio or "16:9"}
+        asked["target"] = "pixels" if ratio is None else "custom ratio"
+        found.append((size, asked, [list(placed.target), list(placed.offset), list(placed.canvas)]))
+    return found
+
+
+def in_browser(frontend: Frontend, table: list[Any]) -> list[Any]:
+    """What the drawing's own geometry answers to each (source, inputs)."""
+    return frontend.page.evaluate(
+        f"""async table => {{
+            const {{ place }} = await import('/extensions/{PACK_NAME}/placement.js')
+            return table.map(([source, asked]) => place(source, asked))
+        }}""",
+        table,
+    )
+
+
+def test_its_geometry_is_the_cores(frontend: Frontend) -> None:
+    table = cases()
+    answers = in_browser(frontend, [case[:2] for case in table])
+    for (size, asked, expected), answer in zip(table, answers, strict=True):
+        assert [answer["target"], answer["offset"], answer["canvas"]] == expected, (size, asked)
+        nothing = tuple(answer["target"]) == size
+        assert (answer["problem"] or {}).get("key") == ("nothing" if nothing else None), (size, asked)
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"target": "custom ratio", "custom_ratio": "wide"}, {"key": "bad_ratio", "ratio": "wide"}),
+        ({"target": "custom ratio", "custom_ratio": "0:1"}, {"key": "bad_ratio", "ratio": "0:1"}),
+        ({"target": "custom ratio", "custom_ratio": "101:1"}, {"key": "bad_ratio", "ratio": "101:1"}),
+        ({"offset_x": 353}, {"key": "outside", "name": "offset_x", "value": 353, "most": 352}),
+        ({"offset_y": 1}, {"key": "outside", "name": "offset_y", "value": 1, "most": 0}),
+        ({"canvas_size": 100}, {"key": "bad_canvas", "size": 100}),
+        ({"target": "pixels"}, {"key": "nothing"}),
+    ],
+)
+def test_what_the_core_refuses_is_told(frontend: Frontend, changed: dict[str, Any], problem: dict[str, Any]) -> None:
+    asked = {"target": "16:9", "custom_ratio": "16:9", "left": 0, "top": 0, "right": 0, "bottom": 0}
+    asked |= {"anchor": "offset", "offset_x": 0, "offset_y": 0}
+    asked |= {"canvas_size": 256, "canvas_shape": "square", "size_multiple": 2}
+    (answer,) = in_browser(frontend, [[CLIP, asked | changed]])
+    assert answer["problem"] == problem
+
+
+def test_it_draws_the_clip_before_the_first_run(mask: EdgeMask) -> None:
+    assert mask.facts.inner_text() == "Target 640×360, canvas 256×256 (latents 32×32)"
+    scale, box = mask.drawn()
+    assert box == pytest.approx([176, 0, *CLIP], abs=1.5 / scale)
+    assert mask.source.locator("video").evaluate("v => [v.videoWidth, v.videoHeight]") == list(CLIP)
+    mask.frontend.shoot("edge_mask_before")
+
+
+def test_dragging_the_source_sets_the_offset(mask: EdgeMask) -> None:
+    scale, _ = mask.drawn()
+    mask.drag(mask.source, 40 * scale, 25)
+    values = mask.values()
+    assert values["anchor"] == "offset" and values["offset_y"] == 0
+    assert values["offset_x"] == pytest.approx(216, abs=1 + 1 / scale)
+    assert mask.drawn()[1][0] == pytest.approx(values["offset_x"], abs=1.5 / scale)
+    mask.drag(mask.source, -2000, 0)
+    assert mask.values()["offset_x"] == 0
+    mask.drag(mask.source, 2000, 0)
+    assert mask.values()["offset_x"] == TARGET[0] - CLIP[0]
+    mask.frontend.shoot("edge_mask_dragged")
+    mask.source.dblclick()
+    assert mask.values()["anchor"] == "center"
+    assert mask.drawn()[1][0] == pytest.approx(176, abs=1.5 / scale)
+
+
+def test_a_drag_counts_the_zoom_and_can_be_undone(mask: EdgeMask) -> None:
+    mask.frontend.look(500, 0, 1.5)
+    scale, _ = mask.drawn()
+    mask.drag(mask.source, 50 * scale, 0)
+    assert mask.values()["offset_x"] == pytest.approx(226, abs=1 + 1 / scale)
+    mask.page.keyboard.press("Control+z")
+    mask.page.wait_for_function(f"() => {NODE}?.widgets.find(w => w.name === 'anchor').value === 'center'")
+
+
+def test_typed_numbers_move_the_drawing(mask: EdgeMask) -> None:
+    mask.set(anchor="offset", offset_x=20)
+    scale, box = mask.drawn()
+    assert box[0] == pytest.approx(20, abs=1.5 / scale)
+    mask.set(target="pixels", left=100, bottom=60, canvas_shape="target", size_multiple=8)
+    assert mask.facts.inner_text().startswith("Target 392×424, canvas 240×256")  # 388 and 420, rounded up by the border
+    scale, box = mask.drawn()
+    assert box[:2] == pytest.approx([104, 0], abs=1.5 / scale)
+    mask.set(target="16:9", offset_x=500)
+    api.expect(mask.note).to_contain_text("At most 352")
+
+
+def test_the_sides_can_be_pulled_where_pixels_are_asked_for(mask: EdgeMask) -> None:
+    assert not mask.edge("right").is_visible()
+    mask.set(target="pixels", size_multiple=4)
+    scale, _ = mask.drawn()
+    mask.drag(mask.edge("right"), 100 * scale, 0)
+    pulled = mask.values()["right"]
+    assert pulled == pytest.approx(100, abs=4 + 1 / scale) and (CLIP[0] + pulled) % 4 == 0
+    scale, _ = mask.drawn()
+    mask.drag(mask.edge("top"), 0, -40 * scale)
+    values = mask.values()
+    assert values["top"] == pytest.approx(40, abs=4 + 1 / scale) and (values["left"], values["bottom"]) == (0, 0)
+    assert mask.facts.inner_text().startswith(f"Target {288 + pulled}×{360 + values['top']},")
+    mask.frontend.shoot("edge_mask_pixels")
+    # What is added to the one side is taken from the other when the source is moved.
+    scale, _ = mask.drawn()
+    mask.drag(mask.source, 30 * scale, 0)
+    moved = mask.values()
+    assert moved["left"] == pytest.approx(30, abs=1 + 1 / scale) and moved["left"] + moved["right"] == pulled
+    mask.drag(mask.edge("top"), 0, 500)
+    assert mask.values()["top"] == 0
+    assert mask.values()["anchor"] == "center"
+
+
+def test_arrow_keys_move_by_the_size_multiple(mask: EdgeMask) -> None:
+    mask.set(size_multiple=4)
+    mask.source.focus()
+    mask.page.keyboard.press("ArrowRight")
+    assert (mask.values()["anchor"], mask.values()["offset_x"]) == ("offset", 180)
+    mask.page.keyboard.press("Shift+ArrowLeft")
+    mask.page.keyboard.press("ArrowDown")
+    assert (mask.values()["offset_x"], mask.values()["offset_y"]) == (140, 0)
+    mask.page.keyboard.press("Control+z")
+    mask.page.wait_for_function(f"() => {NODE}?.widgets.find(w => w.name === 'offset_x').value === 180")
+    mask.set(target="pixels")
+    mask.edge("left").focus()
+    mask.page.keyboard.press("ArrowLeft")
+    mask.page.keyboard.press("Shift+ArrowLeft")
+    mask.page.keyboard.press("ArrowRight")
+    assert mask.values()["left"] == 40
+    assert mask.edge("left").get_attribute("aria-valuenow") == "40"
+
+
+def test_without_a_file_it_says_that_it_does_not_know_the_size(frontend: Frontend) -> None:
+    mask = EdgeMask(frontend, None)
+    api.expect(mask.note).to_contain_text("not known before the first run")
+    assert mask.source.inner_text() == "?"
+    scale, box = mask.drawn()
+    assert box[2] / box[3] == pytest.approx(16 / 9, abs=0.02)
+    mask.set(target="9:16")
+    before = mask.values()
+    mask.drag(mask.source, 0, 30 * scale)
+    assert mask.values() == before
+    mask.frontend.shoot("edge_mask_unknown")
+
+
+def test_a_wired_number_cannot_be_dragged(mask: EdgeMask) -> None:
+    mask.page.evaluate(
+        f"""() => {{
+            const number = LiteGraph.createNode('PrimitiveInt')
+            app.graph.add(number)
+            number.connect(0, {NODE}, {NODE}.inputs.findIndex(i => i.name === 'offset_x'))
+        }}"""
+    )
+    api.expect(mask.note).to_contain_text("offset_x")
+    before = mask.values()
+    mask.drag(mask.source, 40, 0)
+    assert mask.values() == before
+
+
+def test_the_run_tells_the_size(frontend: Frontend) -> None:
+    """Frames that the browser cannot see: after the run their size is known."""
+    mask = EdgeMask(frontend, "big_buck_bunny.mp4")
+    mask.page.evaluate(
+        f"""() => {{
+            const scale = LiteGraph.createNode('ImageScale')
+            app.graph.add(scale)
+            for (const [name, value] of [['width', 96], ['height', 72]])
+                scale.widgets.find(w => w.name === name).value = value
+            app.graph.nodes.find(n => n.type === 'GetVideoComponents').connect(0, scale, 0)
+            scale.connect(0, {NODE}, 0)
+        }}"""
+    )
+    mask.set(first_frames=2, canvas_size=64)
+    api.expect(mask.source).to_have_text("?")
+    mask.page.get_by_test_id("queue-button").click()
+    api.expect(mask.source).to_contain_text("96×72", timeout=120 * SECONDS)
+    assert mask.facts.inner_text().startswith("Target 128×72,")
+    mask.page.wait_for_function(f"() => {NODE}.imgs?.length")
+    mask.frontend.shoot("edge_mask_after")
+    # A page that knows nothing yet is told by the next run, in which nothing is computed again.
+    frontend.open(first_start=False)
+    api.expect(mask.source).to_have_text("?")
+    mask.page.get_by_test_id("queue-button").click()
+    api.expect(mask.source).to_contain_text("96×72", timeout=60 * SECONDS)
+
+
+def test_nothing_of_it_is_in_the_workflow_or_the_prompt(mask: EdgeMask) -> None:
+    saved, prompt = mask.frontend.graph()
+    (node,) = [node for node in saved["nodes"] if node["type"] == "M3DDM_EdgeMask"]
+    (sent,) = [entry for entry in prompt.values() if entry["class_type"] == "M3DDM_EdgeMask"]
+    names = [name for name in mask.values() if name in sent["inputs"]]
+    assert node["widgets_values"] == [sent["inputs"][name] for name in names] and len(names) == 14
+    assert set(sent["inputs"]) == {*names, "images"}
+    assert "placement_view" not in str(saved)
+
+
+def test_it_is_there_with_the_modern_nodes_too(frontend: Frontend) -> None:
+    frontend.open(first_start=False, VueNodes__Enabled=True)
+    try:
+        mask = EdgeMask(frontend, "big_buck_bunny.mp4")
+        api.expect(mask.source).to_contain_text("288×360")
+        mask.frontend.shoot("edge_mask_modern")
+        scale, _ = mask.drawn()
+        place_of_node = f"[...{NODE}.pos]"
+        before = mask.page.evaluate(place_of_node)
+        mask.drag(mask.source, 40 * scale, 0)
+        assert mask.values()["offset_x"] == pytest.approx(216, abs=1 + 1 / scale)
+        assert mask.page.evaluate(place_of_node) == before
+    finally:
+        frontend.server.client.post("/settings/Comfy.VueNodes.Enabled", False)
