@@ -1,12 +1,11 @@
-"""The checkpoint and the VAE that the demo runs with: given, found in ComfyUI's folders, or small ones made here."""
+"""The checkpoint and the VAE that the demo runs with: given, found in ComfyUI's folders, or the pack's small ones."""
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from .host import PACK, Host, clean_environment
+from .host import PACK, Host
 from .report import Problem, say
 
 HOW_TO_GET = """\
@@ -23,15 +22,18 @@ _VAE_NAMES = ("vae-ft-mse-840000", "vae-ft-ema-560000", "sd-vae-ft-mse", "sd15_v
 
 @dataclass(frozen=True)
 class Weights:
-    """A pair of files; ``small`` tells that they are the seeded ones."""
+    """A pair of files; ``small`` tells that they are the demonstration's, which the loaders find by themselves."""
 
     checkpoint: Path
     vae: Path
     small: bool
 
 
-def choose(host: Host, checkpoint: Path | None, vae: Path | None, folder: Path) -> Weights:
-    """The files to run with; small ones are written to ``folder`` where there is no real checkpoint.
+DEMO = Weights(PACK / "models" / "m3ddm_demo.safetensors", PACK / "models" / "m3ddm_demo_vae.safetensors", small=True)
+
+
+def choose(host: Host, checkpoint: Path | None, vae: Path | None) -> Weights:
+    """The files to run with: the demonstration's where there is no real checkpoint.
 
     Raises `Problem` where a file that was named is not there, or a real checkpoint has no VAE to go with it.
     """
@@ -50,18 +52,7 @@ def choose(host: Host, checkpoint: Path | None, vae: Path | None, folder: Path) 
         say(f"{missing} It is left aside; name a VAE with --vae to use it.")
     elif vae is not None:
         raise Problem(f"--vae {vae} was given without a checkpoint, and none was found in ComfyUI.\n{HOW_TO_GET}")
-    return small(host, folder)
-
-
-def small(host: Host, folder: Path) -> Weights:
-    """A small network and a TAESD-format VAE with seeded weights, made by the host's Python in ``folder``."""
-    script = PACK / "devtools" / "inside" / "small_models.py"
-    answer = subprocess.run(
-        [str(host.python), str(script), str(folder)], env=clean_environment(), capture_output=True, text=True
-    )
-    if answer.returncode != 0:
-        raise Problem(f"The small models could not be made:\n{answer.stderr.strip()[-2000:]}")
-    return Weights(folder / "m3ddm_tiny.safetensors", folder / "taesd_tiny.safetensors", small=True)
+    return DEMO
 
 
 def _search(host: Host, folders: tuple[str, ...], names: tuple[str, ...]) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import folder_paths
 from comfy_api.latest import ComfyExtension, io
 
 from .by_hand import ClipConditioning, ClipResult
@@ -16,10 +17,15 @@ from .sample import SampleInfill, SampleInterpolation, SampleKeyframes
 from .sampling_settings import SamplingSettings
 from .second_pass import SecondPass
 from .tiled_model import TiledModel
+from .types import DEMO_MODELS
 
 
 class M3DDMExtension(ComfyExtension):
     """Hands ComfyUI the nodes in the order in which a graph is built."""
+
+    async def on_load(self) -> None:
+        """Let ComfyUI's own VAE loader find the demonstration's VAE where it is."""
+        folder_paths.add_model_folder_path("vae", DEMO_MODELS)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [

@@ -14,7 +14,10 @@ from comfy_api.latest import io
 
 from ..m3ddm_core.checkpoint import CheckpointError, check_file, normalise
 from .model import M3DDMConfig
-from .types import CATEGORY
+from .types import CATEGORY, DEMO_MODELS
+
+DEMO = "m3ddm_demo.safetensors"
+"""The network in ``DEMO_MODELS``, offered beside the files of ComfyUI's own folders."""
 
 WEIGHT_DTYPES = {
     "default": None,
@@ -33,14 +36,16 @@ class LoadCheckpoint(io.ComfyNode):
             node_id="M3DDM_LoadCheckpoint",
             display_name="M3DDM Load Checkpoint",
             category=CATEGORY,
-            description="Loads the M3DDM or M3DDM+ network from models/diffusion_models as a regular ComfyUI model.",
+            description="Loads the M3DDM or M3DDM+ network from models/diffusion_models as a regular ComfyUI model. "
+            f"{DEMO} comes with the pack: a small network for trying things out, trained on drawn scenes. It is a "
+            "demonstration, not the published model, and goes with m3ddm_demo_vae.safetensors.",
             search_aliases=["m3ddm loader", "load m3ddm", "video outpainting model", "outpaint model"],
             inputs=[
                 io.Combo.Input(
                     "checkpoint",
-                    options=folder_paths.get_filename_list("diffusion_models"),
+                    options=_checkpoints(),
                     tooltip="Network file in models/diffusion_models: .safetensors, the published .bin, or a "
-                    "Lightning .ckpt (M3DDM+).",
+                    f"Lightning .ckpt (M3DDM+). {DEMO} is the pack's small demonstration.",
                 ),
                 io.Combo.Input(
                     "weight_dtype",
@@ -59,8 +64,19 @@ class LoadCheckpoint(io.ComfyNode):
 
     @classmethod
     def execute(cls, checkpoint: str, weight_dtype: str) -> io.NodeOutput:
-        path = folder_paths.get_full_path_or_raise("diffusion_models", checkpoint)
-        return io.NodeOutput(load_model(path, {"dtype": WEIGHT_DTYPES[weight_dtype]}))
+        return io.NodeOutput(load_model(_path(checkpoint), {"dtype": WEIGHT_DTYPES[weight_dtype]}))
+
+
+def _checkpoints() -> list[str]:
+    files = folder_paths.get_filename_list("diffusion_models")
+    return files if DEMO in files else [*files, DEMO]
+
+
+def _path(checkpoint: str) -> str:
+    """Return a file's path; the demonstration is the user's own copy where there is one."""
+    if checkpoint == DEMO and folder_paths.get_full_path("diffusion_models", DEMO) is None:
+        return os.path.join(DEMO_MODELS, DEMO)
+    return folder_paths.get_full_path_or_raise("diffusion_models", checkpoint)
 
 
 def load_model(path: str, model_options: dict[str, Any], disable_dynamic: bool = False) -> Any:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from comfy_api.latest import io
 
 from ..m3ddm_core.presets import Effort
 
 CATEGORY = "M3DDM"
+
+DEMO_MODELS = str(Path(__file__).resolve().parents[1] / "models")
+"""The folder of the small models that come with the pack."""
 
 State = io.Custom("M3DDM_STATE")
 GlobalFramesSocket = io.Custom("M3DDM_GLOBAL_FRAMES")

@@ -1,4 +1,4 @@
-"""A real ComfyUI server with the pack, small models and clips, for all end-to-end tests."""
+"""A real ComfyUI server with the pack and clips, for all end-to-end tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 from devtools import host as hosts  # noqa: E402
-from devtools import weights  # noqa: E402
 from devtools.server import Server  # noqa: E402
 
 if TYPE_CHECKING:
@@ -33,12 +32,6 @@ def host() -> hosts.Host:
 
 
 @pytest.fixture(scope="session")
-def small_models(host: hosts.Host, tmp_path_factory: pytest.TempPathFactory) -> weights.Weights:
-    """A small M3DDM checkpoint and a TAESD-format VAE with seeded weights."""
-    return weights.small(host, tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture(scope="session")
 def clip() -> Path:
     """The clip that ships with the pack: 64 frames of 288x360 pixels with stereo sound."""
     return CLIP
@@ -51,14 +44,11 @@ def small_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def start(
-    host: hosts.Host, small_models: weights.Weights, small_clip: Path
-) -> Callable[..., AbstractContextManager[Server]]:
-    """``with start(*arguments) as server``: a fresh server with the small models and both clips."""
+def start(host: hosts.Host, small_clip: Path) -> Callable[..., AbstractContextManager[Server]]:
+    """``with start(*arguments) as server``: a fresh server with both clips, and no models but the pack's own."""
 
     def make(*arguments: str) -> Server:
-        models = {"diffusion_models": [small_models.checkpoint], "vae": [small_models.vae]}
-        return Server(host, models=models, inputs=[CLIP, small_clip], arguments=arguments)
+        return Server(host, models={}, inputs=[CLIP, small_clip], arguments=arguments)
 
     return make
 

@@ -15,7 +15,7 @@ import pytest
 
 from devtools.client import Interrupted, Progress, Prompt, PromptError
 from devtools.server import Server, link_file
-from devtools.weights import Weights
+from devtools.weights import DEMO
 
 pytestmark = pytest.mark.server
 
@@ -73,7 +73,7 @@ NODES = {
 }
 
 
-def graph(clip: str, *, target: str = "1:1", seed: int = 1, steps: int = 2, checkpoint: str = "m3ddm_tiny.safetensors"):
+def graph(clip: str, *, target: str = "1:1", seed: int = 1, steps: int = 2, checkpoint: str = "m3ddm_demo.safetensors"):
     """A whole way from file to file on a 64-pixel canvas; the nodes' names are their ids."""
     prompt: Prompt = {}
 
@@ -83,7 +83,7 @@ def graph(clip: str, *, target: str = "1:1", seed: int = 1, steps: int = 2, chec
     node("video", "LoadVideo", file=clip)
     node("parts", "GetVideoComponents", video=["video", 0])
     node("model", "M3DDM_LoadCheckpoint", checkpoint=checkpoint, weight_dtype="default")
-    node("vae", "VAELoader", vae_name="taesd_tiny.safetensors")
+    node("vae", "VAELoader", vae_name="m3ddm_demo_vae.safetensors")
     node(
         *("edge", "M3DDM_EdgeMask"),
         **{"images": ["parts", 0], "target": target, "custom_ratio": "1:1", "anchor": "center", "fill": "smooth"},
@@ -232,8 +232,8 @@ def test_memory_stays_over_ten_runs(start: Start, small_clip: Path) -> None:
     assert held[9] - held[2] <= 64.0, told
 
 
-def test_a_file_of_another_kind_is_named_by_the_loader(server: Server, small_models: Weights, small_clip: Path) -> None:
-    link_file(small_models.vae, server.base / "models" / "diffusion_models" / "not_m3ddm.safetensors")
+def test_a_file_of_another_kind_is_named_by_the_loader(server: Server, small_clip: Path) -> None:
+    link_file(DEMO.vae, server.base / "models" / "diffusion_models" / "not_m3ddm.safetensors")
     with pytest.raises(PromptError, match=r"(?s)M3DDM_LoadCheckpoint.*looks like a VAE") as caught:
         server.client.run(graph(small_clip.name, checkpoint="not_m3ddm.safetensors"))
     assert caught.value.node == "model"
