@@ -12,21 +12,28 @@ FOLDER = PACK / "workflows"
 TEMPLATES = tuple(sorted(FOLDER.glob("*.json")))
 
 # What the templates' loaders ask for, and the files that their clip and guide frame choosers name.
-CHECKPOINT = "m3ddm.safetensors"
+CHECKPOINT, CHECKPOINT_PLUS = "m3ddm.safetensors", "m3ddm_plus.safetensors"
 VAE = "vae-ft-mse-840000-ema-pruned.safetensors"
 INPUTS = (PACK / "assets" / "big_buck_bunny.mp4", PACK / "assets" / "big_buck_bunny_frame_0.jpg")
 
 # Settings with which a template runs in seconds, by node and input; enough to see that it runs, not what it makes.
-QUICK = {"M3DDM_SamplingSettings": {"steps": 1}, "M3DDM_EdgeMask": {"canvas_size": 64}}
+QUICK = {
+    "M3DDM_SamplingSettings": {"steps": 1},
+    "M3DDM_EdgeMask": {"canvas_size": 64},
+    "M3DDM_SecondPass": {"canvas_size": 96},
+    "M3DDM_OutpaintVideo": {"canvas_size": 64},
+    "KSampler": {"steps": 1},
+}
 
 
 def provide(base: Path, checkpoint: Path, vae: Path) -> None:
-    """Put all files that the templates name into a server's folders; ``checkpoint`` and ``vae`` under those names.
+    """Put the clip, network and VAE that the templates name into a server's folders; ``checkpoint`` for both networks.
 
     Files that are there already stay as they are, so that several callers may share a server.
     """
     for source, target in (
         (checkpoint, base / "models" / "diffusion_models" / CHECKPOINT),
+        (checkpoint, base / "models" / "diffusion_models" / CHECKPOINT_PLUS),
         (vae, base / "models" / "vae" / VAE),
     ):
         if not target.exists():

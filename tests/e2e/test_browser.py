@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import stand_ins
 from real_frontend import COMPLAINTS, SECONDS, Frontend, api, load
 
 from devtools import templates, workflow
 from devtools.server import Server
-from devtools.weights import Weights
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -19,9 +19,9 @@ pytestmark = [pytest.mark.server, pytest.mark.browser]
 
 
 @pytest.fixture(scope="module")
-def ready(server: Server, small_models: Weights) -> Server:
+def ready(server: Server) -> Server:
     """The server, with every file there that the templates name."""
-    templates.provide(server.base, small_models.checkpoint, small_models.vae)
+    stand_ins.provide(server.base)
     return server
 
 

@@ -11,17 +11,18 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+import stand_ins
 
 from devtools import templates, workflow
 from devtools.host import PACK_NAME
 from devtools.server import Server
-from devtools.weights import Weights
 
 pytestmark = pytest.mark.server
 
 IDS = [file.stem for file in templates.TEMPLATES]
 EACH = pytest.mark.parametrize("template", templates.TEMPLATES, ids=IDS)
 NOTES = {"MarkdownNote", "Note"}
+OTHER_MODELS = ("UpscaleModelLoader", "CheckpointLoaderSimple")
 CLIP = templates.INPUTS[0]
 TARGET = (640, 360)  # 16:9 around the clip's 288x360
 FEATHER = 8
@@ -32,9 +33,9 @@ TRIAL_FRAMES = {"short_clip": 24}
 
 
 @pytest.fixture(scope="module")
-def ready(server: Server, small_models: Weights) -> Iterator[Server]:
+def ready(server: Server) -> Iterator[Server]:
     """The server, with every file there that the templates name."""
-    templates.provide(server.base, small_models.checkpoint, small_models.vae)
+    stand_ins.provide(server.base)
     yield server
 
 
@@ -99,8 +100,10 @@ def facts(video: Path) -> tuple[int, tuple[int, int], float, float, float]:
     return frames, size, rate, seconds, max(float(part.max()) for part in samples)
 
 
-def test_the_three_asked_for_are_there_and_nothing_else() -> None:
-    assert set(IDS) >= {"outpaint_a_video", "short_clip", "guide_frames"}
+def test_those_asked_for_are_there_and_nothing_else() -> None:
+    first = {"outpaint_a_video", "short_clip", "guide_frames"}
+    second = {"outpaint_any_length", "sharper_second_pass", "upscale_and_composite", "first_frame_by_prompt"}
+    assert set(IDS) == first | second | {"m3ddm_plus"}
     files = {file.name for file in templates.FOLDER.iterdir()}
     assert files == {f"{name}{suffix}" for name in IDS for suffix in (".json", ".jpg")}
 
@@ -165,16 +168,23 @@ def test_what_it_names_is_what_its_note_speaks_of(template: Path) -> None:
         by_type.setdefault(node["type"], []).append(node)
     text = "\n".join(node["widgets_values"][0] for node in by_type["MarkdownNote"])
     (loader,), (vae,), (clip,) = by_type["M3DDM_LoadCheckpoint"], by_type["VAELoader"], by_type["LoadVideo"]
-    assert loader["widgets_values"][0] == templates.CHECKPOINT
+    plus = template.stem == "m3ddm_plus"
+    checkpoint = templates.CHECKPOINT_PLUS if plus else templates.CHECKPOINT
+    assert loader["widgets_values"][0] == checkpoint
     assert vae["widgets_values"][0] == templates.VAE
     assert clip["widgets_values"][0] == CLIP.name
-    for word in (templates.CHECKPOINT, templates.VAE, CLIP.name, "Apache-2.0", "MIT", "CC BY 3.0", "`assets`"):
+    licences = ("repository" if plus else "Apache-2.0", "MIT", "CC BY 3.0")
+    others = [node["widgets_values"][0] for kind in OTHER_MODELS for node in by_type.get(kind, [])]
+    for word in (checkpoint, templates.VAE, CLIP.name, *licences, "`assets`", *others):
         assert word in text, word
-    assert "python -m m3ddm_core convert diffusion_pytorch_model.bin m3ddm.safetensors --dtype fp16" in text
+    download = "DOWNLOADED.ckpt" if plus else "diffusion_pytorch_model.bin"
+    assert f"python -m m3ddm_core convert {download} {checkpoint} --dtype fp16" in text
     # The frontend offers a download where the address is of a host and of a kind of file that it trusts.
-    (hint,) = vae["properties"]["models"]
-    assert hint["name"] == templates.VAE and hint["directory"] == "vae"
-    assert hint["url"].startswith("https://huggingface.co/") and hint["url"].endswith(templates.VAE)
+    assert vae["properties"]["models"][0]["directory"] == "vae"
+    for node in graph["nodes"]:
+        for hint in node["properties"].get("models", []):
+            assert hint["name"] == node["widgets_values"][0]
+            assert hint["url"].startswith("https://huggingface.co/") and hint["url"].endswith(hint["name"])
 
 
 @EACH
@@ -203,9 +213,13 @@ def test_our_nodes_name_the_pack_that_has_them() -> None:
 def test_it_runs_from_file_to_file(template: Path, ready: Server, object_info: dict[str, Any], tmp_path: Path) -> None:
     prompt = workflow.load(template, object_info)
     for kind, inputs in templates.QUICK.items():
-        workflow.set_inputs(prompt, kind, **inputs)
+        if workflow.of_type(prompt, kind):
+            workflow.set_inputs(prompt, kind, **inputs)
+    # So that nothing comes from the cache of another test's run.
     for kind in {entry["class_type"] for entry in prompt.values() if "seed" in entry["inputs"]}:
-        workflow.set_inputs(prompt, kind, seed=7)  # so that nothing comes from the cache of another test's run
+        workflow.set_inputs(prompt, kind, seed=7)
+    for node in workflow.of_type(prompt, "M3DDM_EdgeMask"):
+        prompt[node]["inputs"]["custom_ratio"] = f"1:{1 + IDS.index(template.stem)}"  # not read: the target is 16:9
     result = ready.client.run(prompt)
 
     (save,) = workflow.of_type(prompt, "SaveVideo")
@@ -222,15 +236,16 @@ def test_it_runs_from_file_to_file(template: Path, ready: Server, object_info: d
     for node in workflow.of_type(prompt, "M3DDM_EdgeMask"):
         assert result.files(node), "M3DDM_EdgeMask shows no preview"
     for preview in workflow.of_type(prompt, "PreviewImage"):
-        assert len(result.files(preview)) == expected
-        # Keyframes are there to be judged before the long part of the work begins.
+        assert len(result.files(preview)) == (1 if "first frame" in prompt[preview]["_meta"]["title"] else expected)
+        # It is there to be judged before the long part of the work begins.
         order = list(result.node_seconds)
         (interpolation,) = workflow.of_type(prompt, "M3DDM_SampleInterpolation")
         assert order.index(preview) < order.index(interpolation)
 
 
-def test_keyframes_are_previewed(object_info: dict[str, Any]) -> None:
-    prompt = workflow.load(templates.FOLDER / "outpaint_a_video.json", object_info)
+@pytest.mark.parametrize("name", ["outpaint_a_video", "m3ddm_plus"])
+def test_keyframes_are_previewed(name: str, object_info: dict[str, Any]) -> None:
+    prompt = workflow.load(templates.FOLDER / f"{name}.json", object_info)
     (preview,), (keyframes,) = (
         workflow.of_type(prompt, "PreviewImage"),
         workflow.of_type(prompt, "M3DDM_SampleKeyframes"),
@@ -238,3 +253,31 @@ def test_keyframes_are_previewed(object_info: dict[str, Any]) -> None:
     decode = prompt[prompt[preview]["inputs"]["images"][0]]
     assert decode["class_type"] == "VAEDecode"
     assert decode["inputs"]["samples"] == [keyframes, 1]
+
+
+def test_m3ddm_plus_has_its_strides(object_info: dict[str, Any]) -> None:
+    prompt = workflow.load(templates.FOLDER / "m3ddm_plus.json", object_info)
+    strides = [entry["inputs"]["stride"] for entry in prompt.values() if "stride" in entry["inputs"]]
+    assert strides == [5, 3]
+
+
+def test_the_second_pass_starts_from_the_first(object_info: dict[str, Any]) -> None:
+    """What comes out of the first pass goes into the second, and there alone noise is added in part."""
+    prompt = workflow.load(templates.FOLDER / "sharper_second_pass.json", object_info)
+    (second,) = workflow.of_type(prompt, "M3DDM_SecondPass")
+    first, last = workflow.of_type(prompt, "M3DDM_Composite")
+    assert prompt[second]["inputs"]["generated"] == [first, 0]
+    assert prompt[last]["inputs"]["placement"] == [second, 2]
+    used = [prompt[node]["inputs"]["settings"][0] for node in workflow.of_type(prompt, "M3DDM_SampleInfill")]
+    assert [prompt[settings]["inputs"]["denoise"] for settings in used] == [1, 0.4]
+    assert (
+        prompt[second]["inputs"]["canvas_size"]
+        > prompt[prompt[first]["inputs"]["placement"][0]]["inputs"]["canvas_size"]
+    )
+
+
+def test_both_edge_masks_of_the_first_frame_are_of_one_shape(object_info: dict[str, Any]) -> None:
+    prompt = workflow.load(templates.FOLDER / "first_frame_by_prompt.json", object_info)
+    one, other = (prompt[node]["inputs"] for node in workflow.of_type(prompt, "M3DDM_EdgeMask"))
+    different = {name for name in one if one[name] != other[name]}
+    assert different == {"canvas_size", "canvas_shape", "first_frames"}
