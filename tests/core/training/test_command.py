@@ -97,6 +97,9 @@ def test_recipes_are_in_order(recipe: Path, tmp_path: Path) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / "recipes").mkdir(exist_ok=True)
             file.touch()
+    if folder := content.get(SECTION, {}).get("folder"):
+        (tmp_path / "recipes").mkdir()
+        (tmp_path / "recipes" / folder).mkdir()
     if SECTION in content:
         parse_tiny_vae_config(content, folder=str(tmp_path / "recipes"), name=recipe.name)
         return
