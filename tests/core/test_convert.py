@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -14,20 +13,12 @@ import torch
 from safetensors import safe_open
 
 from m3ddm_core.__main__ import main, progress_line
-from m3ddm_core.checkpoint import expected_shapes, read_checkpoint
+from m3ddm_core.checkpoint import read_checkpoint
 from m3ddm_core.unet import M3DDM_CONFIG
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 TINY = replace(M3DDM_CONFIG, block_out_channels=(32, 32, 64, 64))
-
-
-@pytest.fixture(scope="module")
-def tiny() -> dict[str, torch.Tensor]:
-    spec = importlib.util.spec_from_file_location("seeded_weights", GOLDEN / "seeded_weights.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return {name: torch.from_numpy(a) for name, a in module.seeded_state_dict(expected_shapes(TINY)).items()}
 
 
 @pytest.fixture
