@@ -109,6 +109,27 @@ def model(pack: Pack, tiny_checkpoint: str) -> Any:
     return patcher
 
 
+@pytest.fixture
+def small_state(pack: Pack) -> Any:
+    """One clip of 64x64 pixels, its right half to be made, out of seeded noise."""
+    draw = torch.Generator().manual_seed(0)
+    start = torch.randn((16, 4, 8, 8), generator=draw)
+    masks = torch.zeros(16, 1, 8, 8)
+    masks[..., 4:] = 1
+    return pack.module("m3ddm_core.state").OutpaintState(
+        start=start,
+        masked=torch.randn((16, 4, 8, 8), generator=draw),
+        masks=masks,
+        blank=torch.randn((1, 4, 8, 8), generator=draw),
+        latents=start,
+        global_latents=torch.randn((2, 4, 16, 16), generator=draw),
+        fps=25.0,
+        known=frozenset(),
+        guides=frozenset(),
+        placement=None,
+    )
+
+
 class LinearVAE:
     """The golden files' stand-in for a VAE, in ComfyUI's terms: raw latents, ``encode`` and ``decode`` only."""
 

@@ -9,34 +9,14 @@ import torch
 
 
 @pytest.fixture
-def sample(pack: Any) -> Any:
+def sample(pack: Any, small_state: Any) -> Any:
     """Two steps of one clip with all three conditions; what comes out of a model."""
-    state = small_state(pack)
     settings = pack.module("nodes.types").Sampling(steps=2)
 
     def run(model: Any) -> torch.Tensor:
-        return pack.run("M3DDM_SampleInfill", model=model, state=state, seed=0, settings=settings)[1]["samples"]
+        return pack.run("M3DDM_SampleInfill", model=model, state=small_state, seed=0, settings=settings)[1]["samples"]
 
     return run
-
-
-def small_state(pack: Any) -> Any:
-    draw = torch.Generator().manual_seed(0)
-    start = torch.randn((16, 4, 8, 8), generator=draw)
-    masks = torch.zeros(16, 1, 8, 8)
-    masks[..., 4:] = 1
-    return pack.module("m3ddm_core.state").OutpaintState(
-        start=start,
-        masked=torch.randn((16, 4, 8, 8), generator=draw),
-        masks=masks,
-        blank=torch.randn((1, 4, 8, 8), generator=draw),
-        latents=start,
-        global_latents=torch.randn((2, 4, 16, 16), generator=draw),
-        fps=25.0,
-        known=frozenset(),
-        guides=frozenset(),
-        placement=None,
-    )
 
 
 def add_patch_everywhere(patcher: Any) -> Any:

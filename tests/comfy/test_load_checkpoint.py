@@ -52,13 +52,12 @@ def test_every_tensor_of_a_full_size_file_is_in_the_model(pack, folder, caplog):
 
 
 @pytest.mark.parametrize("weight_dtype", ["default", "fp32", "fp16", "bf16", "fp8_e4m3fn", "fp8_e5m2"])
-def test_every_weight_dtype_samples(pack, golden, folder, tiny_checkpoint, weight_dtype):
+def test_every_weight_dtype_samples(pack, golden, folder, tiny_checkpoint, weight_dtype, small_state):
     (patcher,) = pack.run("M3DDM_LoadCheckpoint", checkpoint=tiny_checkpoint, weight_dtype=weight_dtype)
     (exact,) = pack.run("M3DDM_LoadCheckpoint", checkpoint=tiny_checkpoint, weight_dtype="fp32")
-    state = small_state(pack)
     settings = pack.module("nodes.types").Sampling(steps=2, context_scale=1.0, global_scale=1.0)
     runs = [
-        pack.run("M3DDM_SampleInfill", model=p, state=state, seed=0, settings=settings)[1]["samples"]
+        pack.run("M3DDM_SampleInfill", model=p, state=small_state, seed=0, settings=settings)[1]["samples"]
         for p in (patcher, exact)
     ]
     expected = pack.module("nodes.load_checkpoint").WEIGHT_DTYPES[weight_dtype]
@@ -68,11 +67,10 @@ def test_every_weight_dtype_samples(pack, golden, folder, tiny_checkpoint, weigh
     assert difference <= tolerance
 
 
-def test_lora_style_patches_reach_the_layers(pack, model):
+def test_lora_style_patches_reach_the_layers(pack, model, small_state):
     """A patch on a convolution that runs reshaped, and on an attention layer, changes what comes out."""
-    state = small_state(pack)
     settings = pack.module("nodes.types").Sampling(steps=2, context_scale=1.0, global_scale=1.0)
-    plain = pack.run("M3DDM_SampleInfill", model=model, state=state, seed=0, settings=settings)[1]["samples"]
+    plain = pack.run("M3DDM_SampleInfill", model=model, state=small_state, seed=0, settings=settings)[1]["samples"]
     weights = model.model.state_dict()
     for name in (
         "diffusion_model.down_blocks.0.resnets.0.conv1.temporal_conv.weight",
@@ -83,26 +81,9 @@ def test_lora_style_patches_reach_the_layers(pack, model):
     ):
         patched = model.clone()
         assert patched.add_patches({name: ("diff", (torch.ones_like(weights[name]),))}, 0.5)
-        changed = pack.run("M3DDM_SampleInfill", model=patched, state=state, seed=0, settings=settings)[1]["samples"]
+        changed = pack.run("M3DDM_SampleInfill", model=patched, state=small_state, seed=0, settings=settings)[1][
+            "samples"
+        ]
         assert not torch.allclose(plain, changed), name
-    again = pack.run("M3DDM_SampleInfill", model=model, state=state, seed=0, settings=settings)[1]["samples"]
+    again = pack.run("M3DDM_SampleInfill", model=model, state=small_state, seed=0, settings=settings)[1]["samples"]
     assert torch.equal(plain, again), "patches are taken back"
-
-
-def small_state(pack):
-    draw = torch.Generator().manual_seed(0)
-    start = torch.randn((16, 4, 8, 8), generator=draw)
-    masks = torch.zeros(16, 1, 8, 8)
-    masks[..., 4:] = 1
-    return pack.module("m3ddm_core.state").OutpaintState(
-        start=start,
-        masked=torch.randn((16, 4, 8, 8), generator=draw),
-        masks=masks,
-        blank=torch.randn((1, 4, 8, 8), generator=draw),
-        latents=start,
-        global_latents=torch.randn((2, 4, 16, 16), generator=draw),
-        fps=25.0,
-        known=frozenset(),
-        guides=frozenset(),
-        placement=None,
-    )
