@@ -64,5 +64,6 @@ def test_conditions_split_over_devices_give_the_same(model: Any, sample: Any, mo
     used = []
     calc = comfy.samplers._calc_cond_batch_multigpu
     monkeypatch.setattr(comfy.samplers, "_calc_cond_batch_multigpu", lambda *args: used.append(1) or calc(*args))
-    torch.testing.assert_close(sample(split), alone, rtol=1e-4, atol=1e-4)
+    # Seeded weights enlarge the rounding of another batch size; another condition's answer would be off by all of it.
+    assert (sample(split) - alone).norm() < 1e-3 * alone.norm()
     assert used
