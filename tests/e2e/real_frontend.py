@@ -85,8 +85,10 @@ class Frontend:
         if first_start:
             self.dialog().wait_for(timeout=90 * SECONDS)
         else:
-            # The graph that was open last, or the frontend's own, is the last thing to come.
-            self.page.wait_for_function("() => window.app?.canvas?.graph?.nodes.length > 0", timeout=90 * SECONDS)
+            # The graph that was open last, or the frontend's own, is the last thing to come; it may be an empty one.
+            ready = "() => window.app?.canvas?.graph && window.app.extensionManager?.workflow?.activeWorkflow"
+            self.page.wait_for_function(ready, timeout=90 * SECONDS)
+            self.page.wait_for_timeout(1.5 * SECONDS)
 
     def dialog(self) -> Any:
         return self.page.get_by_role("dialog").first
