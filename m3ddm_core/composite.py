@@ -10,7 +10,9 @@ from .chunks import chunks
 from .colours import SteadyColours, fit_colours
 from .fringe import fringe, sides
 from .geometry import Placement
+from .matte import matte_at, read_matte
 from .membrane import REACH, Membrane, cell_size
+from .patch import patch, patches
 from .resample import resample, resampling_matrix
 from .seam import SeamBand, rectangles
 
@@ -27,16 +29,20 @@ def composite(
     colour_match: str = "none",
     resampling: str = "lanczos",
     blend: str = "feather",
+    source_mask: Tensor | None = None,
 ) -> Tensor:
     """Put the source's own pixels into the generated frames, at the target's full size.
 
     source: (n, h, w, 3 or 4), float, 0..1, of the placement's source size; n is the placement's `frames`, or its
         `source_frames`, of which the first `frames` are taken. A fourth channel (alpha) is dropped.
     generated: (frames, gh, gw, 3 or 4), float, the canvas as generated, at its own size or scaled by any one factor.
+    source_mask: (h, w), (1, h, w) or one for each source frame, float: from 0.5 upwards the generated picture takes the
+        source's place.
     The options are those of `Compositor`, which takes a video some frames at a time.
 
     Returns (frames, target height, target width, 3) of the source's dtype; what was generated is clamped to 0..1. A
-    placement that `is_full` gives the source unchanged. Raises ValueError for what does not belong together.
+    placement that `is_full` gives the source, unchanged but for what is under the mask. Raises ValueError for what does
+    not belong together.
     """
     compositor = Compositor(placement, feather=feather, colour_match=colour_match, resampling=resampling, blend=blend)
     if len(source) not in (placement.frames, placement.source_frames):
@@ -44,11 +50,12 @@ def composite(
             f"Got {len(source)} source frames. Expected {placement.frames}, or all {placement.source_frames} of the "
             "video: connect the frames of the Edge Mask."
         )
-    if len(generated) != placement.frames and not placement.is_full:
+    matte = read_matte(source_mask, placement.source, placement.frames, placement.source_frames)
+    if len(generated) != placement.frames and not (placement.is_full and matte is None):
         raise ValueError(
             f"Got {len(generated)} generated frames. Expected {placement.frames}: decode the latent of all frames."
         )
-    return compositor(source[: placement.frames], generated)
+    return compositor(source[: placement.frames], generated, matte)
 
 
 class Compositor:
@@ -59,7 +66,8 @@ class Compositor:
     compositor of its own.
 
     feather: over so many target pixels, inside the source, the source fades into the generated picture towards the
-        border. A source pixel `feather` or more pixels away from the border is bit-equal to the source; with 0 all are.
+        border and towards what is masked of it. A source pixel `feather` or more pixels away from both is bit-equal to
+        the source; with 0 all are.
     colour_match: "linear" gives each generated frame and channel the gain and offset that fit it best to the source
         along the seam; "steady" does the same but does not let them change by chance; "none" leaves the colours alone.
     blend: "gradient" corrects the border smoothly so that it meets the source without a jump (see `membrane`);
@@ -90,22 +98,26 @@ class Compositor:
         self.gradient = blend == "gradient"
         self.size: tuple[int, int] | None = None
 
-    def __call__(self, source: Tensor, generated: Tensor) -> Tensor:
+    def __call__(self, source: Tensor, generated: Tensor, source_mask: Tensor | None = None) -> Tensor:
         """Composite the next `n` frames: source (n, h, w, 3 or 4) and generated (n, gh, gw, 3 or 4), float.
+
+        source_mask: (1 or n, h, w), where the generated picture takes the source's place, as for `composite`.
 
         Returns (n, target height, target width, 3) of the source's dtype. Raises ValueError for what does not belong
         together.
         """
         placement = self.placement
         source = _checked_source(source, placement)
-        if placement.is_full:
+        matte = read_matte(source_mask, placement.source, len(source), len(source))
+        if placement.is_full and matte is None:
             return source
         generated = _checked_generated(generated, len(source), placement)
         if self.size != generated.shape[1:3]:
             self._prepare(tuple(generated.shape[1:3]))
         result = source.new_empty(len(source), placement.target[1], placement.target[0], 3)
         for part in chunks(len(source), *placement.target):
-            self._compose(source[part], generated[part].to(source.device).float(), result[part])
+            hole = None if matte is None else (matte if len(matte) == 1 else matte[part]).to(source.device)
+            self._compose(source[part], generated[part].to(source.device).float(), hole, result[part])
         return result
 
     def _prepare(self, size: tuple[int, int]) -> None:
@@ -115,18 +127,23 @@ class Compositor:
         self.columns, self.rows = (_target_matrix(placement, axis, size[1 - axis], self.resampling) for axis in (0, 1))
         if self.fit is not None or self.gradient:
             self.band = SeamBand.of(placement, size)
-        if self.gradient:
+        if self.gradient and not placement.is_full:
             self.membrane = Membrane(placement, self.band, size)
             scale = max(placement.target) / max(placement.canvas_target[2:])
             self.reach = round(REACH * cell_size(placement) * scale)
 
-    def _compose(self, source: Tensor, frames: Tensor, result: Tensor) -> None:
-        """Write finished frames into `result` from source and generated frames."""
-        (x, y), (width, height) = self.placement.offset, self.placement.source
-        own = slice(y, y + height), slice(x, x + width)
-        frames = self._corrected(frames, source)
-        fringes = self._fringes(frames, source) if self.gradient else []
+    def _compose(self, source: Tensor, frames: Tensor, matte: Tensor | None, result: Tensor) -> None:
+        """Write finished frames into `result` from source and generated frames, and the source's matte."""
+        own = self._own()
+        if matte is not None:
+            frames = self._matched_around(matte, frames, source)
+            # From here on the patched source is the source: its border is where the rest begins.
+            source = self._patched(matte, frames, source)
         result[:, own[0], own[1]] = source
+        if self.placement.is_full:
+            return
+        frames = self._corrected(frames, source, fitted=matte is not None)
+        fringes = self._fringes(frames, source) if self.gradient else []
         depths = (edge + self.feather if edge else 0 for edge in self.placement.border)
         for band in rectangles(self.placement.target, tuple(depths)):
             picture = resample(frames, self.rows[band[0]], self.columns[band[1]])
@@ -140,12 +157,46 @@ class Compositor:
                 picture[here] = torch.where(kept == 1, source[there], torch.lerp(picture[here], source[there], kept))
             result[:, band[0], band[1]] = picture
 
-    def _corrected(self, frames: Tensor, source: Tensor) -> Tensor:
-        """Generated frames with the colours that the source asks for along the seam."""
-        if self.fit is None and not self.gradient:
+    def _own(self) -> tuple[slice, slice]:
+        """The source's rows and columns in the target."""
+        (x, y), (width, height) = self.placement.offset, self.placement.source
+        return slice(y, y + height), slice(x, x + width)
+
+    def _matched_around(self, matte: Tensor, frames: Tensor, source: Tensor) -> Tensor:
+        """Generated frames with gain and offset as the source asks for them, both at the border and around the matte.
+
+        What is under the matte has no say, so each frame is looked at by itself.
+        """
+        if self.fit is None:
+            return frames
+        made, true = self.band.read_all(frames, source)
+        near = self.band.near(matte_at(matte, (made.shape[2], made.shape[1])).to(made.device))
+        matched = frames.clone()
+        for number, frame in enumerate(matched):
+            pixels = near[number % len(near)]
+            if pixels.any():
+                gain, offset = self.fit(made[number, pixels][None], true[number, pixels][None])
+                frame.mul_(gain[0]).add_(offset[0])
+        return matched
+
+    def _patched(self, matte: Tensor, frames: Tensor, source: Tensor) -> Tensor:
+        """Source frames in which the generated picture stands under the matte."""
+        source = source.clone()
+        own = self._own()
+        for which, (high, wide) in patches(matte, self.feather):
+            made = resample(frames[which], self.rows[own[0]][high], self.columns[own[1]][wide])
+            hole = matte[which, high, wide]
+            source[which, high, wide] = patch(
+                source[which, high, wide], made, hole, feather=self.feather, smooth=self.gradient
+            )
+        return source
+
+    def _corrected(self, frames: Tensor, source: Tensor, *, fitted: bool) -> Tensor:
+        """Generated frames with the colours that the source asks for along the seam; gain and offset may be done."""
+        if not self.gradient and (self.fit is None or fitted):
             return frames
         made, true = self.band.read_made(frames), self.band.read_true(source)
-        if self.fit is not None:
+        if self.fit is not None and not fitted:
             gain, offset = (values[:, None] for values in self.fit(made, true))
             made = made * gain + offset
             frames = frames * gain[:, None] + offset[:, None]

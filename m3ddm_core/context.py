@@ -18,13 +18,14 @@ from torch import Tensor
 
 from .canvas import drop_alpha, make_guide_canvas, require_shape
 from .chunks import VAE_PIXELS, chunks
+from .fill import fill_border
 from .geometry import LATENT_SCALE, Placement
+from .matte import MASK_THRESHOLD, matte_at, read_matte
 from .state import OutpaintState
 
 GLOBAL_FRAMES = 16
 """How many the release takes."""
 GLOBAL_FRAME_SIZE = 256
-MASK_THRESHOLD = 0.5
 
 Encode = Callable[[Tensor], Tensor]
 
@@ -37,14 +38,24 @@ class GlobalFrames:
     source_frames: int
 
 
-def encode_global_frames(frames: Tensor, encode: Encode, count: int = GLOBAL_FRAMES) -> GlobalFrames:
-    """Encode ``count`` frames, evenly spaced from first to last and stretched to 256x256, unmasked.
+def encode_global_frames(
+    frames: Tensor, encode: Encode, count: int = GLOBAL_FRAMES, source_mask: Tensor | None = None
+) -> GlobalFrames:
+    """Encode ``count`` frames, evenly spaced from first to last and stretched to 256x256.
 
-    Raises ``ValueError`` for an empty video or a count below one.
+    source_mask: (1, h, w) for all frames, or one for each and more, float: what it covers is filled smoothly, so that
+        the network is not shown what it is to replace.
+
+    Raises ``ValueError`` for an empty video, a count below one or a mask that does not fit.
     """
     require_frames(frames, "global frames")
     chosen = global_numbers(len(frames), count)
-    return GlobalFrames(encode_frames(global_pictures(frames[chosen]), encode), len(frames))
+    pictures = global_pictures(frames[chosen])
+    matte = read_matte(source_mask, (frames.shape[2], frames.shape[1]), len(frames), None)
+    if matte is not None:
+        covered = matte_at(matte if len(matte) == 1 else matte[chosen], (GLOBAL_FRAME_SIZE, GLOBAL_FRAME_SIZE))
+        pictures = fill_border(pictures, covered.to(pictures))
+    return GlobalFrames(encode_frames(pictures, encode), len(frames))
 
 
 def global_numbers(frames: int, count: int = GLOBAL_FRAMES) -> list[int]:

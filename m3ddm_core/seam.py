@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .geometry import Placement
@@ -59,6 +60,26 @@ class SeamBand:
         """Source frames (n, h, w, 3) to (n, pixels, 3), float32, in the order of ``positions``."""
         return self._read(source, *self.true)
 
+    def read_all(self, generated: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
+        """The whole source at the canvas's size, (n, height, width, 3) each: as it was generated, and as it is."""
+        return resample(generated, *self.made).float(), resample(source, *self.true).float()
+
+    def near(self, matte: Tensor) -> Tensor:
+        """Known pixels of the source on the canvas within an eighth of its side of border or matte: (m, h, w), bool.
+
+        matte: (m, h, w), bool, of that size.
+        """
+        around = matte[:, None].float()
+        for axis, length in enumerate(around.shape[2:]):
+            reach, flat = _depth(length), [0, 0]
+            flat[axis] = reach
+            window = [2 * one + 1 for one in flat]
+            around = F.max_pool2d(around, window, stride=1, padding=flat)
+        near = around[:, 0] > 0
+        for high, wide in self.strips:
+            near[:, high, wide] = True
+        return near & ~matte
+
     def _read(self, frames: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         strips = [resample(frames, rows[high], columns[wide]).flatten(1, 2) for high, wide in self.strips]
         return torch.cat(strips, dim=1).float()
@@ -83,6 +104,10 @@ def rectangles(size: tuple[int, int], depths: tuple[int, int, int, int]) -> list
 
 def _strips(placement: Placement) -> list[tuple[slice, slice]]:
     _, _, width, height = placement.canvas_source
-    wide, high = max(width // 8, min(width, 4)), max(height // 8, min(height, 4))
+    wide, high = _depth(width), _depth(height)
     left, top, right, bottom = (bool(edge) for edge in placement.border)
     return rectangles((width, height), (wide * left, high * top, wide * right, high * bottom))
+
+
+def _depth(length: int) -> int:
+    return max(length // 8, min(length, 4))
