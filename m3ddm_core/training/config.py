@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .masks import MAX_STRIDE, RATIO, STRATEGIES
+from .masks import MAX_STRIDE, RATIO, STRATEGIES, STRIDE_SHARES
 from .schema import Sections, choice, number, parse_sections, read_toml
 from .worlds import KINDS
 
@@ -90,7 +90,8 @@ class Data:
     ``folder``: of videos, for that source. ``size``: width and height in pixels. ``video_frames``: how much of a video
     the global frames are spread over. ``global_frames``: ``masked`` is the paper's (the whole picture under the clip's
     mask), ``cropped`` is what outpainting gives the network: the source alone, stretched. ``cache``: a folder for
-    latents, ``cache_clips`` of them, which then come up again and again.
+    latents, ``cache_clips`` of them, which then come up again and again; every other time played backwards, with
+    ``cache_backwards``.
     """
 
     source: str = choice("synthetic", "synthetic", "folder")
@@ -98,6 +99,7 @@ class Data:
     size: tuple[int, ...] = field(default=(256, 256), metadata={"low": 16, "high": 4096, "length": 2})
     frames: int = number(16, 2, 64)
     max_stride: int = number(MAX_STRIDE, 1, 120)
+    strides: str = choice("even", *STRIDE_SHARES)
     video_frames: int = number(480, 16, 100_000)
     fps: float = number(24.0, 1.0, 240.0)
     global_frames: str = choice("masked", "masked", "cropped")
@@ -105,6 +107,7 @@ class Data:
     global_size: int = number(256, SMALLEST_GLOBAL_SIZE, 1024)
     cache: str = ""
     cache_clips: int = number(0, 0, 10**9)
+    cache_backwards: bool = False
 
 
 @dataclass(frozen=True)

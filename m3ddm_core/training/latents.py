@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -38,6 +38,10 @@ class LatentClip:
     global_latents: Tensor
     blank: Tensor
     fps: Tensor
+
+    def backwards(self) -> LatentClip:
+        """Return the clip with its last frame first."""
+        return replace(self, latents=self.latents.flip(0), masked=self.masked.flip(0))
 
     def to(self, device: torch.device | str) -> LatentClip:
         """Return the clip on a device."""
@@ -92,11 +96,17 @@ class LatentCache:
     def __init__(self, config: Config):
         data = config.data
         self.clips = data.cache_clips
+        self.backwards = data.cache_backwards
         self.folder = config.path(data.cache) / _key(config) if data.cache else None
 
     def number(self, number: int) -> int:
         """Return which of the clips stands for a number: with a cache, they come round again."""
         return number % self.clips if self.clips else number
+
+    def played(self, clip: LatentClip, number: int) -> LatentClip:
+        """Return a clip as it comes up under a number: the second, fourth, ... time backwards, if that is wanted."""
+        turn = number // self.clips if self.clips else 0
+        return clip.backwards() if self.backwards and turn % 2 else clip
 
     def read(self, number: int) -> LatentClip | None:
         """Return a clip, None where it is not there yet."""
@@ -139,7 +149,7 @@ def _clip(tensors: dict[str, Tensor]) -> LatentClip:
 def _key(config: Config) -> str:
     """Hash what decides a clip's latents: the data, the masks, the seed and the VAE's file."""
     content = config.as_dict()
-    data = {key: value for key, value in content["data"].items() if key not in ("cache", "cache_clips")}
+    data = {key: value for key, value in content["data"].items() if not key.startswith("cache")}
     vae = config.path(config.vae.path)
     stamp = [str(vae.resolve()), vae.stat().st_size, vae.stat().st_mtime_ns]
     masks = [content["objective"][key] for key in ("masks", "ratio")]

@@ -16,6 +16,7 @@ RATIO = (0.15, 0.75)
 """Share of the picture's width or height that is hidden in a direction."""
 
 MAX_STRIDE = 30
+EVEN, INVERSE = STRIDE_SHARES = ("even", "inverse")
 
 FRAME_MODES = {"context": 0.3, "ends": 0.35, "any": 0.35}
 """Only the border's context; the first frame, or first and last, given whole; each frame whole with even chances."""
@@ -109,9 +110,17 @@ def draw_whole_frames(rng: np.random.Generator, frames: int) -> tuple[str, np.nd
     return mode, whole
 
 
-def draw_stride(rng: np.random.Generator, frames: int, clip: int, largest: int = MAX_STRIDE) -> int:
-    """Draw the stride of a clip of ``clip`` frames from a video of ``frames``, evenly among those that fit."""
-    return int(rng.integers(1, max(1, min(largest, (frames - 1) // (clip - 1))) + 1))
+def draw_stride(rng: np.random.Generator, frames: int, clip: int, largest: int = MAX_STRIDE, shares: str = EVEN) -> int:
+    """Draw the stride of a clip of ``clip`` frames from a video of ``frames``, among those that fit.
+
+    ``shares``: "even" is the paper's; "inverse" draws stride s with a share of 1 / s, about as often as the three
+    levels of a long video come to use it.
+    """
+    fitting = max(1, min(largest, (frames - 1) // (clip - 1)))
+    if shares == EVEN:
+        return int(rng.integers(1, fitting + 1))
+    weights = 1 / np.arange(1, fitting + 1)
+    return 1 + int(rng.choice(fitting, p=weights / weights.sum()))
 
 
 def draw_dropout(rng: np.random.Generator, context: float, global_frames: float) -> tuple[bool, bool]:

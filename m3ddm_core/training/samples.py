@@ -66,7 +66,7 @@ class ClipSource:
 
     def _synthetic(self, rng: np.random.Generator, number: int, border: masks.Border) -> Clip:
         config, data = self.config.synthetic, self.config.data
-        stride = masks.draw_stride(rng, data.max_stride * data.frames, data.frames, data.max_stride)
+        stride = masks.draw_stride(rng, data.max_stride * data.frames, data.frames, data.max_stride, data.strides)
         # A video is somewhat longer than its clip: what the clip does not see may be in it, or nowhere.
         span = stride * (data.frames - 1) + 1
         frames = int(min(max(data.video_frames, span), span * rng.uniform(1.0, 3.0)))
@@ -90,7 +90,7 @@ class ClipSource:
         for _ in range(ATTEMPTS):
             video = self.videos[rng.integers(len(self.videos))]
             length = min(video.frames, data.video_frames)
-            stride = masks.draw_stride(rng, length, data.frames, data.max_stride)
+            stride = masks.draw_stride(rng, length, data.frames, data.max_stride, data.strides)
             first = int(rng.integers(video.frames - length + 1))
             start = first + int(rng.integers(length - stride * (data.frames - 1)))
             times = start + stride * np.arange(data.frames)

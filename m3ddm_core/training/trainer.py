@@ -56,7 +56,8 @@ class _NetworkTraining(TrainingLoop):
         self.prepare(Answer(self.network), ClipLoader(self.source, self.cache))
 
     def loss(self, numbers: list[int], samples: list[tuple[int, Clip | LatentClip]]) -> Tensor:
-        batch = make_batch(self._latents(samples), numbers, self.config.run.seed, self.config.objective)
+        clips = [self.cache.played(clip, n) for n, clip in zip(numbers, self._latents(samples), strict=True)]
+        batch = make_batch(clips, numbers, self.config.run.seed, self.config.objective)
         return loss_of(self.model(batch.x, batch.timesteps, batch.global_latents, batch.fps), batch)
 
     def _latents(self, samples: list[tuple[int, Clip | LatentClip]]) -> list[LatentClip]:

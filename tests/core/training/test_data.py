@@ -164,3 +164,22 @@ def test_cached_clips_are_the_same_made_or_read(settings: dict[str, Any], vae_fi
     assert isinstance(loader[1][1], Clip), "a damaged file is made again"
     other = config_of(settings, cache=str(tmp_path / "latents"), cache_clips=3, frames=4)
     assert LatentCache(other).folder != cache.folder
+
+
+def test_cached_clips_may_be_played_backwards_every_other_time(
+    settings: dict[str, Any], vae_file: Path, tmp_path: Path
+) -> None:
+    folder = str(tmp_path / "latents")
+    forwards = LatentCache(config_of(settings, cache=folder, cache_clips=3))
+    both = LatentCache(config_of(settings, cache=folder, cache_clips=3, cache_backwards=True))
+    assert both.folder == forwards.folder, "the files are the same"
+    config = config_of(settings)
+    clip = encode_clips([ClipSource(config)[1]], load_vae(vae_file).encode, config.data)[0]
+    for number, flipped in ((1, False), (4, True), (7, False)):
+        assert both.played(clip, number) is clip or flipped
+        assert forwards.played(clip, number) is clip
+    turned = both.played(clip, 4)
+    assert torch.equal(turned.latents, clip.latents.flip(0)) and torch.equal(turned.masked, clip.masked.flip(0))
+    assert not torch.equal(turned.latents, clip.latents)
+    for name in ("mask", "global_latents", "blank", "fps"):
+        assert torch.equal(getattr(turned, name), getattr(clip, name)), name

@@ -108,6 +108,13 @@ def test_strides_are_even_among_those_that_fit() -> None:
     assert masks.draw_stride(rng, 16, 16) == 1
 
 
+def test_small_strides_may_come_up_most() -> None:
+    rng = np.random.default_rng(8)
+    counts = Counter(masks.draw_stride(rng, 1000, 16, 4, "inverse") for _ in range(DRAWS))
+    assert_shares(counts, {1: 12 / 25, 2: 6 / 25, 3: 4 / 25, 4: 3 / 25})
+    assert {masks.draw_stride(rng, 46, 16, 30, "inverse") for _ in range(100)} == {1, 2, 3}
+
+
 def test_context_and_global_frames_are_dropped_independently() -> None:
     rng = np.random.default_rng(7)
     counts = Counter(masks.draw_dropout(rng, 0.2, 0.1) for _ in range(DRAWS))

@@ -150,6 +150,15 @@ def test_accumulation_is_a_larger_batch(settings: dict[str, Any], tmp_path: Path
     assert losses(first) == pytest.approx(losses(second), rel=1e-4)
 
 
+def test_cached_clips_come_up_backwards_in_their_second_turn(settings: dict[str, Any], tmp_path: Path) -> None:
+    settings["run"] |= {"steps": 4, "batch": 1}
+    settings["data"] |= {"cache": str(tmp_path / "latents"), "cache_clips": 2}
+    forwards = losses(run(settings, tmp_path / "forwards"))
+    settings["data"]["cache_backwards"] = True
+    both = losses(run(settings, tmp_path / "both"))
+    assert both[:2] == forwards[:2] and both[2] != forwards[2]
+
+
 def test_recomputed_activations_change_nothing(settings: dict[str, Any], tmp_path: Path) -> None:
     settings["run"] |= {"steps": 2, "save_every": 2}
     plain = run(settings, tmp_path / "plain")
