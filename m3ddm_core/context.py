@@ -6,7 +6,6 @@ space (times 0.18215).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from torch import Tensor
 from .canvas import drop_alpha, make_guide_canvas, require_shape
 from .chunks import VAE_PIXELS, chunks
 from .fill import fill_border
+from .frame_numbers import parse_frame_numbers
 from .geometry import LATENT_SCALE, Placement
 from .matte import MASK_THRESHOLD, matte_at, read_matte
 from .state import OutpaintState
@@ -154,7 +154,7 @@ def encode_canvas(
 
 
 def add_guide_frames(state: OutpaintState, images: Tensor, frame_numbers: str, encode: Encode) -> OutpaintState:
-    """Make whole frames of the user's own known: ``images`` (m, h, w, 3) at as many ``frame_numbers`` ("0, 30, -1").
+    """Make whole frames of the user's own known: ``images`` (m, h, w, 3) at as many ``frame_numbers`` ("0, 30-32, -1").
 
     Images have the target's shape, of any size; beyond the target the canvas is filled as elsewhere. Without a
     placement they have the canvas's shape.
@@ -188,24 +188,6 @@ def canvas_size(state: OutpaintState) -> tuple[int, int]:
     """(width, height) of a state's canvas in pixels."""
     height, width = state.start.shape[-2:]
     return width * LATENT_SCALE, height * LATENT_SCALE
-
-
-def parse_frame_numbers(text: str, frames: int) -> list[int]:
-    """Read "0, 30, -1": frame numbers from 0, negative ones from the end, each at most once."""
-    parts = [part for part in re.split(r"[\s,;]+", text.strip()) if part]
-    if not parts or not all(re.fullmatch(r"[+-]?\d+", part, re.ASCII) for part in parts):
-        raise ValueError(f"got frame numbers {text!r}, expected whole numbers such as '0', '0,-1' or '0,30,60'")
-    numbers = [int(part) for part in parts]
-    for number in numbers:
-        if not -frames <= number < frames:
-            raise ValueError(
-                f"got guide frame number {number} for a video of {frames} frames, expected {-frames} to {frames - 1} "
-                "(negative numbers count from the end)"
-            )
-    numbers = [number % frames for number in numbers]
-    if len(set(numbers)) != len(numbers):
-        raise ValueError(f"got frame numbers {text!r}, which name a frame twice; expected each frame once")
-    return numbers
 
 
 def require_frames(frames: Tensor, what: str) -> None:

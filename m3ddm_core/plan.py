@@ -76,8 +76,8 @@ def plan_stage(frames: int, stride: int, known: Collection[int] = (), guides: Co
     ``known`` holds the numbers of all frames known so far, ``guides`` those of them that were known before the first
     level. Clips in which nothing is unknown are left out. Clips that touch something known come before those that do
     not, so that a chain grows from the guides outward, backwards too; with nothing known it runs from the first frame.
-    The waves are to be sampled in order; a clip comes in the first wave in which all that earlier clips make for it
-    is there.
+    No clip ends just before a known frame that it does not see: there clips overlap by more than one frame. The waves
+    are to be sampled in order; a clip comes in the first wave in which all that earlier clips make for it is there.
 
     Raises ``ValueError`` for fewer than one frame or a stride below one.
     """
@@ -87,14 +87,17 @@ def plan_stage(frames: int, stride: int, known: Collection[int] = (), guides: Co
     # In some lengths the published plan ends short of the list's end and leaves the rest to the finer levels. Guides
     # may lie there, so with guides the whole list is covered.
     last = len(listed) - 1 if guides else frames // stride - 1
-    starts = range(0, max(1, last), CLIP_STEP)
-    windows = [listed[start : start + CLIP_LENGTH] for start in starts]
+    starts = list(range(0, max(1, last), CLIP_STEP))
 
     settled = set(known)
     wave_of: dict[int, int] = {}
     waves: list[list[Clip]] = []
-    while windows:
-        window = windows.pop(next((i for i, w in enumerate(windows) if not settled.isdisjoint(w)), 0))
+    while starts:
+        planned = next((s for s in starts if not settled.isdisjoint(listed[s : s + CLIP_LENGTH])), starts[0])
+        start = _holding_on(listed, planned, settled)
+        if start == planned:
+            starts.remove(planned)
+        window = listed[start : start + CLIP_LENGTH]
         indices = window + (frames - 1,) * (CLIP_LENGTH - len(window))
         clip = Clip(stride, indices, tuple(index in settled for index in indices))
         if all(clip.known):
@@ -106,6 +109,25 @@ def plan_stage(frames: int, stride: int, known: Collection[int] = (), guides: Co
         settled.update(clip.generated)
         wave_of.update(dict.fromkeys(clip.generated, number))
     return tuple(tuple(wave) for wave in waves)
+
+
+def _holding_on(listed: Sequence[int], start: int, settled: Collection[int]) -> int:
+    """Where a clip is to start in place of ``start`` so that it does not end just before a frame that is known.
+
+    Frames made anew between others (those of guides far apart, or of a range that was forgotten) must meet both. Where
+    the clip would end so, it moves on, if possible no farther than to a known frame; what it leaves out comes later.
+    """
+
+    def misses_the_next(start: int) -> bool:
+        end = listed[start + CLIP_STEP : start + CLIP_LENGTH + 1]
+        return len(end) == 2 and end[0] not in settled and end[1] in settled
+
+    if not misses_the_next(start):
+        return start
+    # One entry on the clip ends with the frame it missed, so there is always one that will do.
+    others = [other for other in range(start + 1, start + CLIP_STEP) if not misses_the_next(other)]
+    anchored = [other for other in others if listed[other] in settled]
+    return (anchored or others)[len(anchored or others) // 2]
 
 
 def plan_video(

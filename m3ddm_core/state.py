@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -67,3 +67,16 @@ class OutpaintState:
                 )
         state = self.with_results(guides)
         return replace(state, guides=self.guides.union(guides))
+
+    def without(self, numbers: Collection[int], *, guides: bool = False) -> OutpaintState:
+        """Return the state in which frames are unknown again, as before they were sampled; all others stay as they are.
+
+        Frames known from the outset are forgotten only with ``guides``, and only where there is something to generate.
+        """
+        kept = self.guides
+        if guides:
+            kept = {index for index in kept if not self.masks[index].any()}
+        gone = sorted(self.known.intersection(numbers).difference(kept))
+        latents = self.latents.clone()
+        latents[gone] = self.start[gone]
+        return replace(self, latents=latents, known=self.known.difference(gone), guides=self.guides.difference(gone))

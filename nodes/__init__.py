@@ -9,6 +9,7 @@ from .by_hand import ClipConditioning, ClipResult
 from .composite import Composite
 from .context import EncodeContext
 from .edge_mask import EdgeMask
+from .forget_frames import ForgetFrames
 from .global_frames import EncodeGlobalFrames
 from .guide_frames import GuideFrames
 from .load_checkpoint import LoadCheckpoint
@@ -38,6 +39,7 @@ class M3DDMExtension(ComfyExtension):
             SampleKeyframes,
             SampleInterpolation,
             SampleInfill,
+            ForgetFrames,
             Composite,
             SecondPass,
             TiledModel,

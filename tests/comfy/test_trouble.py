@@ -95,8 +95,8 @@ def test_sdxl_is_recognised_by_its_statistics(pack, prepared, caplog, family, wa
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
-        ("20", "guide frame number 20 for a video of 20 frames"),
-        ("-21", "guide frame number -21"),
+        ("20", "frame number 20 for a video of 20 frames"),
+        ("-21", "frame number -21"),
         ("first", "'first'"),
         ("", "''"),
         ("0,1", "1 guide images for 2 frame numbers"),

@@ -11,7 +11,6 @@ from m3ddm_core.context import (
     add_guide_frames,
     encode_context,
     encode_global_frames,
-    parse_frame_numbers,
 )
 from m3ddm_core.geometry import place
 
@@ -112,16 +111,3 @@ def test_guide_frames_without_a_placement_have_the_canvas_shape():
     assert add_guide_frames(state, torch.rand(1, 32, 48, 3), "1", mean_colours).known == {1}
     with pytest.raises(ValueError, match="guide images of 24x48"):
         add_guide_frames(state, torch.rand(1, 48, 24, 3), "1", mean_colours)
-
-
-@pytest.mark.parametrize(
-    ("text", "numbers"), [("0", [0]), ("0,-1", [0, 9]), (" 0, 3 ;5\n7 ", [0, 3, 5, 7]), ("-10", [0])]
-)
-def test_frame_numbers_are_read(text, numbers):
-    assert parse_frame_numbers(text, 10) == numbers
-
-
-@pytest.mark.parametrize("text", ["", " ", "a", "1.5", "1-3", "10", "-11", "0,-10", "²"])
-def test_other_frame_numbers_are_refused(text):
-    with pytest.raises(ValueError, match="frame number"):
-        parse_frame_numbers(text, 10)

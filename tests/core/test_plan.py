@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from m3ddm_core.plan import CLIP_LENGTH, THREE_LEVEL_FRAMES, levels, plan_stage, plan_video, strided_frames
@@ -72,6 +74,45 @@ def test_guides_beside_a_listed_guide_do_not_join():
 def test_knowing_everything_plans_nothing():
     assert plan_stage(64, 15, range(64), range(64)) == ()
     assert plan_video(20, guides=range(20)) == ((),)
+
+
+def loose_ends(frames, known, guides, strides):
+    """Clips that end, or begin, with a frame they make just beside a known frame that they do not see."""
+    settled = set(known)
+    for stride in strides:
+        listed = strided_frames(frames, stride, guides)
+        for wave in plan_stage(frames, stride, settled, guides):
+            for clip in wave:
+                # What fills up a short clip need not be one of the frames listed.
+                first, *_, last = (index for index in clip.indices if index in listed)
+                before, after = listed[: listed.index(first)][-1:], listed[listed.index(last) + 1 :][:1]
+                for end, beside in ((first, before), (last, after)):
+                    if end in clip.generated and settled.issuperset(beside) and beside:
+                        yield clip
+            settled.update(index for clip in wave for index in clip.generated)
+    assert settled == set(range(frames))
+
+
+@pytest.mark.parametrize("strides", [(1,), (15, 5, 1)])
+def test_frames_made_anew_meet_the_known_ones_on_both_sides(strides):
+    draw = random.Random(0)
+    for _ in range(300):
+        frames = draw.randint(50, 400)
+        first = draw.randrange(frames)
+        gone = range(first, min(first + draw.randint(1, 80), frames))
+        assert not list(loose_ends(frames, set(range(frames)).difference(gone), (), strides)), (frames, gone)
+
+
+@pytest.mark.parametrize(("gone", "last"), [(range(121, 129), 135), (range(128, 136), 139), ({135}, 143)])
+def test_a_short_range_is_one_clip_unless_the_grid_parts_it(gone, last):
+    """Clips end at 135. A range that ends there as well would not meet 136."""
+    ((clip,),) = plan_stage(300, 1, set(range(300)).difference(gone))
+    assert set(clip.generated) == set(gone) and clip.indices[-1] == last
+
+
+def test_first_and_last_frame_given_meet_in_the_keyframes():
+    guides = {0, 239}
+    assert not list(loose_ends(240, guides, guides, (15, 5, 1)))
 
 
 def test_strides_are_free():

@@ -39,6 +39,7 @@ NODES = {
     "M3DDM_SampleKeyframes": ("model", "state", "seed", "stride", "settings"),
     "M3DDM_SampleInterpolation": ("model", "state", "seed", "stride", "settings"),
     "M3DDM_SampleInfill": ("model", "state", "seed", "settings"),
+    "M3DDM_ForgetFrames": ("state", "frame_numbers", "forget_guides"),
     "M3DDM_Composite": ("source", "generated", "placement", "feather", "colour_match", "resampling", "blend"),
     "M3DDM_SecondPass": ("source", "generated", "placement", "canvas_size", "canvas_shape"),
     "M3DDM_TiledModel": ("model", "tile_size", "overlap"),
@@ -214,6 +215,30 @@ def test_two_fresh_servers_make_the_same_frames(start: Start, small_clip: Path, 
                 other = finished_frames(fresh, graph(small_clip.name, seed=6), tmp_path / "other")
     assert made[0].shape == (20, 64, 64, 3) and np.array_equal(made[0], made[1])
     assert not np.array_equal(made[0], other), "the seed changes nothing, so equality proves nothing"
+
+
+def test_another_seed_for_one_level_runs_nothing_before_it(server: Server, small_clip: Path) -> None:
+    prompt = graph(small_clip.name, seed=21)
+    server.client.run(prompt)
+    prompt["infill"]["inputs"]["seed"] = 22
+    result = server.client.run(prompt)
+    assert {"model", "context", "keyframes", "between"} <= set(result.cached)
+    assert {"infill", "decoded", "composite", "save"} <= set(result.node_seconds)
+
+
+def test_a_range_of_frames_is_made_anew_and_nothing_else(server: Server, small_clip: Path, tmp_path: Path) -> None:
+    prompt = graph(small_clip.name, seed=23)
+    before = finished_frames(server, prompt, tmp_path / "before")
+    prompt["forget"] = {
+        "class_type": "M3DDM_ForgetFrames",
+        "inputs": {"state": ["infill", 0], "frame_numbers": "5-9, -1", "forget_guides": False},
+    }
+    again = {**prompt["infill"]["inputs"], "state": ["forget", 0], "seed": 24}
+    prompt["again"] = {"class_type": "M3DDM_SampleInfill", "inputs": again}
+    prompt["decoded"]["inputs"]["samples"] = ["again", 1]
+    after = finished_frames(server, prompt, tmp_path / "after")
+    differs = [number for number in range(20) if not np.array_equal(before[number], after[number])]
+    assert differs == [5, 6, 7, 8, 9, 19]
 
 
 def test_cancelling_stops_soon_and_the_next_run_succeeds(server: Server, small_clip: Path, tmp_path: Path) -> None:
