@@ -28,7 +28,7 @@ EXTRAS = {
 PACK_MODULES = {CORE, NODES}
 """ComfyUI loads the pack under another name: these are only ever reached by relative imports."""
 
-STANDARD_LIBRARY_ONLY = {"plan", "geometry"}
+STANDARD_LIBRARY_ONLY = {"plan", "geometry", "path"}
 OUTPAINT_MAY_IMPORT = {"plan", "guidance", "sampling", "state"}
 SHARED_BY_NODES = {"types", "inputs", "memory", "model", "guider", "outputs", "progress", "vae", "video"}
 
