@@ -51,9 +51,9 @@ def matte_at(matte: Tensor, size: tuple[int, int]) -> Tensor:
         return matte
     found = torch.zeros(len(matte), height, width, dtype=torch.bool)
     for some in chunks(len(matte), matte.shape[2], matte.shape[1]):
-        part = F.adaptive_max_pool2d(matte[some].float().cpu()[:, None], (height, width))
-        # Resizing reads as far as the neighbouring pixels' centres.
-        found[some] = F.max_pool2d(part, 3, stride=1, padding=1)[:, 0] > 0
+        # As the frames are resized, with weights of which none is negative.
+        part = F.interpolate(matte[some].float().cpu()[:, None], (height, width), mode="bilinear", antialias=True)
+        found[some] = part[:, 0] > 0
     return found
 
 

@@ -13,6 +13,7 @@ from .forget_frames import ForgetFrames
 from .global_frames import EncodeGlobalFrames
 from .guide_frames import GuideFrames
 from .load_checkpoint import LoadCheckpoint
+from .move_frames import MoveFrames
 from .outpaint_video import OutpaintVideo
 from .sample import SampleInfill, SampleInterpolation, SampleKeyframes
 from .sampling_settings import SamplingSettings
@@ -31,6 +32,7 @@ class M3DDMExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
             LoadCheckpoint,
+            MoveFrames,
             EdgeMask,
             EncodeGlobalFrames,
             EncodeContext,

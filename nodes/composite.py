@@ -33,6 +33,12 @@ class Composite(io.ComfyNode):
                 ),
                 PlacementSocket.Input("placement", tooltip="From the M3DDM Edge Mask that made the canvas."),
                 *composite_inputs(),
+                io.Mask.Input(
+                    "source_mask",
+                    optional=True,
+                    tooltip="The source_mask of M3DDM Edge Mask: where it is 1 the generated picture replaces the "
+                    "source. One mask for all frames, or one for each.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="images", tooltip="The finished frames at the size that was asked for."),

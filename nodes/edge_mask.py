@@ -32,6 +32,13 @@ class EdgeMask(io.ComfyNode):
             inputs=[
                 io.Image.Input("images", tooltip="The source frames, in order. One frame is enough."),
                 *placement_inputs(),
+                # Saved prompts of the first release do not have it.
+                io.Mask.Input(
+                    "source_mask",
+                    optional=True,
+                    tooltip="1 where the source's own pixels are to be generated anew too: a logo, black bars, a matte "
+                    "of any shape. Of the source's size; one mask for all frames, or one for each.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -39,7 +46,8 @@ class EdgeMask(io.ComfyNode):
                 ),
                 io.Mask.Output(
                     display_name="mask",
-                    tooltip="1 where the picture is to be generated, 0 on the source. One mask serves all frames.",
+                    tooltip="1 where the picture is to be generated, 0 on the source. One mask serves all frames, "
+                    "unless source_mask changes.",
                 ),
                 PlacementSocket.Output(
                     display_name="placement",
@@ -58,19 +66,20 @@ class EdgeMask(io.ComfyNode):
         return check_target(target, custom_ratio)
 
     @classmethod
-    def execute(cls, images: torch.Tensor, **where: Any) -> io.NodeOutput:
+    def execute(cls, images: torch.Tensor, source_mask: torch.Tensor | None = None, **where: Any) -> io.NodeOutput:
         count, height, width = images.shape[:3]
         placement = place_source((width, height), count, **where)
-        if placement.is_full:
+        frames = drop_alpha(images)[: placement.frames]
+        canvas, mask = make_canvas(frames, placement, source_mask)
+        if not mask.any():
             logging.warning(
-                "M3DDM Edge Mask: nothing to outpaint, the source of %dx%d has the target's size already. "
+                "M3DDM Edge Mask: nothing to outpaint, the source of %dx%d has the target's size already%s. "
                 "The frames pass through unchanged; choose another target.",
                 width,
                 height,
+                "" if source_mask is None else " and source_mask is 0 everywhere",
             )
-        frames = drop_alpha(images)[: placement.frames]
-        canvas, mask = make_canvas(frames, placement)
-        preview = _preview(canvas[len(canvas) // 2], mask[0], placement)
+        preview = _preview(canvas[len(canvas) // 2], mask[len(mask) // 2], placement)
         # The drawing in the node (nodes/web) reads the size; before the first run it can only guess it from the file.
         shown = {**ui.PreviewImage(preview, cls=cls).as_dict(), "source_size": [width, height]}
         return io.NodeOutput(canvas, mask, placement, frames, ui=shown)

@@ -25,7 +25,7 @@ class EncodeGlobalFrames(io.ComfyNode):
             inputs=[
                 io.Image.Input(
                     "frames",
-                    tooltip="The source frames, unmasked, at any size; best the frames output of M3DDM Edge Mask.",
+                    tooltip="The source frames, whole, at any size; best the frames output of M3DDM Edge Mask.",
                 ),
                 io.Vae.Input("vae", tooltip="A VAE of Stable Diffusion 1.x, the same as everywhere in the graph."),
                 io.Int.Input(
@@ -34,6 +34,12 @@ class EncodeGlobalFrames(io.ComfyNode):
                     min=1,
                     max=64,
                     tooltip="How many frames are taken, evenly from first to last. The network was trained with 16.",
+                ),
+                io.Mask.Input(
+                    "source_mask",
+                    optional=True,
+                    tooltip="The source_mask of M3DDM Edge Mask: what it covers is filled in, so that the network is "
+                    "not shown what it is to replace.",
                 ),
             ],
             outputs=[
@@ -44,5 +50,7 @@ class EncodeGlobalFrames(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, frames: torch.Tensor, vae: Any, count: int) -> io.NodeOutput:
-        return io.NodeOutput(encode_global_frames(frames, encoder(vae), count))
+    def execute(
+        cls, frames: torch.Tensor, vae: Any, count: int, source_mask: torch.Tensor | None = None
+    ) -> io.NodeOutput:
+        return io.NodeOutput(encode_global_frames(frames, encoder(vae), count, source_mask))

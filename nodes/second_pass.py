@@ -46,6 +46,12 @@ class SecondPass(io.ComfyNode):
                     tooltip="target: the canvas has the target's shape. square: as trained, the target is centred in a "
                     "square; slower.",
                 ),
+                io.Mask.Input(
+                    "source_mask",
+                    optional=True,
+                    tooltip="The source_mask of M3DDM Edge Mask: what it covers starts from the first result and is "
+                    "generated again.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="canvas", tooltip="Frames at canvas size, for M3DDM Encode Context."),
@@ -66,6 +72,7 @@ class SecondPass(io.ComfyNode):
         placement: Placement,
         canvas_size: int,
         canvas_shape: str,
+        source_mask: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         placement = with_canvas(placement, canvas_size, canvas_shape)
-        return io.NodeOutput(*make_start_canvas(source, generated, placement), placement)
+        return io.NodeOutput(*make_start_canvas(source, generated, placement, source_mask), placement)

@@ -38,7 +38,7 @@ class Pack:
     def edge_mask(self, frames: torch.Tensor, **inputs: Any) -> tuple:
         """Execute the edge mask node with its own defaults but for ``inputs``."""
         schema = self.nodes["M3DDM_EdgeMask"].GET_SCHEMA()
-        defaults = {entry.id: entry.default for entry in schema.inputs if entry.id != "images"}
+        defaults = {entry.id: entry.default for entry in schema.inputs if hasattr(entry, "default")}
         return self.run("M3DDM_EdgeMask", images=frames, **{**defaults, **inputs})
 
     def outpaint_video(self, model: Any, vae: Any, video: Any, **options: Any) -> Any:

@@ -23,13 +23,13 @@ def _noise(*shape: int) -> torch.Tensor:
 def test_the_frozen_names(node: Any) -> None:
     schema = node.GET_SCHEMA()
     assert schema.node_id == "M3DDM_Composite" and schema.category == "M3DDM" and schema.search_aliases
-    names = ["source", "generated", "placement", "feather", "colour_match", "resampling", "blend"]
+    names = ["source", "generated", "placement", "feather", "colour_match", "resampling", "blend", "source_mask"]
     assert [entry.id for entry in schema.inputs] == names
-    assert [entry.default for entry in schema.inputs[3:]] == [8, "none", "lanczos", "feather"]
+    assert [entry.default for entry in schema.inputs[3:7]] == [8, "none", "lanczos", "feather"]
     assert schema.inputs[4].options == ["none", "linear", "steady"]
     assert schema.inputs[5].options == ["lanczos", "bicubic", "bilinear"]
     assert schema.inputs[6].options == ["feather", "gradient"]
-    assert [entry.id for entry in schema.inputs if entry.optional] == ["blend"], "saved prompts lack it"
+    assert [entry.id for entry in schema.inputs if entry.optional] == ["blend", "source_mask"], "saved prompts lack it"
     assert [entry.io_type for entry in schema.outputs] == ["IMAGE"]
     assert all(entry.tooltip for entry in (*schema.inputs, *schema.outputs))
 

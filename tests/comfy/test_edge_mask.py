@@ -49,8 +49,10 @@ def _frames(count: int = 5, width: int = 128, height: int = 72, channels: int = 
 def test_the_frozen_names(node: Any) -> None:
     schema = node.GET_SCHEMA()
     assert schema.node_id == "M3DDM_EdgeMask" and schema.category == "M3DDM" and schema.search_aliases
-    assert [entry.id for entry in schema.inputs] == ["images", *DEFAULTS]
-    assert {entry.id: entry.default for entry in schema.inputs[1:]} == DEFAULTS | {"target": "16:9", "canvas_size": 256}
+    assert [entry.id for entry in schema.inputs] == ["images", *DEFAULTS, "source_mask"]
+    defaults = {entry.id: entry.default for entry in schema.inputs[1:-1]}
+    assert defaults == DEFAULTS | {"target": "16:9", "canvas_size": 256}
+    assert [entry.id for entry in schema.inputs if entry.optional] == ["source_mask"], "saved prompts lack it"
     assert [entry.display_name for entry in schema.outputs] == ["canvas", "mask", "placement", "frames"]
     assert [entry.io_type for entry in schema.outputs] == ["IMAGE", "MASK", "M3DDM_PLACEMENT", "IMAGE"]
     assert all(entry.tooltip for entry in (*schema.inputs, *schema.outputs))

@@ -24,7 +24,7 @@ assert torch.equal(state, torch.random.get_rng_state()), "random numbers were dr
 slow = {{"diffusers", "cv2", "pandas", "matplotlib"}} & (set(sys.modules) - before)
 assert not slow, f"imported at start: {{slow}}"
 edge_mask = nodes.NODE_CLASS_MAPPINGS["M3DDM_EdgeMask"]
-defaults = {{i.id: i.default for i in edge_mask.GET_SCHEMA().inputs if i.id != "images"}}
+defaults = {{i.id: i.default for i in edge_mask.GET_SCHEMA().inputs if hasattr(i, "default")}}
 frames = torch.rand(2, 32, 32, 3)
 edge_mask.execute(images=frames, **defaults)
 try:

@@ -27,9 +27,10 @@ NODES = {
     "M3DDM_LoadCheckpoint": ("checkpoint", "weight_dtype"),
     "M3DDM_EdgeMask": (
         *("images", "target", "custom_ratio", "left", "top", "right", "bottom", "anchor", "offset_x", "offset_y"),
-        *("canvas_size", "canvas_shape", "fill", "size_multiple", "first_frames"),
+        *("canvas_size", "canvas_shape", "fill", "size_multiple", "first_frames", "source_mask"),
     ),
-    "M3DDM_EncodeGlobalFrames": ("frames", "vae", "count"),
+    "M3DDM_MoveFrames": ("images", "path", "width", "height", "mask"),
+    "M3DDM_EncodeGlobalFrames": ("frames", "vae", "count", "source_mask"),
     "M3DDM_EncodeContext": ("canvas", "mask", "global_frames", "vae", "fps", "placement"),
     "M3DDM_GuideFrames": ("state", "images", "vae", "frame_numbers"),
     "M3DDM_SamplingSettings": (
@@ -40,8 +41,10 @@ NODES = {
     "M3DDM_SampleInterpolation": ("model", "state", "seed", "stride", "settings"),
     "M3DDM_SampleInfill": ("model", "state", "seed", "settings"),
     "M3DDM_ForgetFrames": ("state", "frame_numbers", "forget_guides"),
-    "M3DDM_Composite": ("source", "generated", "placement", "feather", "colour_match", "resampling", "blend"),
-    "M3DDM_SecondPass": ("source", "generated", "placement", "canvas_size", "canvas_shape"),
+    "M3DDM_Composite": (
+        *("source", "generated", "placement", "feather", "colour_match", "resampling", "blend", "source_mask"),
+    ),
+    "M3DDM_SecondPass": ("source", "generated", "placement", "canvas_size", "canvas_shape", "source_mask"),
     "M3DDM_TiledModel": ("model", "tile_size", "overlap"),
     "M3DDM_ClipConditioning": ("state", "stride", "clip_number"),
     "M3DDM_ClipResult": ("state", "latent", "clip"),
