@@ -25,6 +25,7 @@ from ..prediction import noise_network
 from ..presets import CUSTOM, Effort, with_preset
 from ..samplers import make_sampler
 from ..sampling import Callback, ClipConditions, Network, SampleClips, Sampler, guided_sampler
+from ..state import OutpaintState
 from ..vae import VAE, load_vae
 
 FILLS = ("edge", *FILL_NAMES)
@@ -135,9 +136,7 @@ class Model:
         sample, vae = self.load()
         settings, frames = self.settings, _as_floats(known)
         placement = dataclasses.replace(placement, fill=settings.fill)
-        canvas, mask = make_canvas(frames, placement)
-        global_frames = encode_global_frames(frames, vae.encode, settings.global_frames)
-        state = encode_context(canvas, mask, global_frames, vae.encode, fps, placement)
+        state = _encoded(known.tobytes(), known.shape, placement, fps, settings.global_frames, vae)
         if settings.guides:
             guides = _as_floats(whole(parse_frame_numbers(settings.guides, len(frames))))
             state = add_guide_frames(state, guides, settings.guides, vae.encode)
@@ -248,6 +247,17 @@ def _vae(path: str, device: str) -> VAE:
     return load_vae(path, device)
 
 
+@lru_cache(maxsize=1)
+def _encoded(
+    pixels: bytes, shape: tuple[int, ...], placement: Placement, fps: float, global_frames: int, vae: VAE
+) -> OutpaintState:
+    """The known frames as the network is shown them: once for methods in a row that see them alike."""
+    frames = _as_floats(np.frombuffer(pixels, np.uint8).reshape(shape))
+    canvas, mask = make_canvas(frames, placement)
+    known = encode_global_frames(frames, vae.encode, global_frames)
+    return encode_context(canvas, mask, known, vae.encode, fps, placement)
+
+
 def file_identity(path: str) -> str:
     """Name, size and date of a file, or of a folder's newest: reading gigabytes to tell them apart takes too long."""
     files = [file for file in Path(path).rglob("*") if file.is_file()] if Path(path).is_dir() else [Path(path)]
@@ -274,7 +284,7 @@ def _setting(name: str, text: str) -> object:
 
 
 def _as_floats(frames: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(frames)).float() / 255
+    return torch.from_numpy(np.array(frames)).float() / 255
 
 
 def _as_pixels(frames: Tensor) -> np.ndarray:

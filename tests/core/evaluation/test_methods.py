@@ -54,7 +54,7 @@ def test_edge_repeats_the_pixels_at_the_edge():
     assert (result[:, :, :8] == clip.frames[:, :, 8:9]).all() and (result[:, :, 24:] == clip.frames[:, :, 23:24]).all()
 
 
-def run_model(clip, settings, share=lambda share: None):
+def run_model(clip, settings, share=lambda share: None, vae=None):
     """A sampler that brightens the start latents by a tenth, and tells the frame rate it is given."""
     told = []
 
@@ -64,7 +64,7 @@ def run_model(clip, settings, share=lambda share: None):
         return start + 0.1
 
     placement = Case("horizontal", 0.5).place(32, len(clip.frames))
-    method = Model("model", settings, "weights", lambda: (sample, BlockVAE()))
+    method = Model("model", settings, "weights", lambda: (sample, vae or BlockVAE()))
     return method(clip.known(placement), placement, clip.fps, share, whole_frames(clip)), told
 
 
@@ -88,6 +88,27 @@ def test_guide_frames_are_the_truth_and_the_others_are_sampled():
     np.testing.assert_array_equal(result[1:-1], plain[1:-1])
     with pytest.raises(ValueError, match="6 frames"):
         run_model(clip, ModelSettings(guides="9"))
+
+
+def test_a_clip_is_encoded_once_for_methods_in_a_row_that_see_it_alike():
+    class CountingVAE(BlockVAE):
+        encoded = 0
+
+        def encode(self, frames):
+            self.encoded += len(frames)
+            return BlockVAE.encode(frames)
+
+    vae, clip, other = CountingVAE(), moving_clip(0), moving_clip(1)
+    first, _ = run_model(clip, ModelSettings(fill="smooth", steps=2), vae=vae)
+    once = vae.encoded
+    again, _ = run_model(clip, ModelSettings(fill="smooth", steps=3), vae=vae)
+    assert once > 0 and vae.encoded == once
+    np.testing.assert_array_equal(again, first)
+    for another, options in ((clip, {"fill": "telea"}), (clip, {"fill": "telea", "global_frames": 2}), (other, {})):
+        before = vae.encoded
+        result, _ = run_model(another, ModelSettings(**{"fill": "smooth", **options}), vae=vae)
+        assert vae.encoded > before, options
+        np.testing.assert_array_equal(result, run_model(another, ModelSettings(**{"fill": "smooth", **options}))[0])
 
 
 def test_the_border_is_blended_as_asked():
