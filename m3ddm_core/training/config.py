@@ -53,13 +53,15 @@ class Network:
 class Objective:
     """What is predicted, and what counts how much.
 
-    ``weighting``: ``min_snr`` is min-SNR-5 (arXiv 2303.09556). ``hidden_weight``: how much more an error in the hidden
-    area counts than one in the known. ``drop_context``, ``drop_global``: how often a condition is withheld.
-    ``guide_noise``: the largest timestep to which frames given whole are noised (condition perturbation).
+    ``weighting``: ``min_snr`` is min-SNR-5 (arXiv 2303.09556). ``timesteps``: drawn evenly, or the larger of two draws.
+    ``hidden_weight``: how much more an error in the hidden area counts than one in the known. ``drop_context``,
+    ``drop_global``: how often a condition is withheld. ``guide_noise``: the largest timestep to which frames
+    given whole are noised (condition perturbation).
     """
 
     prediction: str = choice("epsilon", "epsilon", "v_prediction")
     weighting: str = choice("none", "none", "min_snr")
+    timesteps: str = choice("even", "even", "noisy")
     hidden_weight: float = number(1.0, 1.0, 100.0)
     masks: str = choice("m3ddm", *STRATEGIES)
     ratio: tuple[float, ...] = field(default=RATIO, metadata={"low": 0.01, "high": 0.99, "length": 2})

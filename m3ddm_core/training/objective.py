@@ -77,6 +77,9 @@ def make_batch(clips: Sequence[LatentClip], numbers: Sequence[int], seed: int, o
 def _draw(shape: tuple[int, ...], number: int, seed: int, objective: Objective) -> tuple[Tensor, ...]:
     rng = np.random.default_rng((seed, STEPS, number))
     timestep = rng.integers(TRAIN_TIMESTEPS)
+    if objective.timesteps == "noisy":
+        # Where little of a frame is left, what it held must come from elsewhere: that takes longest to learn.
+        timestep = max(timestep, rng.integers(TRAIN_TIMESTEPS))
     _, whole = masks.draw_whole_frames(rng, shape[0])
     no_context, no_global = masks.draw_dropout(rng, objective.drop_context, objective.drop_global)
     guide_timestep = rng.integers(objective.guide_noise + 1)

@@ -51,6 +51,13 @@ def test_noisy_latents_and_both_targets_belong_together() -> None:
         torch.testing.assert_close(v.target[row], signal.sqrt() * noise - (1 - signal).sqrt() * clean)
 
 
+def test_noisy_timesteps_are_the_larger_of_two_draws() -> None:
+    numbers = list(range(400))
+    even, noisy = (batch_of(numbers, timesteps=kind).timesteps.double() for kind in ("even", "noisy"))
+    assert (noisy >= even).all() and noisy.max() <= 999
+    assert even.mean().item() == pytest.approx(499.5, abs=45) and noisy.mean().item() == pytest.approx(666, abs=40)
+
+
 def test_conditions_are_those_of_inference() -> None:
     numbers = list(range(60))
     batch = batch_of(numbers, drop_context=0.5, drop_global=0.5)
