@@ -17,6 +17,8 @@ from .websocket import WebSocket
 
 Prompt = dict[str, dict[str, Any]]
 
+_TEXT_EVENT = 3  # of ComfyUI's binary messages: length of the node's id, the id, the text
+
 
 class PromptError(RuntimeError):
     """The server refused a prompt, or a node of it failed; ``node`` and ``kind`` tell which and how where known."""
@@ -42,13 +44,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class Result:
-    """A finished prompt. ``outputs`` is the history's, by node id; ``cached`` the nodes that did not run again."""
+    """A finished prompt. ``outputs`` is the history's, by node id; ``cached`` the nodes that did not run again;
+    ``texts`` the lines that nodes showed while they worked.
+    """
 
     prompt_id: str
     outputs: dict[str, dict[str, Any]]
     seconds: float
     cached: tuple[str, ...] = ()
     node_seconds: dict[str, float] = field(default_factory=dict)
+    texts: dict[str, list[str]] = field(default_factory=dict)
 
     def files(self, node: str | None = None) -> list[dict[str, str]]:
         """The files written, each with ``filename``, ``subfolder`` and ``type``; of one node where given."""
@@ -117,12 +122,15 @@ class Client:
             prompt_id = self.queue(prompt)
             cached: list[str] = []
             times: dict[str, float] = {}
+            texts: dict[str, list[str]] = {}
             for kind, data in self._events(socket, prompt_id, started + timeout):
                 if kind == "execution_cached":
                     cached += data["nodes"]
                 elif kind == "executing" and data["node"] is not None:
                     times[data["node"]] = time.monotonic()
                     _tell(on_progress, prompt, data["node"], 0, 0)
+                elif kind == "text":
+                    texts.setdefault(data["node"], []).append(data["text"])
                 elif kind == "progress":
                     _tell(on_progress, prompt, data["node"], data["value"], data["max"])
         finally:
@@ -131,7 +139,7 @@ class Client:
         outputs = self._finished(prompt_id, prompt)
         starts = [*times.values(), ended]
         seconds = {node: starts[i + 1] - starts[i] for i, node in enumerate(times)}
-        return Result(prompt_id, outputs, ended - started, tuple(cached), seconds)
+        return Result(prompt_id, outputs, ended - started, tuple(cached), seconds, texts)
 
     def _events(self, socket: WebSocket, prompt_id: str, deadline: float) -> Iterator[tuple[str, dict[str, Any]]]:
         """The server's messages about one prompt until it has ended, however it ended."""
@@ -147,6 +155,9 @@ class Client:
                     yield kind, data
                     if kind in ("execution_success", "execution_error", "execution_interrupted"):
                         return
+            elif message and int.from_bytes(message[:4], "big") == _TEXT_EVENT:
+                end = 8 + int.from_bytes(message[4:8], "big")
+                yield "text", {"node": message[8:end].decode(), "text": message[end:].decode()}
             # The history is the last word, should a message have been lost.
             if message is None or time.monotonic() - checked > 10.0:
                 checked = time.monotonic()

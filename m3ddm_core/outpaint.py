@@ -17,13 +17,24 @@ from .state import OutpaintState
 class Progress(NamedTuple):
     """Where a stage stands: ``done`` of ``total`` clip steps, and the clips being sampled as they now look.
 
-    ``denoised`` is (b, 4, 16, h, w), model space.
+    ``denoised`` is (b, 4, 16, h, w), model space; ``steps``: of each clip.
     """
 
     done: int
     total: int
     clips: tuple[Clip, ...]
     denoised: Tensor
+    steps: int
+
+    @property
+    def clip_count(self) -> int:
+        """How many clips there are in all."""
+        return self.total // self.steps
+
+    @property
+    def clip_number(self) -> int:
+        """Which of them is being made, from 1; of several at once, as if they were made one by one."""
+        return -(-self.done // self.steps)
 
 
 class NonFiniteLatents(ValueError):
@@ -144,9 +155,8 @@ def over_video(
     """Make the report of one stage, which has ``counts[number]`` clips, one of all stages."""
 
     def report(progress: Progress) -> None:
-        steps = progress.total // counts[number]
-        done, total = sum(counts[:number]) * steps + progress.done, sum(counts) * steps
-        on_progress(progress._replace(done=done, total=total))
+        done = sum(counts[:number]) * progress.steps + progress.done
+        on_progress(progress._replace(done=done, total=sum(counts) * progress.steps))
 
     return report
 
@@ -196,7 +206,8 @@ def watch(clips: tuple[Clip, ...], done: int, total: int, on_progress: Callable[
     def callback(step: int, steps: int, denoised: Tensor) -> None:
         require_finite(denoised, clips, f"in step {step + 1} of {steps}")
         if on_progress is not None:
-            on_progress(Progress(done * steps + (step + 1) * len(clips), total * steps, clips, denoised))
+            reached = done * steps + (step + 1) * len(clips)
+            on_progress(Progress(reached, total * steps, clips, denoised, steps))
 
     return callback
 

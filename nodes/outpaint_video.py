@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from typing import Any
 
-import comfy.model_management
 from comfy_api.latest import Input, io
-from torch import Tensor
 
 from ..m3ddm_core.geometry import Placement
-from ..m3ddm_core.outpaint import Progress, outpaint_video
-from ..m3ddm_core.plan import CLIP_LENGTH, plan_video
+from ..m3ddm_core.outpaint import outpaint_video
+from ..m3ddm_core.pace import spoken
 from ..m3ddm_core.state import OutpaintState
 from ..m3ddm_core.video.cuts import find_cuts, scene_lengths
 from ..m3ddm_core.video.finished import FinishedVideo
-from ..m3ddm_core.video.scenes import Scene, outpaint_scenes
-from ..m3ddm_core.video.source import OnFrame, Source
+from ..m3ddm_core.video.scenes import outpaint_scenes
 from .guider import clip_sampler
 from .inputs import check_target, composite_inputs, place_source, placement_inputs, seed_input
 from .memory import clips_at_once
 from .model import require_m3ddm
-from .progress import Show, progress_bar
+from .progress import progress_bar
 from .types import CATEGORY, Sampling, SamplingSocket
 from .vae import decoder, warning_encoder
 from .video import OutpaintedVideo, open_source
-
-TICKS = 10_000
-SCAN_TICKS = 500
-"""Of the bar's ticks, those for looking through the video, when it is not yet known how much else there is to do."""
+from .video_work import Pass, Work, plan_work, scan_report
 
 
 class OutpaintVideo(io.ComfyNode):
@@ -99,29 +95,33 @@ class OutpaintVideo(io.ComfyNode):
     ) -> io.NodeOutput:
         require_m3ddm(model)
         where = {entry.id: options.pop(entry.id) for entry in placement_inputs()}
-        with progress_bar(model, "M3DDM video", "tick") as show:
-            source = open_source(video, where["first_frames"], scan_report(show))
+        settings = settings or Sampling()
+        with progress_bar(model, "M3DDM video", "tick") as bar:
+            begun = time.monotonic()
+            source = open_source(video, where["first_frames"], scan_report(bar))
             placement = place_source(source.info.size, len(source.info.timeline), **where)
             require_writable(placement)
             cuts = find_cuts(source.thumbnails, cut_threshold) if scene_cuts else []
             logging.info("M3DDM Outpaint Video: %d frames, scenes begin at %s.", placement.frames, [0, *cuts])
-            scenes = sample_scenes(model, vae, source, placement, cuts, seed, settings or Sampling(), show)
+            lengths = scene_lengths(placement.frames, cuts)
+            (work,) = plan_work(lengths, settings.steps, [Pass(placement.canvas, None)], bar)
+            scenes = outpaint_scenes(
+                source.frames(),
+                lengths,
+                placement,
+                warning_encoder(vae),
+                scene_sampler(model, seed, settings, work),
+                float(source.info.timeline.rate),
+                on_frame=work.encoded,
+            )
+            bar.text.end(f"{placement.frames} frames in {spoken(time.monotonic() - begun)}, finished while saving")
         return io.NodeOutput(OutpaintedVideo(FinishedVideo(source, scenes, decoder(vae), options)))
 
 
-def sample_scenes(
-    model: Any,
-    vae: Any,
-    source: Source,
-    placement: Placement,
-    cuts: list[int],
-    seed: int,
-    settings: Sampling,
-    show: Show,
-) -> list[Scene]:
-    """Encode and sample one scene after the other."""
-    lengths = scene_lengths(placement.frames, cuts)
-    work = Work(lengths, settings.steps, show)
+def scene_sampler(
+    model: Any, seed: int, settings: Sampling, work: Work
+) -> Callable[[int, OutpaintState], OutpaintState]:
+    """Make what samples the scene of a number."""
     sample = clip_sampler(model, settings, seed)
 
     def outpaint(number: int, state: OutpaintState) -> OutpaintState:
@@ -134,48 +134,7 @@ def sample_scenes(
             on_progress=lambda progress: work.sampled(number, progress),
         )
 
-    fps = float(source.info.timeline.rate)
-    return outpaint_scenes(
-        source.frames(), lengths, placement, warning_encoder(vae), outpaint, fps, on_frame=work.encoded
-    )
-
-
-class Work:
-    """How much of the encoding and sampling of all scenes is done: in frames, each counted once for the VAE and once
-    for every step of a clip that it is in."""
-
-    def __init__(self, lengths: list[int], steps: int, show: Show):
-        clips = [sum(len(wave) for stage in plan_video(length) for wave in stage) for length in lengths]
-        self.sampling = [CLIP_LENGTH * steps * count for count in clips]
-        self.total = sum(lengths) + sum(self.sampling)
-        self.done_encoding = self.done_sampling = 0
-        self.show = show
-
-    def encoded(self) -> None:
-        """Another frame went through the VAE."""
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        self.done_encoding += 1
-        self._tell(None)
-
-    def sampled(self, scene: int, progress: Progress) -> None:
-        """A step of some clips of a scene was made."""
-        part = self.sampling[scene] * progress.done // progress.total
-        self.done_sampling = sum(self.sampling[:scene]) + part
-        self._tell(progress.denoised[0])
-
-    def _tell(self, clip: Tensor | None) -> None:
-        done = self.done_encoding + self.done_sampling
-        self.show(SCAN_TICKS + (TICKS - SCAN_TICKS) * done // self.total, TICKS, clip)
-
-
-def scan_report(show: Show) -> OnFrame:
-    """Make what is told of each frame when a file is looked through."""
-
-    def report(done: int, expected: int) -> None:
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        show(SCAN_TICKS * done // expected, TICKS, None)
-
-    return report
+    return outpaint
 
 
 def require_writable(placement: Placement) -> None:

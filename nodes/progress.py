@@ -1,50 +1,103 @@
-"""One progress bar and a preview over all clips of a stage."""
+"""What a node shows while it works: ComfyUI's bar, a preview of the clip being made, and a line with the time left."""
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import comfy.utils
 import latent_preview
+from comfy_execution.utils import get_executing_context
 from einops import rearrange
 from torch import Tensor
 from tqdm import tqdm
 
 from ..m3ddm_core.outpaint import Progress
+from ..m3ddm_core.pace import Pace, spoken, time_left
 
 PREVIEW_FORMAT = "JPEG"
 SHEET_ROWS = 4
+SECONDS_BETWEEN_TEXTS = 1.0
 
 
-Show = Callable[[int, int, Tensor | None], None]
-"""``show(done, total, clip)``: how far the work has come, and clean latents (4, 16, h, w) to look at, if there are."""
+class NodeText:
+    """The line of text that the browser shows on the node that is running.
+
+    Texts that come quickly are left out. Where no server is, or no node runs, nothing is sent.
+    """
+
+    def __init__(self) -> None:
+        context = get_executing_context()
+        self._node = context.node_id if context else None
+        # Looked up, not imported: in a process without a server the module is not there, or has made none.
+        self._server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+        self._sent: float | None = None
+
+    def tell(self, text: str) -> None:
+        """Show a text, if the one before has been there for a second."""
+        if self._sent is None or time.monotonic() - self._sent >= SECONDS_BETWEEN_TEXTS:
+            self.end(text)
+
+    def end(self, text: str) -> None:
+        """Show a text that is to stay."""
+        self._sent = time.monotonic()
+        if self._server is not None and self._node is not None:
+            self._server.send_progress_text(text, self._node)
+
+
+class Bar:
+    """ComfyUI's bar and the console's, the preview, and the text."""
+
+    def __init__(self, patcher: Any, console: tqdm):
+        self._bar = comfy.utils.ProgressBar(1)
+        self._previewer = latent_preview.get_previewer(patcher.load_device, patcher.model.latent_format)
+        self._console = console
+        self.text = NodeText()
+
+    def show(self, done: int, total: int, clip: Tensor | None, text: str) -> None:
+        """How far the work has come, clean latents (4, 16, h, w) to look at, if there are, and what to say."""
+        self._console.total = total
+        self._console.update(done - self._console.n)
+        preview = None
+        if self._previewer is not None and clip is not None:
+            preview = self._previewer.decode_latent_to_preview_image(PREVIEW_FORMAT, contact_sheet(clip))
+        self._bar.update_absolute(done, total, preview)
+        self.text.tell(text)
 
 
 @contextmanager
-def progress_bar(patcher: Any, title: str, unit: str) -> Iterator[Show]:
-    """Yield what moves ComfyUI's bar and the console's, and shows the clip being made."""
-    bar = comfy.utils.ProgressBar(1)
-    previewer = latent_preview.get_previewer(patcher.load_device, patcher.model.latent_format)
+def progress_bar(patcher: Any, title: str, unit: str) -> Iterator[Bar]:
+    """Yield what shows the progress of some work."""
     with tqdm(desc=title, unit=unit, disable=not comfy.utils.PROGRESS_BAR_ENABLED) as console:
-
-        def show(done: int, total: int, clip: Tensor | None) -> None:
-            console.total = total
-            console.update(done - console.n)
-            preview = None
-            if previewer is not None and clip is not None:
-                preview = previewer.decode_latent_to_preview_image(PREVIEW_FORMAT, contact_sheet(clip))
-            bar.update_absolute(done, total, preview)
-
-        yield show
+        bar = Bar(patcher, console)
+        try:
+            yield bar
+        except BaseException:
+            bar.text.end("stopped")
+            raise
 
 
 @contextmanager
 def stage_progress(patcher: Any, title: str) -> Iterator[Callable[[Progress], None]]:
     """Yield the callback of a stage, which shows its progress."""
-    with progress_bar(patcher, title, "step") as show:
-        yield lambda progress: show(progress.done, progress.total, progress.denoised[0])
+    pace, begun, count = Pace(), time.monotonic(), 0
+    with progress_bar(patcher, title, "step") as bar:
+
+        def report(progress: Progress) -> None:
+            nonlocal count
+            count = progress.clip_count
+            pace.reached(progress.done)
+            left = time_left(pace.seconds_for(progress.total - progress.done))
+            bar.show(
+                progress.done, progress.total, progress.denoised[0], f"clip {progress.clip_number} of {count}{left}"
+            )
+
+        yield report
+        clips = f"{count} clip{'s' if count > 1 else ''} in {spoken(time.monotonic() - begun)}"
+        bar.text.end(clips if count else "nothing left to sample")
 
 
 def contact_sheet(clip: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from fractions import Fraction
@@ -15,10 +16,12 @@ import numpy as np
 import torch
 from comfy_api.latest import Input, InputImpl, Types
 
+from ..m3ddm_core.pace import Pace, spoken, time_left
 from ..m3ddm_core.video.file import FileSource
 from ..m3ddm_core.video.finished import FinishedVideo
 from ..m3ddm_core.video.source import OnFrame, Source, TensorSource
 from ..m3ddm_core.video.writer import write_video
+from .progress import NodeText
 
 
 class OutpaintedVideo(Input.Video):
@@ -109,11 +112,14 @@ class OutpaintedVideo(Input.Video):
     def _watched(self) -> Iterator[torch.Tensor]:
         """The frames, with ComfyUI's bar moving and its button for stopping heeded."""
         count = self.get_frame_count()
-        bar = comfy.utils.ProgressBar(count)
+        bar, text, pace, begun = comfy.utils.ProgressBar(count), NodeText(), Pace(), time.monotonic()
         for number, frame in enumerate(self.video.frames(), start=1):
             comfy.model_management.throw_exception_if_processing_interrupted()
             yield frame
             bar.update_absolute(number, count)
+            pace.reached(number)
+            text.tell(f"finishing frame {number} of {count}{time_left(pace.seconds_for(count - number))}")
+        text.end(f"{count} frames finished in {spoken(time.monotonic() - begun)}")
 
 
 def open_source(video: Input.Video, most: int, on_frame: OnFrame) -> Source:

@@ -1,6 +1,10 @@
-"""One bar over all clips of a stage, with a preview that shows the clip being made."""
+"""One bar over all clips of a stage, with a preview that shows the clip being made, and the time left in words."""
 
 from __future__ import annotations
+
+import sys
+import time
+import types
 
 import pytest
 import torch
@@ -42,3 +46,97 @@ def test_the_contact_sheet_reads_from_left_to_right_and_down(pack):
     sheet = pack.module("nodes.progress").contact_sheet(clip)
     assert sheet.shape == (1, 4, 8, 12)
     assert sheet[0, 0, ::2, ::3].tolist() == torch.arange(16.0).view(4, 4).tolist()
+
+
+class Server:
+    """As much of ComfyUI's server as is told texts."""
+
+    def __init__(self):
+        self.told = []
+
+    def send_progress_text(self, text, node_id, sid=None):
+        self.told.append((text, node_id))
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A server that remembers, and node 7 of a prompt running in it."""
+    from comfy_execution.utils import CurrentNodeContext
+
+    instance = Server()
+    module = types.ModuleType("server")
+    module.PromptServer = types.SimpleNamespace(instance=instance)
+    monkeypatch.setitem(sys.modules, "server", module)
+    with CurrentNodeContext("prompt", "7"):
+        yield instance
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 50.0
+
+    def __call__(self):
+        return self.now
+
+
+def step(pack, done, total, steps):
+    progress = pack.module("m3ddm_core.outpaint").Progress
+    return progress(done, total, (), torch.zeros(1, 4, 16, 8, 8), steps)
+
+
+def test_a_stage_tells_clip_and_time_left_at_most_once_a_second(pack, model, server, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", clock)
+    with pack.module("nodes.progress").stage_progress(model, "test") as report:
+        for done in range(1, 61):
+            clock.now += 30.0 if done == 1 else 0.25
+            report(step(pack, done, 1200, steps=100))
+        clock.now += 20.0
+        report(step(pack, 61, 1200, steps=100))
+        report(step(pack, 1200, 1200, steps=100))
+    told = [text for text, _ in server.told]
+    assert {node for _, node in server.told} == {"7"}
+    assert told[0] == "clip 1 of 12", "the first step, with all that is loaded, tells nothing of the others"
+    assert told[1] == "clip 1 of 12, about 5 min left" and len(told) == 17
+    assert told[-1] == "12 clips in 1 min"
+
+
+def test_a_stage_with_nothing_to_do_says_so(pack, model, server):
+    with pack.module("nodes.progress").stage_progress(model, "test"):
+        pass
+    assert server.told == [("nothing left to sample", "7")]
+
+
+def test_a_stage_that_is_stopped_says_so(pack, model, server):
+    import comfy.model_management
+
+    with (
+        pytest.raises(comfy.model_management.InterruptProcessingException),
+        pack.module("nodes.progress").stage_progress(model, "test"),
+    ):
+        raise comfy.model_management.InterruptProcessingException
+    assert server.told == [("stopped", "7")]
+
+
+@pytest.mark.parametrize("missing", ["node", "instance", "module"])
+def test_without_a_server_nothing_is_told_and_nothing_fails(pack, model, server, monkeypatch, missing):
+    from comfy_execution.utils import current_executing_context
+
+    if missing == "module":
+        monkeypatch.delitem(sys.modules, "server")
+    elif missing == "instance":
+        del sys.modules["server"].PromptServer.instance
+    else:
+        token = current_executing_context.set(None)
+    with pack.module("nodes.progress").stage_progress(model, "test") as report:
+        report(step(pack, 1, 1, steps=1))
+    if missing == "node":
+        current_executing_context.reset(token)
+    assert not server.told
+
+
+def test_a_node_run_tells_of_its_clips(pack, model, small_state, server):
+    settings = pack.module("nodes.types").Sampling(steps=2, context_scale=1.0, global_scale=1.0)
+    pack.run("M3DDM_SampleInfill", model=model, state=small_state, seed=0, settings=settings)
+    assert server.told[0] == ("clip 1 of 1", "7") and server.told[-1][0].startswith("1 clip in ")

@@ -30,7 +30,7 @@ PACK_MODULES = {CORE, NODES}
 
 STANDARD_LIBRARY_ONLY = {"plan", "geometry", "path"}
 OUTPAINT_MAY_IMPORT = {"plan", "guidance", "sampling", "state"}
-SHARED_BY_NODES = {"types", "inputs", "memory", "model", "guider", "outputs", "progress", "vae", "video"}
+SHARED_BY_NODES = {"types", "inputs", "memory", "model", "guider", "outputs", "progress", "vae", "video", "video_work"}
 
 
 def sources(folder: str) -> dict[str, str]:

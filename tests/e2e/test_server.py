@@ -244,6 +244,12 @@ def test_a_range_of_frames_is_made_anew_and_nothing_else(server: Server, small_c
     assert differs == [5, 6, 7, 8, 9, 19]
 
 
+def test_nodes_say_what_they_do(server: Server, small_clip: Path) -> None:
+    texts = server.client.run(graph(small_clip.name, seed=25, steps=10)).texts
+    assert set(texts) == {"infill"}, "20 frames need no keyframes"
+    assert texts["infill"][0] == "clip 1 of 2" and texts["infill"][-1].startswith("2 clips in ")
+
+
 def test_cancelling_stops_soon_and_the_next_run_succeeds(server: Server, small_clip: Path, tmp_path: Path) -> None:
     asked = []
 
