@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,3 +69,23 @@ def test_conditions_split_over_devices_give_the_same(model: Any, sample: Any, mo
     # Seeded weights enlarge the rounding of another batch size; another condition's answer would be off by all of it.
     assert (sample(split) - alone).norm() < 1e-3 * alone.norm()
     assert used
+
+
+def test_a_model_compiled_by_the_cores_wrapper_gives_the_same(
+    pack: Any, golden: Any, sample: Any, tmp_path: Path
+) -> None:
+    """As the node TorchCompileModel does it, with dynamo's plain backend: inductor would take minutes here."""
+    from comfy_api.torch_helpers import set_torch_compile_wrapper
+
+    published = pack.module("m3ddm_core.unet").M3DDM_CONFIG
+    config = dataclasses.replace(published, block_out_channels=(32, 32), layers_per_block=1)
+    file = tmp_path / "smallest.safetensors"
+    pack.module("m3ddm_core.checkpoint").save_checkpoint(file, golden.seeded_weights(config), config)
+    model = pack.module("nodes.load_checkpoint").load_model(str(file), {"dtype": torch.float32})
+    compiled = model.clone(disable_dynamic=True)
+    set_torch_compile_wrapper(model=compiled, backend="eager")
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    answer = sample(compiled)
+    assert torch._dynamo.utils.counters["stats"]["calls_captured"] > 100, "nothing was compiled"
+    torch.testing.assert_close(answer, sample(model), rtol=1e-4, atol=1e-4)
