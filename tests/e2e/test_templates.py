@@ -26,10 +26,10 @@ OTHER_MODELS = ("UpscaleModelLoader", "CheckpointLoaderSimple")
 CLIP = templates.INPUTS[0]
 TARGET = (640, 360)  # 16:9 around the clip's 288x360
 FEATHER = 8
-# Where the clip lies in the finished frame; in what a template does not name, centred.
-LEFT = {"guide_frames": 70}
+# Where the clip lies in the finished frames; in what a template does not name, centred.
+LEFT = {"guide_frames": [70] * 64, "moving_frames": [round(352 * frame / 23) for frame in range(24)]}
 # Frames in the written video; what a template does not name is as long as the clip.
-TRIAL_FRAMES = {"short_clip": 24}
+TRIAL_FRAMES = {"short_clip": 24, "moving_frames": 24}
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +71,17 @@ def stored(info: dict[str, Any]) -> int:
     return len(widgets) + sum(any(option.get(key) for key in extra) for option in options)
 
 
-def source_psnr(video: Path, left: int | None) -> float:
-    """How well a written video shows the clip's own pixels, feather left out, in dB over all its frames."""
+def source_psnr(video: Path, left: list[int] | None) -> float:
+    """How well a written video shows the clip's own pixels, feather left out, in dB over all its frames.
+
+    ``left``: where the clip lies in each of them; centred without.
+    """
     written, source = frames_of(video), frames_of(CLIP)
     width = source.shape[2]
-    left = (written.shape[2] - width) // 2 if left is None else left
+    left = [(written.shape[2] - width) // 2] * len(written) if left is None else left
     inside = slice(FEATHER, width - FEATHER)
-    difference = written[:, :, left:][:, :, inside].astype(np.float64) - source[: len(written), :, inside]
+    shown = np.stack([frame[:, start:][:, inside] for frame, start in zip(written, left, strict=True)])
+    difference = shown.astype(np.float64) - source[: len(written), :, inside]
     return 10 * np.log10(255**2 / np.mean(difference**2))
 
 
@@ -103,7 +107,7 @@ def facts(video: Path) -> tuple[int, tuple[int, int], float, float, float]:
 def test_those_asked_for_are_there_and_nothing_else() -> None:
     first = {"outpaint_a_video", "short_clip", "guide_frames"}
     second = {"outpaint_any_length", "sharper_second_pass", "upscale_and_composite", "first_frame_by_prompt"}
-    assert set(IDS) == first | second | {"m3ddm_plus"}
+    assert set(IDS) == first | second | {"m3ddm_plus", "moving_frames"}
     files = {file.name for file in templates.FOLDER.iterdir()}
     assert files == {f"{name}{suffix}" for name in IDS for suffix in (".json", ".jpg")}
 
@@ -281,3 +285,11 @@ def test_both_edge_masks_of_the_first_frame_are_of_one_shape(object_info: dict[s
     one, other = (prompt[node]["inputs"] for node in workflow.of_type(prompt, "M3DDM_EdgeMask"))
     different = {name for name in one if one[name] != other[name]}
     assert different == {"canvas_size", "canvas_shape", "first_frames"}
+
+
+def test_the_frames_that_move_are_masked_wherever_they_are_looked_at(object_info: dict[str, Any]) -> None:
+    prompt = workflow.load(templates.FOLDER / "moving_frames.json", object_info)
+    (move,) = workflow.of_type(prompt, "M3DDM_MoveFrames")
+    for kind in ("M3DDM_EdgeMask", "M3DDM_EncodeGlobalFrames", "M3DDM_Composite"):
+        (node,) = workflow.of_type(prompt, kind)
+        assert prompt[node]["inputs"]["source_mask"] == [move, 1]
