@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import Input, io
 
-from ..m3ddm_core.geometry import Placement
+from ..m3ddm_core.geometry import Placement, with_canvas
 from ..m3ddm_core.outpaint import outpaint_video
 from ..m3ddm_core.pace import spoken
+from ..m3ddm_core.plan import INFILL_STRIDE
 from ..m3ddm_core.state import OutpaintState
 from ..m3ddm_core.video.cuts import find_cuts, scene_lengths
 from ..m3ddm_core.video.finished import FinishedVideo
+from ..m3ddm_core.video.refine import refine_scenes
 from ..m3ddm_core.video.scenes import outpaint_scenes
 from .guider import clip_sampler
 from .inputs import check_target, composite_inputs, place_source, placement_inputs, seed_input
@@ -66,6 +69,27 @@ class OutpaintVideo(io.ComfyNode):
                     optional=True,
                     tooltip="From M3DDM Sampling Settings; without it, the release's settings.",
                 ),
+                io.Int.Input(
+                    "second_pass",
+                    default=0,
+                    min=0,
+                    max=2048,
+                    step=8,
+                    optional=True,
+                    tooltip="Longest side in pixels of a larger canvas, of the target's shape, on which the finished "
+                    "video is sampled once more for a sharper border: about twice canvas_size. Twice the size is four "
+                    "times the work or more. 0: no second pass.",
+                ),
+                io.Float.Input(
+                    "second_denoise",
+                    default=0.4,
+                    min=0.05,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="How much of the border the second pass paints anew: at 0.2 little changes, from 0.6 on "
+                    "frames begin to differ. Has no effect without a second pass.",
+                ),
             ],
             outputs=[
                 io.Video.Output(
@@ -91,6 +115,8 @@ class OutpaintVideo(io.ComfyNode):
         scene_cuts: bool,
         cut_threshold: float,
         settings: Sampling | None = None,
+        second_pass: int = 0,
+        second_denoise: float = 0.4,
         **options: Any,
     ) -> io.NodeOutput:
         require_m3ddm(model)
@@ -104,18 +130,33 @@ class OutpaintVideo(io.ComfyNode):
             cuts = find_cuts(source.thumbnails, cut_threshold) if scene_cuts else []
             logging.info("M3DDM Outpaint Video: %d frames, scenes begin at %s.", placement.frames, [0, *cuts])
             lengths = scene_lengths(placement.frames, cuts)
-            (work,) = plan_work(lengths, settings.steps, [Pass(placement.canvas, None)], bar)
-            scenes = outpaint_scenes(
-                source.frames(),
-                lengths,
-                placement,
-                warning_encoder(vae),
-                scene_sampler(model, seed, settings, work),
-                float(source.info.timeline.rate),
-                on_frame=work.encoded,
-            )
+            work = plan_work(lengths, settings.steps, passes(placement, second_pass), bar)
+            encode, fps = warning_encoder(vae), float(source.info.timeline.rate)
+            sample = scene_sampler(model, seed, settings, work[0])
+            scenes = outpaint_scenes(source.frames(), lengths, placement, encode, sample, fps, on_frame=work[0].encoded)
+            finished = FinishedVideo(source, scenes, decoder(vae), options)
+            if second_pass:
+                sample = scene_sampler(model, seed, replace(settings, denoise=second_denoise), work[1])
+                scenes = refine_scenes(finished, second_pass, encode, sample, on_frame=work[1].encoded)
+                finished = FinishedVideo(source, scenes, decoder(vae), options)
             bar.text.end(f"{placement.frames} frames in {spoken(time.monotonic() - begun)}, finished while saving")
-        return io.NodeOutput(OutpaintedVideo(FinishedVideo(source, scenes, decoder(vae), options)))
+        return io.NodeOutput(OutpaintedVideo(finished))
+
+
+def passes(placement: Placement, second_pass: int) -> list[Pass]:
+    """The first pass with all its levels, and the second, which the first result holds together, with the infill."""
+    first = Pass(placement.canvas, None)
+    if not second_pass:
+        return [first]
+    canvas = with_canvas(placement, second_pass, "target").canvas
+    if max(canvas) <= max(placement.canvas):
+        logging.warning(
+            "M3DDM Outpaint Video: the second pass has a canvas of %dx%d, no larger than the first, %dx%d, and will "
+            "not make the border sharper; a canvas is never larger than the target.",
+            *canvas,
+            *placement.canvas,
+        )
+    return [first, Pass(canvas, (INFILL_STRIDE,))]
 
 
 def scene_sampler(
@@ -129,6 +170,7 @@ def scene_sampler(
             state,
             sample,
             seed=seed,
+            strides=work.strides,
             clips_per_batch=clips_at_once(model, settings, *state.start.shape[-2:]),
             guide_noise=settings.guide_noise,
             on_progress=lambda progress: work.sampled(number, progress),

@@ -62,7 +62,7 @@ class Work:
         self.frames, self.total = self.ends[-1], self.ends[-1] + sum(self.sampling)
         self.done_encoding = self.done_sampling = 0
         self.encoding_pace, self.sampling_pace = Pace(), Pace()
-        self.bar, self.name = bar, name
+        self.strides, self.bar, self.name = strides, bar, name
         self.ticks = SCAN_TICKS, TICKS
         """Those between which the bar moves."""
 

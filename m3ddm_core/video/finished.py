@@ -55,6 +55,10 @@ class FinishedVideo:
 
     def frames(self) -> Iterator[Tensor]:
         """Each finished frame (h, w, 3), float32, 0..1."""
+        return (finished for _, finished in self.with_source())
+
+    def with_source(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Each frame of the source, and the finished one."""
         frames = self.source.frames()
         start = 0
         for scene in self.scenes:
@@ -68,13 +72,14 @@ class FinishedVideo:
             if start >= self.last:
                 return
 
-    def _finish(self, frames: Iterator[Tensor], scene: Scene) -> Iterator[Tensor]:
+    def _finish(self, frames: Iterator[Tensor], scene: Scene) -> Iterator[tuple[Tensor, Tensor]]:
         if scene.latents is None:
-            yield from frames
+            yield from ((frame, frame) for frame in frames)
             return
         compositor = Compositor(scene.placement, **self.blending)
         at_once = frames_at_once(*scene.placement.target)
         for latents in scene.latents.split(frames_through_vae(*scene.placement.canvas)):
             generated = self.decode(latents)
             for part in generated.split(at_once):
-                yield from compositor(next(grouped(frames, len(part))), part)
+                source = next(grouped(frames, len(part)))
+                yield from zip(source, compositor(source, part), strict=True)

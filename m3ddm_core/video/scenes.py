@@ -9,7 +9,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from ..canvas import placement_mask, put_on_canvas
+from ..canvas import make_start_canvas, placement_mask, put_on_canvas
 from ..chunks import frames_at_once, frames_through_vae
 from ..context import MASK_THRESHOLD, Encode, encode_canvas, encode_frames, global_numbers, global_pictures
 from ..geometry import Placement
@@ -63,14 +63,16 @@ def encode_scene(
     encode: Encode,
     fps: float,
     *,
+    pictures: Iterator[Tensor] | None = None,
     on_frame: Callable[[], None] = lambda: None,
 ) -> OutpaintState:
     """The state of ``placement.frames`` frames (h, w, 3), float, 0..1, that come one by one.
 
-    It is what `make_canvas`, `encode_global_frames` and `encode_context` make of the same frames in memory.
+    It is what `make_canvas`, `encode_global_frames` and `encode_context` make of the same frames in memory. Where
+    ``pictures`` (target height, target width, 3), one for each frame, are to start from, it is `make_start_canvas`.
     """
     numbers = global_numbers(placement.frames)
-    pictures: dict[int, Tensor] = {}
+    shown: dict[int, Tensor] = {}
     hole = placement_mask(placement) >= MASK_THRESHOLD
 
     def canvases() -> Iterator[Tensor]:
@@ -78,13 +80,17 @@ def encode_scene(
         for group in grouped(frames, frames_at_once(*placement.source)):
             for frame in group:
                 if number in numbers:
-                    pictures[number] = global_pictures(frame[None])[0]
+                    shown[number] = global_pictures(frame[None])[0]
                 number += 1
                 on_frame()
-            yield from put_on_canvas(group, placement, placement.canvas_source)
+            if pictures is None:
+                yield from put_on_canvas(group, placement, placement.canvas_source)
+            else:
+                some = replace(placement, frames=len(group), source_frames=len(group))
+                yield from make_start_canvas(group, next(grouped(pictures, len(group))), some)[0]
 
     def global_latents() -> Tensor:
-        return encode_frames(torch.stack([pictures[number] for number in numbers]), encode)
+        return encode_frames(torch.stack([shown[number] for number in numbers]), encode)
 
     parts = ((canvas, hole) for canvas in grouped(canvases(), frames_through_vae(*placement.canvas)))
     return encode_canvas(parts, global_latents, encode, fps, placement)

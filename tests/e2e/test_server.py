@@ -74,6 +74,8 @@ NODES = {
         "resampling",
         "blend",
         "settings",
+        "second_pass",
+        "second_denoise",
     ),
 }
 

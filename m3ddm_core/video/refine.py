@@ -1,0 +1,56 @@
+"""A second pass over a finished video: its scenes once more, on a larger canvas, from what they look like now."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from torch import Tensor
+
+from ..context import Encode
+from ..geometry import with_canvas
+from ..state import OutpaintState
+from .finished import FinishedVideo
+from .scenes import Scene, encode_scene
+
+
+def refine_scenes(
+    finished: FinishedVideo,
+    canvas_size: int,
+    encode: Encode,
+    outpaint: Callable[[int, OutpaintState], OutpaintState],
+    *,
+    on_frame: Callable[[], None] = lambda: None,
+) -> list[Scene]:
+    """Outpaint the scenes of a whole finished video again on canvases of the target's shape.
+
+    Sampling starts from the finished frames, which are made as they are needed and let go; the source is known as
+    before. ``canvas_size``: longest side of the canvas in pixels; ``outpaint(number, state)`` and ``on_frame`` as in
+    `outpaint_scenes`. With nothing to outpaint the scenes stay as they are.
+
+    Raises ValueError for a canvas size that is none.
+    """
+    if finished.scenes[0].placement.is_full:
+        return list(finished.scenes)
+    fps = float(finished.info.timeline.rate)
+    # Each picture waits until it is asked for, a few frames after its source. (A tee would keep dozens.)
+    waiting: deque[Tensor] = deque()
+
+    def sources() -> Iterator[Tensor]:
+        for source, picture in finished.with_source():
+            waiting.append(picture)
+            yield source
+
+    def finished_ones() -> Iterator[Tensor]:
+        while True:
+            yield waiting.popleft()
+
+    frames, pictures = sources(), finished_ones()
+    scenes = []
+    for number, scene in enumerate(finished.scenes):
+        placement = with_canvas(scene.placement, canvas_size, "target")
+        own = islice(frames, len(scene))
+        state = encode_scene(own, placement, encode, fps, pictures=pictures, on_frame=on_frame)
+        scenes.append(Scene(placement, outpaint(number, state).latents))
+    return scenes
