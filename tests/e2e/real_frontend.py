@@ -101,6 +101,8 @@ class Frontend:
         cards = self.dialog().locator("[data-testid^=template-workflow-]")
         api.expect(cards).to_have_count(len(templates.TEMPLATES))
         card = self.page.get_by_test_id(f"template-workflow-{name}")
+        # Thumbnails are fetched when they come into sight.
+        card.scroll_into_view_if_needed()
         picture = card.locator("img").first
         picture.wait_for()
         assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
