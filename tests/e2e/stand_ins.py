@@ -13,13 +13,14 @@ from devtools import templates
 from devtools.weights import DEMO
 
 UPSCALER = Path("upscale_models", "RealESRGAN_x4plus.safetensors")
+INTERPOLATOR = Path("frame_interpolation", "rife_v4.26.safetensors")
 INPAINTER = Path("checkpoints", "sd-v1-5-inpainting.ckpt")
 
 
 def provide(base: Path) -> None:
     """Put all files that the templates name into a server's folders, but for those that are there already."""
     templates.provide(base, DEMO.checkpoint, DEMO.vae)
-    for name, write in ((UPSCALER, write_upscaler), (INPAINTER, write_inpainter)):
+    for name, write in ((UPSCALER, write_upscaler), (INTERPOLATOR, write_interpolator), (INPAINTER, write_inpainter)):
         file = base / "models" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         if not file.exists():
@@ -40,6 +41,31 @@ def write_upscaler(file: Path) -> None:
         "body.4.bias": (3 * scale**2,),
     }
     save_file({name: torch.zeros(shape) for name, shape in shapes.items()}, file)
+
+
+def write_interpolator(file: Path) -> None:
+    """A RIFE of version 4.25 or later its blocks two wide. It sees no movement: it makes the mean of two frames."""
+    head, width, features = 1, 2, 16
+    first, later = 2 * (3 + head) + 1, 2 * (3 + head) + 1 + 1 + 8 + 4  # frames, heads, time; mask, features, flow
+    shapes: dict[str, tuple[int, ...]] = {
+        "encode.cnn0": (features, 3, 3, 3),
+        "encode.cnn1": (features, features, 3, 3),
+        "encode.cnn2": (features, features, 3, 3),
+    }
+    # A transposed convolution: its outputs come second.
+    transposed: dict[str, tuple[int, ...]] = {"encode.cnn3": (features, head, 4, 4)}
+    tensors = {}
+    for block in range(5):
+        shapes[f"block{block}.conv0.0.0"] = (width // 2, first if block == 0 else later, 3, 3)
+        shapes[f"block{block}.conv0.1.0"] = (width, width // 2, 3, 3)
+        transposed[f"block{block}.lastconv.0"] = (width, 4 * 13, 4, 4)
+        for layer in range(8):
+            shapes[f"block{block}.convblock.{layer}.conv"] = (width, width, 3, 3)
+            tensors[f"block{block}.convblock.{layer}.beta"] = torch.zeros(1, width, 1, 1)
+    for name, shape in {**shapes, **transposed}.items():
+        tensors[f"{name}.weight"] = torch.zeros(shape)
+        tensors[f"{name}.bias"] = torch.zeros(shape[1 if name in transposed else 0])
+    save_file(tensors, file)
 
 
 def write_inpainter(file: Path) -> None:
