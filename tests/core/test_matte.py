@@ -123,13 +123,14 @@ def test_all_masked_is_filled_with_grey() -> None:
     assert encode_global_frames(frames_of(FULL), encode, 2, torch.ones(72, 128)).latents.unique().tolist() == [0.5]
 
 
-def test_a_second_pass_starts_under_the_mask_from_the_first_result() -> None:
-    frames, mask = frames_of(BORDERED), mask_of(BORDERED, (40, 20, 30, 20))
-    first = torch.full((FRAMES, 128, 128, 3), 0.25)
-    canvas, hole = make_start_canvas(frames, first, BORDERED, mask)
-    plain, _ = make_start_canvas(frames, first, BORDERED)
-    _, same = make_canvas(frames, BORDERED, mask)
-    assert torch.equal(hole, same) and hole.sum() > placement_mask(BORDERED).sum()
+@pytest.mark.parametrize("placement", [BORDERED, FULL])
+def test_a_second_pass_starts_under_the_mask_from_the_first_result(placement: Placement) -> None:
+    frames, mask = frames_of(placement), mask_of(placement, (40, 20, 30, 20))
+    first = torch.full((FRAMES, placement.target[1], placement.target[0], 3), 0.25)
+    canvas, hole = make_start_canvas(frames, first, placement, mask)
+    plain, _ = make_start_canvas(frames, first, placement)
+    _, same = make_canvas(frames, placement, mask)
+    assert torch.equal(hole, same) and hole.sum() > placement_mask(placement).sum()
     assert torch.equal(canvas[:, hole[0] == 0], plain[:, hole[0] == 0])
     torch.testing.assert_close(canvas[:, hole[0] == 1], torch.full_like(canvas[:, hole[0] == 1], 0.25))
 
