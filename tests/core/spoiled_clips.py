@@ -15,6 +15,7 @@ from m3ddm_core.training.held_out import HELD_OUT
 
 EVENTS = ("none", "noise", "flicker", "fade", "flash")
 BLOCK = 16
+GRID = 8
 
 
 def spoiled(truth: Tensor, event: str, seed: int) -> tuple[Tensor, Tensor]:
@@ -36,9 +37,23 @@ def spoiled(truth: Tensor, event: str, seed: int) -> tuple[Tensor, Tensor]:
     amount = 0.04 if event == "flicker" else 0.005
     gain = 0.92 + amount * torch.randn(n, 1, 1, 3, generator=draw)
     offset = 0.03 + amount * torch.randn(n, 1, 1, 3, generator=draw)
-    blobs = 0.05 * torch.randn(n, 3, h // 8, w // 8, generator=draw) if event == "noise" else torch.zeros(n, 3, 1, 1)
-    blobs = F.interpolate(blobs, (h, w), mode="bicubic").movedim(1, -1)
-    return (truth * light).clamp(0, 1), (blurred * gain + offset + tint + blobs).clamp(0, 1)
+    made = blurred * gain + offset + tint
+    if event == "noise":
+        made = made + blobs(n, h, w, draw)
+    return (truth * light).clamp(0, 1), made.clamp(0, 1)
+
+
+def blobs(n: int, h: int, w: int, draw: torch.Generator) -> Tensor:
+    """Smooth noise (n, h, w, 3) of eight pixels a wave's half, new in every frame.
+
+    Its grid lies differently in every frame: it is steepest half-way between its points, and were that always where
+    the border is, a picture without a seam would seem to have one.
+    """
+    coarse = 0.05 * torch.randn(n, 3, h // GRID + 1, w // GRID + 1, generator=draw)
+    planes = F.interpolate(coarse, (h + GRID, w + GRID), mode="bicubic")
+    shifts = torch.randint(0, GRID, (n, 2), generator=draw).tolist()
+    shifted = [plane[:, y : y + h, x : x + w] for plane, (y, x) in zip(planes, shifts, strict=True)]
+    return torch.stack(shifted).movedim(1, -1)
 
 
 def spoiled_clips(
