@@ -9,6 +9,7 @@ import asyncio
 import importlib
 import os
 import sys
+from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -156,6 +157,38 @@ def load_video(pack: Pack) -> Any:
     from comfy_api.latest import InputImpl
 
     return InputImpl.VideoFromFile
+
+
+@pytest.fixture(scope="session")
+def shot() -> Any:
+    """``shot(seed, frames)``: smooth noise that moves a pixel a frame, (frames, 48, 32, 3)."""
+
+    def make(seed: int, frames: int) -> torch.Tensor:
+        noise = torch.rand(1, 3, 6, 10, generator=torch.Generator().manual_seed(seed))
+        wide = torch.nn.functional.interpolate(noise, (48, 32 + frames), mode="bilinear")[0]
+        return torch.stack([wide[:, :, frame : frame + 32] for frame in range(frames)]).movedim(1, -1)
+
+    return make
+
+
+@pytest.fixture
+def components(pack: Pack) -> Any:
+    """ComfyUI's video of frames in memory, with two channels of sound at 8000 samples a second."""
+    from comfy_api.latest import InputImpl, Types
+
+    def make(frames: torch.Tensor, rate: Fraction = Fraction(25), bit_depth: int = 8) -> Any:
+        samples = torch.linspace(-0.5, 0.5, len(frames) * 320).expand(1, 2, -1)
+        audio = {"waveform": samples, "sample_rate": 8000}
+        parts = Types.VideoComponents(images=frames, audio=audio, frame_rate=rate)
+        return InputImpl.VideoFromComponents(parts, bit_depth=bit_depth)
+
+    return make
+
+
+@pytest.fixture
+def two_scenes(components: Any, shot: Any) -> Any:
+    """A video of two scenes, 12 and 10 frames."""
+    return components(torch.cat([shot(1, 12), shot(2, 10)]))
 
 
 @pytest.fixture
