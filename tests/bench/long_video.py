@@ -161,7 +161,7 @@ def measure(clip: str, out: str, options: argparse.Namespace) -> dict[str, Any]:
         load_device=torch.device("cpu"), model=SimpleNamespace(latent_format=comfy.latent_formats.SD15())
     )
     inputs = {entry.id: entry.default for entry in node.GET_SCHEMA().inputs if hasattr(entry, "default")}
-    inputs |= {"target": options.target, "canvas_size": options.canvas}
+    inputs |= {"target": options.target, "canvas_size": options.canvas, "second_pass": options.second_pass}
     settings = module("nodes.types").Sampling(steps=1, clips_per_batch=1)
     with torch.inference_mode():
         memory.mark("look through")
@@ -226,6 +226,7 @@ def main() -> None:
     parser.add_argument("--clip", help="a video of your own, in place of the one that is made")
     parser.add_argument("--target", default="21:9")
     parser.add_argument("--canvas", type=int, default=256)
+    parser.add_argument("--second-pass", type=int, default=0, help="canvas of a second pass (default: none)")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder for long_video.json and .png")
     options = parser.parse_args()
