@@ -113,8 +113,8 @@ def draw_whole_frames(rng: np.random.Generator, frames: int) -> tuple[str, np.nd
 def draw_stride(rng: np.random.Generator, frames: int, clip: int, largest: int = MAX_STRIDE, shares: str = EVEN) -> int:
     """Draw the stride of a clip of ``clip`` frames from a video of ``frames``, among those that fit.
 
-    ``shares``: "even" is the paper's; "inverse" draws stride s with a share of 1 / s, about as often as the three
-    levels of a long video come to use it.
+    ``shares``: "even" is the paper's; "inverse" draws stride s with a share of 1 / s: small ones most often, as
+    most clips of a long video are of the last level.
     """
     fitting = max(1, min(largest, (frames - 1) // (clip - 1)))
     if shares == EVEN:

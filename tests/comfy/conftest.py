@@ -48,6 +48,25 @@ class Pack:
         defaults = {entry.id: entry.default for entry in schema.inputs if hasattr(entry, "default")}
         return self.run("M3DDM_OutpaintVideo", model=model, vae=vae, video=video, **{**defaults, **options})[0]
 
+    def noise_state(self, frames: int) -> Any:
+        """A video of seeded noise on a canvas of 64x64 pixels, its right half to be made, of which nothing is known."""
+        draw = torch.Generator().manual_seed(0)
+        start = torch.randn((frames, 4, 8, 8), generator=draw)
+        masks = torch.zeros(frames, 1, 8, 8)
+        masks[..., 4:] = 1
+        return self.module("m3ddm_core.state").OutpaintState(
+            start=start,
+            masked=torch.randn((frames, 4, 8, 8), generator=draw),
+            masks=masks,
+            blank=torch.randn((1, 4, 8, 8), generator=draw),
+            latents=start,
+            global_latents=torch.randn((2, 4, 16, 16), generator=draw),
+            fps=25.0,
+            known=frozenset(),
+            guides=frozenset(),
+            placement=None,
+        )
+
     def prepare(self, frames: torch.Tensor, vae: Any, *, count: int = 2, **inputs: Any) -> tuple[dict, torch.Tensor]:
         """Source frames to what the context node takes, but for VAE and rate, and the frames that are used."""
         canvas, mask, placement, used = self.edge_mask(frames, **inputs)
@@ -113,22 +132,7 @@ def model(pack: Pack, tiny_checkpoint: str) -> Any:
 @pytest.fixture
 def small_state(pack: Pack) -> Any:
     """One clip of 64x64 pixels, its right half to be made, out of seeded noise."""
-    draw = torch.Generator().manual_seed(0)
-    start = torch.randn((16, 4, 8, 8), generator=draw)
-    masks = torch.zeros(16, 1, 8, 8)
-    masks[..., 4:] = 1
-    return pack.module("m3ddm_core.state").OutpaintState(
-        start=start,
-        masked=torch.randn((16, 4, 8, 8), generator=draw),
-        masks=masks,
-        blank=torch.randn((1, 4, 8, 8), generator=draw),
-        latents=start,
-        global_latents=torch.randn((2, 4, 16, 16), generator=draw),
-        fps=25.0,
-        known=frozenset(),
-        guides=frozenset(),
-        placement=None,
-    )
+    return pack.noise_state(16)
 
 
 class LinearVAE:

@@ -14,23 +14,8 @@ FRAMES = 50
 @pytest.fixture(scope="module")
 def blank_state(pack: Any) -> Any:
     """A video of seeded noise on a tiny canvas, nothing of it known, with a guide frame at 20."""
-    draw = torch.Generator().manual_seed(0)
-    start, masked = torch.randn((2, FRAMES, 4, 8, 8), generator=draw)
-    masks = torch.zeros(FRAMES, 1, 8, 8)
-    masks[..., 4:] = 1
-    state = pack.module("m3ddm_core.state").OutpaintState(
-        start=start,
-        masked=masked,
-        masks=masks,
-        blank=torch.randn((1, 4, 8, 8), generator=draw),
-        latents=start,
-        global_latents=torch.randn((2, 4, 16, 16), generator=draw),
-        fps=25.0,
-        known=frozenset(),
-        guides=frozenset(),
-        placement=None,
-    )
-    return state.with_guides({20: torch.randn((4, 8, 8), generator=draw)})
+    guide = torch.randn((4, 8, 8), generator=torch.Generator().manual_seed(1))
+    return pack.noise_state(FRAMES).with_guides({20: guide})
 
 
 @pytest.fixture

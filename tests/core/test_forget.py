@@ -6,30 +6,14 @@ import dataclasses
 
 import pytest
 import torch
+from blank_states import make_state
 
 from m3ddm_core.outpaint import outpaint_stage, outpaint_video
 from m3ddm_core.plan import plan_stage
-from m3ddm_core.state import OutpaintState
 
 
-def make_state(frames, guides=()):
-    draw = torch.Generator().manual_seed(frames)
-    masks = torch.zeros(frames, 1, 2, 2)
-    masks[..., 1] = 1
-    start = torch.randn((frames, 4, 2, 2), generator=draw)
-    state = OutpaintState(
-        start=start,
-        masked=torch.randn((frames, 4, 2, 2), generator=draw),
-        masks=masks,
-        blank=torch.full((1, 4, 2, 2), -1.0),
-        latents=start,
-        global_latents=torch.randn((16, 4, 2, 2), generator=draw),
-        fps=25.0,
-        known=frozenset(),
-        guides=frozenset(),
-        placement=None,
-    )
-    return state.with_guides({index: torch.full((4, 2, 2), float(index)) for index in guides})
+def guided_state(frames, guides=()):
+    return make_state(frames).with_guides({index: torch.full((4, 2, 2), float(index)) for index in guides})
 
 
 def mixing_sampler(conditions, start, noise, callback):
@@ -48,7 +32,7 @@ def changed(one, other):
 @pytest.mark.parametrize("frames", [40, 150])
 @pytest.mark.parametrize("gone", [{20}, set(range(10, 31)), set(range(30, 40)), set(range(5)), {3, 17, 18, 36}])
 def test_another_seed_changes_what_was_forgotten_and_nothing_else(frames, gone):
-    finished = outpaint(make_state(frames), seed=1)
+    finished = outpaint(guided_state(frames), seed=1)
     forgotten = finished.without(gone)
     assert forgotten.known == set(range(frames)) - gone and changed(finished, forgotten) == gone
     assert torch.equal(forgotten.latents[sorted(gone)], finished.start[sorted(gone)])
@@ -60,7 +44,7 @@ def test_another_seed_changes_what_was_forgotten_and_nothing_else(frames, gone):
 
 @pytest.mark.parametrize("frames", [40, 150])
 def test_everything_forgotten_is_the_beginning(frames):
-    fresh = make_state(frames)
+    fresh = guided_state(frames)
     finished = outpaint(fresh, seed=1)
     forgotten = finished.without(range(frames))
     assert not forgotten.known and torch.equal(forgotten.latents, fresh.latents)
@@ -69,14 +53,14 @@ def test_everything_forgotten_is_the_beginning(frames):
 
 def test_a_clip_forgotten_whole_comes_back_with_the_same_seed():
     """Its surroundings are what they were when it was made."""
-    finished = outpaint(make_state(150), seed=1)
+    finished = outpaint(guided_state(150), seed=1)
     ((clip, *_),) = plan_stage(150, 1, range(0, 150, 5))
     again = outpaint_stage(finished.without(clip.generated), 1, mixing_sampler, seed=1)
     assert torch.equal(again.latents, finished.latents)
 
 
 def test_nothing_to_forget_changes_nothing():
-    fresh = make_state(40)
+    fresh = guided_state(40)
     finished = outpaint(fresh, seed=1)
     for state, numbers in ((finished, ()), (fresh, range(40))):
         same = state.without(numbers)
@@ -85,7 +69,7 @@ def test_nothing_to_forget_changes_nothing():
 
 
 def test_guides_stay_unless_asked():
-    finished = outpaint(make_state(40, guides=(0, 20)), seed=1)
+    finished = outpaint(guided_state(40, guides=(0, 20)), seed=1)
     kept, gone = finished.without(range(15, 25)), finished.without(range(15, 25), guides=True)
     assert 20 in kept.known and kept.guides == {0, 20} and torch.equal(kept.latents[20], finished.latents[20])
     assert 20 not in gone.known and gone.guides == {0} and torch.equal(gone.latents[20], gone.start[20])
@@ -94,7 +78,7 @@ def test_guides_stay_unless_asked():
 
 
 def test_frames_that_the_mask_leaves_free_have_nothing_to_forget():
-    state = make_state(20, guides=(3, 4))
+    state = guided_state(20, guides=(3, 4))
     masks = state.masks.clone()
     masks[3] = 0
     state = dataclasses.replace(state, masks=masks).without(range(20), guides=True)
