@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from .guidance import Guidance
+from .guidance import Branch, Guidance
 from .samplers import PNDM, make_sampler
 from .sampling import ClipConditions, guided_sampler
 
@@ -65,25 +66,29 @@ def with_preset(settings: Settings, name: str) -> Settings:
 
 
 class _CountingNetwork:
-    """Answers with zeros and counts."""
+    """Answers with zeros and counts, by what it is told: ones where something is known, zeros where nothing is."""
 
     def __init__(self) -> None:
-        self.evaluations = 0
+        self.evaluations: Counter[Branch] = Counter()
 
     def encode_global(self, latents: Tensor) -> Tensor:
         return latents.flatten(1, -2)
 
     def __call__(self, x: Tensor, timesteps: Tensor, context: Tensor, fps: Tensor) -> Tensor:
-        self.evaluations += len(x)
+        told = Branch.FULL if context.any() else Branch.CONTEXT if x[:, 4:].any() else Branch.UNCONDITIONAL
+        self.evaluations[told] += len(x)
         return torch.zeros_like(x[:, :4])
 
 
-def clip_evaluations(effort: Effort, context_scale: float = 2.0, global_scale: float = 4.0) -> int:
-    """Count the evaluations of the network for one clip by sampling one, with a network that is none."""
+def clip_evaluations(effort: Effort, context_scale: float = 2.0, global_scale: float = 4.0) -> Counter[Branch]:
+    """Count the evaluations of the network for one clip by sampling one, with a network that is none.
+
+    By branch: those without global frames are the cheaper ones.
+    """
     network = _CountingNetwork()
     sampler = make_sampler(effort.sampler, effort.scheduler, steps=effort.steps)
-    latents, context = torch.zeros(1, 4, 1, 1, 1), torch.zeros(1, 5, 1, 1, 1)
-    conditions = ClipConditions(context, context, torch.zeros(1, 4, 1, 1), 1)
+    latents, context = torch.zeros(1, 4, 1, 1, 1), torch.ones(1, 5, 1, 1, 1)
+    conditions = ClipConditions(context, torch.zeros_like(context), torch.ones(1, 4, 1, 1), 1)
     sample = guided_sampler(network, effort.guidance(context_scale, global_scale), sampler)
     sample(conditions, latents, latents, lambda step, steps, denoised: None)
     return network.evaluations

@@ -38,9 +38,13 @@ class ClipConditions:
     fps: int
 
     def inputs(self, branch: Branch) -> tuple[Tensor, Tensor]:
-        """Return (b, 5, f, h, w) masked latents with mask, and (g, 4, gh, gw) global latents, that a branch sees."""
+        """Return (b, 5, f, h, w) masked latents with mask, and (g, 4, gh, gw) global latents, that a branch sees.
+
+        A branch without global frames sees a single black one. The release shows it as many as the video has; but each
+        frame is encoded alone, so these are copies of the same tokens, and attention to copies is attention to one.
+        """
         context = self.no_context if branch is Branch.UNCONDITIONAL else self.context
-        return context, self.global_latents if branch is Branch.FULL else torch.zeros_like(self.global_latents)
+        return context, self.global_latents if branch is Branch.FULL else torch.zeros_like(self.global_latents[:1])
 
 
 Callback = Callable[[int, int, Tensor], None]

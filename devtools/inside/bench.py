@@ -28,6 +28,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from m3ddm_core.guidance import Branch
 from m3ddm_core.plan import CLIP_LENGTH, THREE_LEVEL_FRAMES, plan_video
 from m3ddm_core.presets import PRESETS, clip_evaluations
 from m3ddm_core.sampling import sample_pndm
@@ -47,6 +48,7 @@ class Result:
     step_seconds_all: list[float]
     step_evaluations: int
     step_flops: float
+    branch_flops: dict[str, float]
     peak_bytes: int
     clip_steps: int
     clip_seconds: float | None
@@ -107,10 +109,13 @@ def matrix_rate(dtype: torch.dtype, device: str) -> float:
     return 2 * MATRIX_SIDE**3 / min(seconds(lambda: a @ b, device) for _ in range(8))
 
 
-def count_flops(side: networks.Side, frames: int, size: int, dtype: torch.dtype) -> float:
-    """Operations of one step after the clip's own preparation; the side's network is on the meta device."""
+def count_flops(side: networks.Side, frames: int, size: int, dtype: torch.dtype, **which: Any) -> float:
+    """Operations of one step after the clip's own preparation; the side's network is on the meta device.
+
+    ``which`` part of a step, see `networks.Side`.
+    """
     conditions, _, noise = networks.inputs(frames, size, dtype, "meta")
-    step = side.step(conditions)
+    step = side.step(conditions, **which)
     with FlopCounterMode(display=False) as counter:
         step(noise, TIMESTEP)
     return counter.get_total_flops()
@@ -127,14 +132,20 @@ def clips_by_plan(name: str, frames: int) -> int:
 @torch.inference_mode()
 def measure(name: str, options: argparse.Namespace) -> tuple[Result, Tensor]:
     """Measure one side, "ours" or "published"; returns also the noise that its step predicts."""
-    dtype, widths = getattr(torch, options.dtype), networks.WIDTHS[options.network]
+    named = options.reference_dtype if name == "published" else options.dtype
+    dtype, widths = getattr(torch, named), networks.WIDTHS[options.network]
 
     def make(device: str) -> networks.Side:
         if name == "ours":
             return networks.ours(widths, dtype, device)
         return networks.published(options.reference, widths, dtype, device)
 
-    flops = count_flops(make("meta"), options.frames, options.size, dtype)
+    unmade = make("meta")
+    flops = count_flops(unmade, options.frames, options.size, dtype)
+    branch_flops = {
+        branch.name: count_flops(unmade, options.frames, options.size, dtype, branches=(branch,))
+        for branch in (Branch if name == "ours" else ())
+    }
     side = make(options.device)
     conditions, start, noise = networks.inputs(options.frames, options.size, dtype, options.device)
     step = side.step(conditions)
@@ -153,6 +164,7 @@ def measure(name: str, options: argparse.Namespace) -> tuple[Result, Tensor]:
         step_seconds_all=times,
         step_evaluations=side.evaluations,
         step_flops=flops,
+        branch_flops=branch_flops,
         peak_bytes=memory.bytes,
         clip_steps=options.steps,
         clip_seconds=clip,
@@ -165,23 +177,24 @@ def measure(name: str, options: argparse.Namespace) -> tuple[Result, Tensor]:
 
 
 def by_preset(sides: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What a video takes of our network with each preset, from what a step takes.
+    """What a video takes of our network with each preset, from what a step and its operations take.
 
     ``operations_ratio`` is that over what the published code takes for its own clips, None where it was not measured.
     """
     ours, *others = sides
     found = []
     for name, effort in PRESETS.items():
-        evaluations = ours["video_clips"] * clip_evaluations(effort)
-        flops = evaluations * ours["step_flops"] / ours["step_evaluations"]
+        counts = clip_evaluations(effort)
+        per_clip = sum(count * ours["branch_flops"][branch.name] for branch, count in counts.items())
+        flops = ours["video_clips"] * per_clip
         published = [side["video_clips"] * RELEASE_STEPS * side["step_flops"] for side in others]
         found.append(
             {
                 "name": name,
-                "evaluations": evaluations,
+                "evaluations": ours["video_clips"] * counts.total(),
                 "flops": flops,
                 "operations_ratio": flops / published[0] if published else None,
-                "seconds": evaluations * ours["step_seconds"] / ours["step_evaluations"],
+                "seconds": flops * ours["step_seconds"] / ours["step_flops"],
             }
         )
     return found
@@ -216,7 +229,7 @@ def compare(options: argparse.Namespace, arguments: list[str]) -> dict[str, Any]
             subprocess.run(command, check=True)
             sides.append(json.loads(target.with_suffix(".json").read_text()))
             outputs.append(load_file(target)["noise"])
-    kept = ("size", "frames", "dtype", "network", "repeats")
+    kept = ("size", "frames", "dtype", "reference_dtype", "network", "repeats")
     result = {
         "machine": machine(options.device),
         "options": {name: getattr(options, name) for name in kept},
@@ -235,6 +248,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=256, help="side of the canvas in pixels (default: 256)")
     parser.add_argument("--frames", type=int, default=CLIP_LENGTH, help="frames of a clip (default: 16)")
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32")
+    parser.add_argument(
+        "--reference-dtype", choices=("float32", "bfloat16", "float16"), help="of the published code (default: --dtype)"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--network", choices=tuple(networks.WIDTHS), default="full")
     parser.add_argument("--repeats", type=int, default=3, help="steps timed after the first one (default: 3)")
@@ -244,6 +260,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--side", choices=("ours", "published"), help=argparse.SUPPRESS)
     parser.add_argument("--side-output", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    options.reference_dtype = options.reference_dtype or options.dtype
     if options.size < 8 or options.size % 8 or options.frames < 1 or options.repeats < 1 or options.steps < 0:
         parser.error(
             f"got size {options.size}, frames {options.frames}, repeats {options.repeats}, steps {options.steps}; "

@@ -17,7 +17,7 @@ sys.path[:0] = [str(ROOT), str(GOLDEN)]
 
 from seeded_weights import seeded_tensor  # noqa: E402
 
-from m3ddm_core.guidance import branch_weights, combine, needed_branches  # noqa: E402
+from m3ddm_core.guidance import Branch, branch_weights, combine, needed_branches  # noqa: E402
 from m3ddm_core.sampling import ClipConditions  # noqa: E402
 from m3ddm_core.unet import M3DDM_CONFIG, M3DDMUNet  # noqa: E402
 
@@ -35,7 +35,8 @@ class Side:
     """One implementation: its network, how it makes a guided step of a clip, and the evaluations that one takes."""
 
     network: torch.nn.Module
-    step: Callable[[ClipConditions], Step]
+    step: Callable[..., Step]
+    """``step(conditions)``; of this pack's also with ``branches``: that part of the step alone."""
     evaluations: int
 
 
@@ -61,11 +62,11 @@ def ours(widths: tuple[int, ...], dtype: torch.dtype, device: str) -> Side:
     network = M3DDMUNet(replace(M3DDM_CONFIG, block_out_channels=widths), dtype=dtype, device="meta").eval()
     weights = branch_weights(CONTEXT_SCALE, GLOBAL_SCALE)
 
-    def step_of(conditions: ClipConditions) -> Step:
+    def step_of(conditions: ClipConditions, branches: tuple[Branch, ...] = needed_branches(weights)) -> Step:
         device = conditions.context.device
         fps = torch.full((1,), conditions.fps, dtype=torch.long, device=device)
         told = {}
-        for branch in needed_branches(weights):
+        for branch in branches:
             context, latents = conditions.inputs(branch)
             told[branch] = context, network.encode_global(latents[None])
 

@@ -35,6 +35,11 @@ def _video_operations(result: dict[str, Any]) -> Any:
     return lambda s: s["video_clips"] * result["release_steps"] * s["step_flops"] / 1e15
 
 
+def _dtypes(result: dict[str, Any]) -> str:
+    own, published = (result["options"][name] for name in ("dtype", "reference_dtype"))
+    return own if own == published or len(result["sides"]) == 1 else f"{own} (published: {published})"
+
+
 def table(result: dict[str, Any]) -> str:
     """Fixed-width text; the last column is ours over the published code's, where that was measured."""
     options, machine = result["options"], result["machine"]
@@ -44,7 +49,7 @@ def table(result: dict[str, Any]) -> str:
     )
     lines = [
         f"{options['network']} network, {options['frames']} frames of {options['size']}x{options['size']}, "
-        f"{options['dtype']}, median of {options['repeats']}",
+        f"{_dtypes(result)}, median of {options['repeats']}",
         f"{machine['device']}, {machine['threads']} threads, torch {machine['torch']}, {machine['date']}",
         "",
         head,
@@ -96,7 +101,7 @@ def draw(result: dict[str, Any], file: Path) -> None:
         axis.spines[["top", "right"]].set_visible(False)
     options, machine = result["options"], result["machine"]
     figure.suptitle(
-        f"{options['network']} network, {options['frames']} frames of {options['size']} px, {options['dtype']}, "
+        f"{options['network']} network, {options['frames']} frames of {options['size']} px, {_dtypes(result)}, "
         f"{machine['device']}, {machine['threads']} threads"
     )
     figure.savefig(file, dpi=110)

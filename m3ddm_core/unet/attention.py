@@ -15,26 +15,11 @@ from .layers import EmbeddingMLP, from_onednn, sinusoidal_embedding, to_onednn
 FRAME_EMBEDDING_DIM = 320
 FRAME_MAX_PERIOD = 1000
 TRANSFORMER_NORM_EPS = 1e-6
-SHORT_SEQUENCE = 256
-"""Keys up to which plain products beat torch's fused attention on a CPU, in half precision."""
-
 PIECE = 1 << 22
 """Numbers in the widest intermediate result of a feed-forward layer on a CPU."""
 
 Attention = Callable[..., Tensor]
 """``attention(q, k, v, heads, transformer_options=...)`` over (b, n, heads * d) tensors, as ComfyUI's are called."""
-
-
-def sdpa(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_options: dict | None = None) -> Tensor:
-    """Torch's fused attention: q (b, n, c), k and v (b, m, c), returns (b, n, c); no long n by m matrix is kept."""
-    q, k, v = (rearrange(t, "b n (heads d) -> b heads n d", heads=heads) for t in (q, k, v))
-    if q.device.type == "cpu" and q.dtype != torch.float32 and k.shape[2] <= SHORT_SEQUENCE:
-        # The fused kernel widens such sequences piece by piece: its gradient takes up to ten times as long.
-        weights = (q * q.shape[-1] ** -0.5 @ k.transpose(-1, -2)).softmax(dim=-1, dtype=torch.float32).to(q.dtype)
-        x = weights @ v
-    else:
-        x = F.scaled_dot_product_attention(q, k, v)
-    return rearrange(x, "b heads n d -> b n (heads d)")
 
 
 class MultiHeadAttention(nn.Module):

@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import Attention, SpatioTemporalTransformer, sdpa
+from .attention import Attention, SpatioTemporalTransformer
 from .blocks import DownBlock, MidBlock, NoAttention, UpBlock
 from .config import UNetConfig
 from .global_encoder import GlobalEncoder
 from .layers import Downsample, EmbeddingMLP, Pseudo3DConv, ResidualBlock, Upsample, channels_last, sinusoidal_embedding
+from .scaled_dot_product import sdpa
 
 TIME_MAX_PERIOD = 1000
 FPS_MAX_PERIOD = 30

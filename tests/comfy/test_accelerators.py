@@ -71,6 +71,29 @@ def test_conditions_split_over_devices_give_the_same(model: Any, sample: Any, mo
     assert used
 
 
+def test_attention_can_be_overridden_on_a_cpu_too(model: Any) -> None:
+    """As patches for attention kernels do it, which ComfyUI hands on in ``transformer_options``."""
+    given = {
+        "x": torch.randn(1, 9, 16, 8, 8, generator=torch.Generator().manual_seed(2)),
+        "timesteps": torch.tensor([500]),
+        "context": torch.randn(1, 36, 320, generator=torch.Generator().manual_seed(3)),
+        "fps": torch.tensor([24]),
+    }
+    asked = []
+
+    def override(attend: Any, *args: Any, **options: Any) -> torch.Tensor:
+        asked.append(attend)
+        return attend(*args, **options)
+
+    network = model.model.diffusion_model
+    with torch.inference_mode():
+        plain = network(**given, transformer_options={})
+        overridden = network(**given, transformer_options={"optimized_attention_override": override})
+    assert torch.equal(overridden, plain)
+    attentions = [m for m in network.modules() if type(m).__name__ == "MultiHeadAttention"]
+    assert len(asked) == len(attentions) > 0
+
+
 def test_a_model_compiled_by_the_cores_wrapper_gives_the_same(
     pack: Any, golden: Any, sample: Any, tmp_path: Path
 ) -> None:

@@ -28,6 +28,7 @@ def side(name: str, seconds: float, evaluations: int) -> dict:
         "step_seconds": seconds,
         "step_evaluations": evaluations,
         "step_flops": 1e12,
+        "branch_flops": {"FULL": 5e11, "CONTEXT": 3e11, "UNCONDITIONAL": 2e11},
         "peak_bytes": 2**30,
         "clip_steps": 2,
         "clip_seconds": None,
@@ -42,7 +43,14 @@ def measured() -> dict:
     sides = [side("ours", 5.0, 3), side("published", 20.0, 4)]
     return {
         "machine": {"device": "a machine", "threads": 2, "torch": "2", "date": "2026-01-02"},
-        "options": {"size": 64, "frames": 16, "dtype": "float32", "network": "small", "repeats": 3},
+        "options": {
+            "size": 64,
+            "frames": 16,
+            "dtype": "float32",
+            "reference_dtype": "float32",
+            "network": "small",
+            "repeats": 3,
+        },
         "release_steps": 50,
         "video_frames": 240,
         "sides": sides,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from m3ddm_core.guidance import Branch
 from m3ddm_core.presets import (
     CUSTOM,
     PRESET_NAMES,
@@ -24,23 +25,27 @@ class Settings(Effort):
 
 
 def test_the_counter_counts_branches():
-    assert clip_evaluations(Effort(steps=7)) == 21
-    assert clip_evaluations(Effort(steps=7), context_scale=1.0) == 14
-    assert clip_evaluations(Effort(7, "heun"), 1.0, 1.0) == 13
+    assert clip_evaluations(Effort(steps=7)).total() == 21
+    assert clip_evaluations(Effort(steps=7), context_scale=1.0).total() == 14
+    assert clip_evaluations(Effort(7, "heun"), 1.0, 1.0).total() == 13
     # Steps 0, 2, 4 and 6 ask for all three; a fourth and later part of the way only for one.
-    assert clip_evaluations(Effort(7, "euler", unconditional_every=2)) == 4 * 3 + 3 * 2
-    assert clip_evaluations(Effort(5, "euler", guidance_end=0.5)) == 3 * 3 + 2
+    assert clip_evaluations(Effort(7, "euler", unconditional_every=2)) == {
+        Branch.FULL: 7,
+        Branch.CONTEXT: 7,
+        Branch.UNCONDITIONAL: 4,
+    }
+    assert clip_evaluations(Effort(5, "euler", guidance_end=0.5)).total() == 3 * 3 + 2
 
 
 def test_the_reference_is_the_release():
     assert PRESETS["reference"] == Effort()
-    assert clip_evaluations(PRESETS["reference"]) == 150 == PUBLISHED_EVALUATIONS * 3 // 4
+    assert clip_evaluations(PRESETS["reference"]).total() == 150 == PUBLISHED_EVALUATIONS * 3 // 4
 
 
 @pytest.mark.parametrize(("name", "hundredths"), [("balanced", 20), ("fast", 8)])
 @pytest.mark.parametrize("scales", [(2.0, 4.0), (3.0, 1.5), (4.0, 4.0)])
 def test_presets_keep_to_their_share_of_the_published_work(name, hundredths, scales):
-    assert clip_evaluations(PRESETS[name], *scales) * 100 <= hundredths * PUBLISHED_EVALUATIONS
+    assert clip_evaluations(PRESETS[name], *scales).total() * 100 <= hundredths * PUBLISHED_EVALUATIONS
 
 
 def test_presets_leave_the_rest_of_the_settings_alone():

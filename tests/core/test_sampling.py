@@ -114,3 +114,4 @@ def test_reference_sampler_evaluates_what_the_scales_need(s1, s2, branches):
     x, timesteps, context, fps = network.calls[0]
     assert x.shape == (2, 9, 16, 2, 2) and timesteps.tolist() == [501, 501] and fps.tolist() == [7, 7]
     assert len(context) == 2
+    assert [len(latents[0]) for latents in network.encoded] == [3, 1, 1][:branches], "one black frame says it all"
