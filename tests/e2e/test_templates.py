@@ -23,6 +23,8 @@ IDS = [file.stem for file in templates.TEMPLATES]
 EACH = pytest.mark.parametrize("template", templates.TEMPLATES, ids=IDS)
 NOTES = {"MarkdownNote", "Note"}
 OTHER_MODELS = ("UpscaleModelLoader", "CheckpointLoaderSimple", "FrameInterpolationModelLoader")
+SAMPLERS = {"M3DDM_SampleKeyframes", "M3DDM_SampleInterpolation", "M3DDM_SampleInfill", "M3DDM_OutpaintVideo"}
+PREVIEW_ROOM = 290
 CLIP = templates.INPUTS[0]
 TARGET = (640, 360)  # 16:9 around the clip's 288x360
 FEATHER = 8
@@ -206,7 +208,12 @@ def test_what_it_names_is_what_its_note_speaks_of(template: Path) -> None:
 def test_it_reads_from_left_to_right_and_nothing_overlaps(template: Path) -> None:
     graph = load(template)
     title = 30
-    boxes = {n["id"]: (*n["pos"], n["pos"][0] + n["size"][0], n["pos"][1] + n["size"][1]) for n in graph["nodes"]}
+    # A node that samples grows by as much while it runs, for its line of text and the preview.
+    room = {n["id"]: PREVIEW_ROOM if n["type"] in SAMPLERS else 0 for n in graph["nodes"]}
+    boxes = {
+        n["id"]: (*n["pos"], n["pos"][0] + n["size"][0], n["pos"][1] + n["size"][1] + room[n["id"]])
+        for n in graph["nodes"]
+    }
     items = list(boxes.items())
     for index, (one, (left, top, right, bottom)) in enumerate(items):
         for other, (left2, top2, right2, bottom2) in items[index + 1 :]:
