@@ -12,6 +12,7 @@ import comfy.utils
 import latent_preview
 from comfy_execution.utils import get_executing_context
 from einops import rearrange
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
@@ -19,7 +20,8 @@ from ..m3ddm_core.outpaint import Progress
 from ..m3ddm_core.pace import Pace, spoken, time_left
 
 PREVIEW_FORMAT = "JPEG"
-SHEET_ROWS = 4
+SHEET_ROWS = SHEET_COLUMNS = 4
+"""Of 16 frames, always. The frontend's part (web/live_preview.js) takes the sheets apart by the same numbers."""
 SECONDS_BETWEEN_TEXTS = 1.0
 
 
@@ -63,7 +65,7 @@ class Bar:
         self._console.update(done - self._console.n)
         preview = None
         if self._previewer is not None and clip is not None:
-            preview = self._previewer.decode_latent_to_preview_image(PREVIEW_FORMAT, contact_sheet(clip))
+            preview = even(self._previewer.decode_latent_to_preview_image(PREVIEW_FORMAT, contact_sheet(clip)))
         self._bar.update_absolute(done, total, preview)
         self.text.tell(text)
 
@@ -106,3 +108,24 @@ def contact_sheet(clip: Tensor) -> Tensor:
     ComfyUI's previewers show one picture: of anything with more axes they would show the first frame alone.
     """
     return rearrange(clip, "c (rows columns) h w -> 1 c (rows h) (columns w)", rows=SHEET_ROWS)
+
+
+def even(preview: tuple[str, Image.Image, int] | None) -> tuple[str, Image.Image, None] | None:
+    """Scale a sheet as ComfyUI would, to at most the given width and height, but each of its frames by itself.
+
+    All frames come out with the same size in whole pixels, and none has something of its neighbours along its edges.
+    A previewer of another pack that shows the sheet in its own way has no picture to scale.
+    """
+    if preview is None:
+        return None
+    kind, sheet, most = preview
+    width, height = sheet.width // SHEET_COLUMNS, sheet.height // SHEET_ROWS
+    longest = max(SHEET_COLUMNS * width, SHEET_ROWS * height)
+    size = max(1, width * most // longest), max(1, height * most // longest)
+    scaled = Image.new(sheet.mode, (SHEET_COLUMNS * size[0], SHEET_ROWS * size[1]))
+    for row in range(SHEET_ROWS):
+        for column in range(SHEET_COLUMNS):
+            left, top = column * width, row * height
+            frame = sheet.crop((left, top, left + width, top + height)).resize(size, Image.Resampling.BICUBIC)
+            scaled.paste(frame, (column * size[0], row * size[1]))
+    return kind, scaled, None

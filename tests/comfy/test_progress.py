@@ -8,6 +8,7 @@ import types
 
 import pytest
 import torch
+from PIL import Image
 
 
 @pytest.fixture
@@ -36,9 +37,9 @@ def test_one_bar_runs_over_all_clips_and_shows_all_frames(pack, model, vae, repo
     clips = 2
     assert [value for value, _, _ in reports] == list(range(1, 3 * clips + 1))
     assert {total for _, total, _ in reports} == {3 * clips}
-    for _, _, (kind, picture, _) in reports:
+    for _, _, (kind, picture, most) in reports:
         assert kind == "JPEG"
-        assert picture.size == (4 * 8, 4 * 8), "sixteen frames of 8x8 latents, four in a row"
+        assert picture.size == (512, 512) and most is None, "sixteen frames, four in a row, at ComfyUI's preview size"
 
 
 def test_the_contact_sheet_reads_from_left_to_right_and_down(pack):
@@ -46,6 +47,39 @@ def test_the_contact_sheet_reads_from_left_to_right_and_down(pack):
     sheet = pack.module("nodes.progress").contact_sheet(clip)
     assert sheet.shape == (1, 4, 8, 12)
     assert sheet[0, 0, ::2, ::3].tolist() == torch.arange(16.0).view(4, 4).tolist()
+
+
+@pytest.mark.parametrize(
+    ("frame", "most", "expected"),
+    [((8, 8), 512, (128, 128)), ((40, 22), 512, (128, 70)), ((5, 32), 301, (11, 75)), ((256, 256), 512, (128, 128))],
+)
+def test_frames_of_a_sheet_are_scaled_alike_and_take_nothing_from_their_neighbours(pack, frame, most, expected):
+    colours = [(255 * (n % 2), 16 * n, 255 * (n // 4 % 2)) for n in range(16)]
+    sheet = Image.new("RGB", (4 * frame[0], 4 * frame[1]))
+    for number, colour in enumerate(colours):
+        left, top = number % 4 * frame[0], number // 4 * frame[1]
+        sheet.paste(colour, (left, top, left + frame[0], top + frame[1]))
+    kind, scaled, limit = pack.module("nodes.progress").even(("JPEG", sheet, most))
+    assert (kind, scaled.size, limit) == ("JPEG", (4 * expected[0], 4 * expected[1]), None)
+    for number, colour in enumerate(colours):
+        left, top = number % 4 * expected[0], number // 4 * expected[1]
+        cut = scaled.crop((left, top, left + expected[0], top + expected[1]))
+        assert cut.getcolors() == [(expected[0] * expected[1], colour)], number
+
+
+@pytest.mark.parametrize("previewer", ["none", "of another pack"])
+def test_a_bar_without_a_picture_shows_none(pack, model, reports, monkeypatch, previewer):
+    """Previews switched off in ComfyUI; or the previewer of a pack that draws by itself, and answers nothing."""
+    import latent_preview
+
+    if previewer == "none":
+        monkeypatch.setattr(latent_preview.args, "preview_method", latent_preview.LatentPreviewMethod.NoPreviews)
+    else:
+        silent = types.SimpleNamespace(decode_latent_to_preview_image=lambda kind, latents: None)
+        monkeypatch.setattr(latent_preview, "get_previewer", lambda device, latent_format: silent)
+    with pack.module("nodes.progress").stage_progress(model, "test") as report:
+        report(step(pack, 1, 1, steps=1))
+    assert reports == [(1, 1, None)]
 
 
 class Server:
