@@ -20,7 +20,7 @@ from .chunks import VAE_PIXELS, chunks
 from .fill import fill_border
 from .frame_numbers import parse_frame_numbers
 from .geometry import LATENT_SCALE, Placement
-from .matte import MASK_THRESHOLD, matte_at, read_matte
+from .matte import MASK_THRESHOLD, check_mask, matte_at, read_matte
 from .state import OutpaintState
 
 GLOBAL_FRAMES = 16
@@ -50,11 +50,8 @@ def encode_global_frames(
     """
     require_frames(frames, "global frames")
     chosen = global_numbers(len(frames), count)
-    pictures = global_pictures(frames[chosen])
-    matte = read_matte(source_mask, (frames.shape[2], frames.shape[1]), len(frames), None)
-    if matte is not None:
-        covered = matte_at(matte if len(matte) == 1 else matte[chosen], (GLOBAL_FRAME_SIZE, GLOBAL_FRAME_SIZE))
-        pictures = fill_border(pictures, covered.to(pictures))
+    mask = check_mask(source_mask, (frames.shape[2], frames.shape[1]), len(frames), None)
+    pictures = global_pictures(frames[chosen], mask if mask is None or len(mask) == 1 else mask[chosen])
     return GlobalFrames(encode_frames(pictures, encode), len(frames))
 
 
@@ -68,11 +65,16 @@ def global_numbers(frames: int, count: int = GLOBAL_FRAMES) -> list[int]:
     return np.linspace(0, frames - 1, count, dtype=int).tolist()
 
 
-def global_pictures(frames: Tensor) -> Tensor:
-    """Frames (g, h, w, 3 or 4) as the network is shown global ones: (g, 256, 256, 3), stretched."""
+def global_pictures(frames: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Frames (g, h, w, 3 or 4) as the network is shown global ones: (g, 256, 256, 3), stretched.
+
+    mask: (1 or g, h, w), float: what it covers is filled smoothly.
+    """
     pictures = rearrange(drop_alpha(frames), "g h w c -> g c h w")
     size = (GLOBAL_FRAME_SIZE, GLOBAL_FRAME_SIZE)
-    return rearrange(F.interpolate(pictures, size, mode="bilinear", antialias=True), "g c h w -> g h w c")
+    pictures = rearrange(F.interpolate(pictures, size, mode="bilinear", antialias=True), "g c h w -> g h w c")
+    matte = read_matte(mask, (frames.shape[2], frames.shape[1]), len(frames), len(frames))
+    return pictures if matte is None else fill_border(pictures, matte_at(matte, size).to(pictures))
 
 
 def encode_context(

@@ -13,13 +13,14 @@ from .geometry import LATENT_SCALE, Placement
 MASK_THRESHOLD = 0.5
 
 
-def read_matte(mask: Tensor | None, size: tuple[int, int], frames: int, source_frames: int | None) -> Tensor | None:
-    """A mask as it came, (h, w) or (m, h, w), float, as a matte: (1 or ``frames``, h, w), bool, True from 0.5 upwards.
+def check_mask(mask: Tensor | None, size: tuple[int, int], frames: int, source_frames: int | None) -> Tensor | None:
+    """A mask as it came, (h, w) or (m, h, w), float, if it is the source's: (1 or ``frames``, h, w), of which nothing
+    is copied.
 
     size: (width, height) of the source. m is 1 for all frames, ``frames``, or ``source_frames``, of which the first
         are taken; where those are not known (None) any number above ``frames`` will do.
 
-    Returns None where there is no mask, or nothing under it. Raises ValueError for another size or number.
+    Raises ValueError for another size or number.
     """
     if mask is None:
         return None
@@ -36,8 +37,29 @@ def read_matte(mask: Tensor | None, size: tuple[int, int], frames: int, source_f
             f"Got a source mask of {len(mask)} frames for {frames} source frames. Expected one mask for all, or one "
             "for each frame."
         )
-    matte = mask[:frames] >= MASK_THRESHOLD
+    return mask[:frames]
+
+
+def read_matte(mask: Tensor | None, size: tuple[int, int], frames: int, source_frames: int | None) -> Tensor | None:
+    """A mask as it came as a matte: (1 or ``frames``, h, w), bool, True from 0.5 upwards.
+
+    Takes and raises what `check_mask` does. Returns None where there is no mask, or nothing under it.
+    """
+    mask = check_mask(mask, size, frames, source_frames)
+    if mask is None:
+        return None
+    matte = mask >= MASK_THRESHOLD
     return matte if matte.any() else None
+
+
+def masks_of(mask: Tensor | None, first: int, last: int) -> Tensor | None:
+    """What a checked mask has for the frames from ``first`` to before ``last``: (1 or as many, h, w), not copied."""
+    return mask if mask is None or len(mask) == 1 else mask[first:last]
+
+
+def covers(mask: Tensor) -> bool:
+    """Whether there is anything under a mask (m, h, w), looked at some frames at a time."""
+    return any(bool((mask[some] >= MASK_THRESHOLD).any()) for some in chunks(len(mask), mask.shape[2], mask.shape[1]))
 
 
 def matte_at(matte: Tensor, size: tuple[int, int]) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from comfy_api.latest import io, ui
 
 from ..m3ddm_core.canvas import drop_alpha, make_canvas
 from ..m3ddm_core.geometry import Placement
-from .inputs import check_target, place_source, placement_inputs
+from .inputs import check_target, place_source, placement_inputs, source_mask_input, warn_of_nothing
 from .types import CATEGORY, PlacementSocket
 
 TINT = (0.9, 0.1, 0.6)
@@ -32,13 +31,7 @@ class EdgeMask(io.ComfyNode):
             inputs=[
                 io.Image.Input("images", tooltip="The source frames, in order. One frame is enough."),
                 *placement_inputs(),
-                # Saved prompts of the first release do not have it.
-                io.Mask.Input(
-                    "source_mask",
-                    optional=True,
-                    tooltip="1 where the source's own pixels are to be generated anew too: a logo, black bars, a matte "
-                    "of any shape. Of the source's size; one mask for all frames, or one for each.",
-                ),
+                source_mask_input(),
             ],
             outputs=[
                 io.Image.Output(
@@ -72,13 +65,7 @@ class EdgeMask(io.ComfyNode):
         frames = drop_alpha(images)[: placement.frames]
         canvas, mask = make_canvas(frames, placement, source_mask)
         if not mask.any():
-            logging.warning(
-                "M3DDM Edge Mask: nothing to outpaint, the source of %dx%d has the target's size already%s. "
-                "The frames pass through unchanged; choose another target.",
-                width,
-                height,
-                "" if source_mask is None else " and source_mask is 0 everywhere",
-            )
+            warn_of_nothing("M3DDM Edge Mask", (width, height), source_mask is not None)
         preview = _preview(canvas[len(canvas) // 2], mask[len(mask) // 2], placement)
         # The drawing in the node (nodes/web) reads the size; before the first run it can only guess it from the file.
         shown = {**ui.PreviewImage(preview, cls=cls).as_dict(), "source_size": [width, height]}

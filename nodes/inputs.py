@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from comfy_api.latest import io
 
 from ..m3ddm_core.composite import BLENDS, COLOUR_MATCHES
@@ -100,6 +102,27 @@ def placement_inputs() -> list[io.Input]:
             tooltip="Use only this many frames from the start, for a quick trial of a long video. 0 uses all.",
         ),
     ]
+
+
+def source_mask_input() -> io.Input:
+    """The user's own mask over the source. Saved prompts of the first release do not have it."""
+    return io.Mask.Input(
+        "source_mask",
+        optional=True,
+        tooltip="1 where the source's own pixels are to be generated anew too: a logo, black bars, a matte "
+        "of any shape. Of the source's size; one mask for all frames, or one for each.",
+    )
+
+
+def warn_of_nothing(node: str, size: tuple[int, int], masked: bool) -> None:
+    """Log that a source of ``size`` (width, height) has no border, nor anything under the mask that it may have."""
+    logging.warning(
+        "%s: nothing to outpaint, the source of %dx%d has the target's size already%s. The frames pass through "
+        "unchanged; choose another target.",
+        node,
+        *size,
+        " and source_mask is 0 everywhere" if masked else "",
+    )
 
 
 def check_target(target: str | None, custom_ratio: str | None) -> bool | str:

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import torch
 from comfy_api.latest import Input, io
 
 from ..m3ddm_core.geometry import Placement, with_canvas
+from ..m3ddm_core.matte import check_mask
 from ..m3ddm_core.outpaint import outpaint_video
 from ..m3ddm_core.pace import spoken
 from ..m3ddm_core.plan import INFILL_STRIDE
@@ -18,9 +20,17 @@ from ..m3ddm_core.state import OutpaintState
 from ..m3ddm_core.video.cuts import find_cuts, scene_lengths
 from ..m3ddm_core.video.finished import FinishedVideo
 from ..m3ddm_core.video.refine import refine_scenes
-from ..m3ddm_core.video.scenes import outpaint_scenes
+from ..m3ddm_core.video.scenes import outpaint_scenes, split_scenes
 from .guider import clip_sampler
-from .inputs import check_target, composite_inputs, place_source, placement_inputs, seed_input
+from .inputs import (
+    check_target,
+    composite_inputs,
+    place_source,
+    placement_inputs,
+    seed_input,
+    source_mask_input,
+    warn_of_nothing,
+)
 from .memory import clips_at_once
 from .model import require_m3ddm
 from .progress import progress_bar
@@ -90,6 +100,7 @@ class OutpaintVideo(io.ComfyNode):
                     tooltip="How much of the border the second pass paints anew: at 0.2 little changes, from 0.6 on "
                     "frames begin to differ. Has no effect without a second pass.",
                 ),
+                source_mask_input(),
             ],
             outputs=[
                 io.Video.Output(
@@ -117,6 +128,7 @@ class OutpaintVideo(io.ComfyNode):
         settings: Sampling | None = None,
         second_pass: int = 0,
         second_denoise: float = 0.4,
+        source_mask: torch.Tensor | None = None,
         **options: Any,
     ) -> io.NodeOutput:
         require_m3ddm(model)
@@ -127,13 +139,16 @@ class OutpaintVideo(io.ComfyNode):
             source = open_source(video, where["first_frames"], scan_report(bar))
             placement = place_source(source.info.size, len(source.info.timeline), **where)
             require_writable(placement)
+            mask = check_source_mask(source_mask, placement, where["first_frames"])
             cuts = find_cuts(source.thumbnails, cut_threshold) if scene_cuts else []
             logging.info("M3DDM Outpaint Video: %d frames, scenes begin at %s.", placement.frames, [0, *cuts])
-            lengths = scene_lengths(placement.frames, cuts)
-            work = plan_work(lengths, settings.steps, passes(placement, second_pass), bar)
+            scenes = split_scenes(placement, scene_lengths(placement.frames, cuts), mask)
+            if all(scene.is_full for scene in scenes):
+                warn_of_nothing("M3DDM Outpaint Video", placement.source, mask is not None)
+            work = plan_work(scenes, settings.steps, passes(placement, second_pass), bar)
             encode, fps = warning_encoder(vae), float(source.info.timeline.rate)
             sample = scene_sampler(model, seed, settings, work[0])
-            scenes = outpaint_scenes(source.frames(), lengths, placement, encode, sample, fps, on_frame=work[0].encoded)
+            scenes = outpaint_scenes(source.frames(), scenes, encode, sample, fps, on_frame=work[0].encoded)
             finished = FinishedVideo(source, scenes, decoder(vae), options)
             if second_pass:
                 sample = scene_sampler(model, seed, replace(settings, denoise=second_denoise), work[1])
@@ -187,10 +202,10 @@ def require_writable(placement: Placement) -> None:
             f"got a target of {width}x{height}, expected even sides, which H.264 asks for: set size_multiple to 2 or "
             "another even number"
         )
-    if placement.is_full:
-        logging.warning(
-            "M3DDM Outpaint Video: nothing to outpaint, the source of %dx%d has the target's size already. The frames "
-            "pass through unchanged; choose another target.",
-            width,
-            height,
-        )
+
+
+def check_source_mask(mask: torch.Tensor | None, placement: Placement, first_frames: int) -> torch.Tensor | None:
+    """The mask of the frames that are used, (1 or frames, h, w), not copied. Raises ``ValueError`` for another's."""
+    # A trial of the first frames does not count those that come after: the mask may be that of the whole video.
+    source_frames = None if placement.frames == first_frames else placement.frames
+    return check_mask(mask, placement.source, placement.frames, source_frames)

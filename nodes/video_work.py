@@ -12,6 +12,7 @@ import comfy.model_management
 from ..m3ddm_core.outpaint import Progress
 from ..m3ddm_core.pace import Pace, time_left
 from ..m3ddm_core.plan import CLIP_LENGTH, plan_video
+from ..m3ddm_core.video.scenes import Scene
 from ..m3ddm_core.video.source import OnFrame
 from .progress import Bar
 
@@ -37,8 +38,9 @@ def scan_report(bar: Bar) -> OnFrame:
     return report
 
 
-def plan_work(lengths: list[int], steps: int, passes: Sequence[Pass], bar: Bar) -> list[Work]:
+def plan_work(scenes: Sequence[Scene], steps: int, passes: Sequence[Pass], bar: Bar) -> list[Work]:
     """The work of each pass over all scenes; of the bar it has a share by the pixels of its canvas."""
+    lengths = [0 if scene.is_full else len(scene) for scene in scenes]
     work = [
         Work(lengths, strides, steps, bar, f"{name} pass, " if len(passes) > 1 else "")
         for (_, strides), name in zip(passes, ("first", "second"), strict=False)
@@ -47,7 +49,7 @@ def plan_work(lengths: list[int], steps: int, passes: Sequence[Pass], bar: Bar) 
         accumulate(part.total * width * height for part, ((width, height), _) in zip(work, passes, strict=True))
     )
     for part, first, last in zip(work, [0, *ends], ends, strict=False):
-        part.ticks = tuple(SCAN_TICKS + (TICKS - SCAN_TICKS) * end // ends[-1] for end in (first, last))
+        part.ticks = tuple(SCAN_TICKS + (TICKS - SCAN_TICKS) * end // max(ends[-1], 1) for end in (first, last))
     return work
 
 
@@ -57,7 +59,10 @@ class Work:
 
     def __init__(self, lengths: list[int], strides: Sequence[int] | None, steps: int, bar: Bar, name: str):
         self.ends = list(accumulate(lengths))
-        clips = [sum(len(wave) for stage in plan_video(length, strides) for wave in stage) for length in lengths]
+        clips = [
+            sum(len(wave) for stage in plan_video(length, strides) for wave in stage) if length else 0
+            for length in lengths
+        ]
         self.sampling = [CLIP_LENGTH * steps * count for count in clips]
         self.frames, self.total = self.ends[-1], self.ends[-1] + sum(self.sampling)
         self.done_encoding = self.done_sampling = 0

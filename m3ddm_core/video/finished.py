@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..chunks import frames_at_once, frames_through_vae
 from ..composite import Compositor
+from ..matte import masks_of
 from .scenes import Scene
 from .source import Source, VideoInfo, grouped
 
@@ -73,13 +74,14 @@ class FinishedVideo:
                 return
 
     def _finish(self, frames: Iterator[Tensor], scene: Scene) -> Iterator[tuple[Tensor, Tensor]]:
-        if scene.latents is None:
+        if scene.is_full:
             yield from ((frame, frame) for frame in frames)
             return
         compositor = Compositor(scene.placement, **self.blending)
-        at_once = frames_at_once(*scene.placement.target)
+        at_once, number = frames_at_once(*scene.placement.target), 0
         for latents in scene.latents.split(frames_through_vae(*scene.placement.canvas)):
             generated = self.decode(latents)
             for part in generated.split(at_once):
-                source = next(grouped(frames, len(part)))
-                yield from zip(source, compositor(source, part), strict=True)
+                source, mask = next(grouped(frames, len(part))), masks_of(scene.mask, number, number + len(part))
+                number += len(part)
+                yield from zip(source, compositor(source, part, mask), strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 
 from torch import Tensor
@@ -26,12 +27,13 @@ def refine_scenes(
     """Outpaint the scenes of a whole finished video again on canvases of the target's shape.
 
     Sampling starts from the finished frames, which are made as they are needed and let go; the source is known as
-    before. ``canvas_size``: longest side of the canvas in pixels; ``outpaint(number, state)`` and ``on_frame`` as in
-    `outpaint_scenes`. With nothing to outpaint the scenes stay as they are.
+    before, and what is masked of it starts from the finished frames too. ``canvas_size``: longest side of the canvas in
+    pixels; ``outpaint(number, state)`` and ``on_frame`` as in `outpaint_scenes`. Scenes with nothing to outpaint stay
+    as they are.
 
     Raises ValueError for a canvas size that is none.
     """
-    if finished.scenes[0].placement.is_full:
+    if all(scene.is_full for scene in finished.scenes):
         return list(finished.scenes)
     fps = float(finished.info.timeline.rate)
     # Each picture waits until it is asked for, a few frames after its source. (A tee would keep dozens.)
@@ -49,8 +51,13 @@ def refine_scenes(
     frames, pictures = sources(), finished_ones()
     scenes = []
     for number, scene in enumerate(finished.scenes):
-        placement = with_canvas(scene.placement, canvas_size, "target")
         own = islice(frames, len(scene))
-        state = encode_scene(own, placement, encode, fps, pictures=pictures, on_frame=on_frame)
-        scenes.append(Scene(placement, outpaint(number, state).latents))
+        if scene.is_full:
+            for _ in own:
+                waiting.clear()
+            scenes.append(scene)
+            continue
+        scene = replace(scene, placement=with_canvas(scene.placement, canvas_size, "target"))
+        state = encode_scene(own, scene, encode, fps, pictures=pictures, on_frame=on_frame)
+        scenes.append(replace(scene, latents=outpaint(number, state).latents))
     return scenes

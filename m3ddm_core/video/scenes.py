@@ -2,39 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
 import torch
 from torch import Tensor
 
-from ..canvas import make_start_canvas, placement_mask, put_on_canvas
+from ..canvas import make_canvas, make_start_canvas
 from ..chunks import frames_at_once, frames_through_vae
 from ..context import MASK_THRESHOLD, Encode, encode_canvas, encode_frames, global_numbers, global_pictures
 from ..geometry import Placement
+from ..matte import covers, masks_of
 from ..state import OutpaintState
 from .source import grouped
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A run of frames outpainted together: where they lie, and their latents (n, 4, h, w) in model space.
+    """A run of frames outpainted together: where they lie, and in the end their latents (n, 4, h, w) in model space.
 
-    Where there was nothing to outpaint there are no latents.
+    ``mask``: the user's own over the source, (1 or n, h, w), float, if there is anything under it. Where there is
+    nothing to outpaint there are no latents.
     """
 
     placement: Placement
-    latents: Tensor | None
+    mask: Tensor | None = None
+    latents: Tensor | None = None
 
     def __len__(self) -> int:
         return self.placement.frames
 
+    @property
+    def is_full(self) -> bool:
+        """True where there is neither border nor mask: nothing to outpaint."""
+        return self.placement.is_full and self.mask is None
+
+
+def split_scenes(placement: Placement, lengths: Sequence[int], mask: Tensor | None = None) -> list[Scene]:
+    """The scenes of a video, of so many frames each, before they are outpainted.
+
+    ``placement``: of the whole video. ``mask``: (1 or all frames, h, w), float; each scene looks at its own part of it,
+    and nothing of it is copied.
+    """
+    scenes, start = [], 0
+    for length in lengths:
+        part = masks_of(mask, start, start + length)
+        own = replace(placement, frames=length, source_frames=length)
+        scenes.append(Scene(own, part if part is not None and covers(part) else None))
+        start += length
+    return scenes
+
 
 def outpaint_scenes(
     frames: Iterator[Tensor],
-    lengths: list[int],
-    placement: Placement,
+    scenes: Sequence[Scene],
     encode: Encode,
     outpaint: Callable[[int, OutpaintState], OutpaintState],
     fps: float,
@@ -43,54 +65,65 @@ def outpaint_scenes(
 ) -> list[Scene]:
     """Outpaint the scenes of a video one after the other, reading ``frames`` (h, w, 3) only as far as the scene goes.
 
-    ``lengths``: frames of each scene. ``placement``: of the whole video. ``outpaint(number, state)`` runs the levels of
-    a scene, which has global frames of its own. ``on_frame`` is called for each frame that is encoded.
+    ``outpaint(number, state)`` runs the levels of a scene, which has global frames of its own. ``on_frame`` is called
+    for each frame that is encoded.
     """
-    scenes = []
-    for number, length in enumerate(lengths):
-        own = replace(placement, frames=length, source_frames=length)
-        if placement.is_full:
-            scenes.append(Scene(own, None))
+    done, passed = [], 0
+    for number, scene in enumerate(scenes):
+        if scene.is_full:
+            done.append(scene)
+            passed += len(scene)
             continue
-        state = encode_scene(islice(frames, length), own, encode, fps, on_frame=on_frame)
-        scenes.append(Scene(own, outpaint(number, state).latents))
-    return scenes
+        # Frames of scenes with nothing to outpaint are passed over when one comes that has: perhaps none does.
+        own = islice(frames, passed, passed + len(scene))
+        passed = 0
+        state = encode_scene(own, scene, encode, fps, on_frame=on_frame)
+        done.append(replace(scene, latents=outpaint(number, state).latents))
+    return done
 
 
 def encode_scene(
     frames: Iterator[Tensor],
-    placement: Placement,
+    scene: Scene,
     encode: Encode,
     fps: float,
     *,
     pictures: Iterator[Tensor] | None = None,
     on_frame: Callable[[], None] = lambda: None,
 ) -> OutpaintState:
-    """The state of ``placement.frames`` frames (h, w, 3), float, 0..1, that come one by one.
+    """The state of a scene's frames (h, w, 3), float, 0..1, that come one by one.
 
-    It is what `make_canvas`, `encode_global_frames` and `encode_context` make of the same frames in memory. Where
-    ``pictures`` (target height, target width, 3), one for each frame, are to start from, it is `make_start_canvas`.
+    It is what `make_canvas`, `encode_global_frames` and `encode_context` make of the same frames and mask in memory.
+    Where ``pictures`` (target height, target width, 3), one for each frame, are to start from, it is
+    `make_start_canvas`.
     """
+    placement, mask = scene.placement, scene.mask
     numbers = global_numbers(placement.frames)
     shown: dict[int, Tensor] = {}
-    hole = placement_mask(placement) >= MASK_THRESHOLD
 
-    def canvases() -> Iterator[Tensor]:
+    def canvases() -> Iterator[tuple[Tensor, Tensor]]:
         number = 0
         for group in grouped(frames, frames_at_once(*placement.source)):
+            some = replace(placement, frames=len(group), source_frames=len(group))
+            own = masks_of(mask, number, number + len(group))
             for frame in group:
                 if number in numbers:
-                    shown[number] = global_pictures(frame[None])[0]
+                    shown[number] = global_pictures(frame[None], masks_of(mask, number, number + 1))[0]
                 number += 1
                 on_frame()
             if pictures is None:
-                yield from put_on_canvas(group, placement, placement.canvas_source)
+                canvas, hole = make_canvas(group, some, own)
             else:
-                some = replace(placement, frames=len(group), source_frames=len(group))
-                yield from make_start_canvas(group, next(grouped(pictures, len(group))), some)[0]
+                canvas, hole = make_start_canvas(group, next(grouped(pictures, len(group))), some, own)
+            yield from zip(canvas, (hole >= MASK_THRESHOLD).expand(len(canvas), -1, -1), strict=True)
+
+    def parts() -> Iterator[tuple[Tensor, Tensor]]:
+        coming = canvases()
+        while part := list(islice(coming, frames_through_vae(*placement.canvas))):
+            canvas, hole = (torch.stack(these) for these in zip(*part, strict=True))
+            yield canvas, hole
 
     def global_latents() -> Tensor:
         return encode_frames(torch.stack([shown[number] for number in numbers]), encode)
 
-    parts = ((canvas, hole) for canvas in grouped(canvases(), frames_through_vae(*placement.canvas)))
-    return encode_canvas(parts, global_latents, encode, fps, placement)
+    return encode_canvas(parts(), global_latents, encode, fps, placement)

@@ -32,7 +32,7 @@ def test_the_frozen_names(pack: Any) -> None:
     schema = pack.nodes["M3DDM_OutpaintVideo"].GET_SCHEMA()
     names = "target custom_ratio left top right bottom anchor offset_x offset_y canvas_size canvas_shape fill"
     names = f"model vae video {names} size_multiple first_frames seed scene_cuts cut_threshold"
-    names = f"{names} feather colour_match resampling blend settings second_pass second_denoise"
+    names = f"{names} feather colour_match resampling blend settings second_pass second_denoise source_mask"
     assert " ".join(entry.id for entry in schema.inputs) == names
     assert [entry.io_type for entry in schema.outputs] == ["VIDEO"]
 

@@ -76,6 +76,7 @@ NODES = {
         "settings",
         "second_pass",
         "second_denoise",
+        "source_mask",
     ),
 }
 

@@ -13,7 +13,7 @@ from m3ddm_core.composite import composite
 from m3ddm_core.context import encode_context, encode_global_frames
 from m3ddm_core.geometry import place
 from m3ddm_core.video.finished import FinishedVideo
-from m3ddm_core.video.scenes import outpaint_scenes
+from m3ddm_core.video.scenes import outpaint_scenes, split_scenes
 from m3ddm_core.video.source import TensorSource
 
 RATE = Fraction(25)
@@ -53,7 +53,8 @@ def placement(source):
 
 
 def outpainted(source, placement, lengths, outpaint=lambda number, state: state, **more):
-    scenes = outpaint_scenes(source.frames(), lengths, placement, block_colours, outpaint, 25.0, **more)
+    scenes = split_scenes(placement, lengths)
+    scenes = outpaint_scenes(source.frames(), scenes, block_colours, outpaint, 25.0, **more)
     return FinishedVideo(source, scenes, blocks_as_frames, BLENDING)
 
 
@@ -85,7 +86,7 @@ def test_frames_are_read_only_as_far_as_the_scene_goes(source, placement):
         seen.append(len(read))
         return state
 
-    outpaint_scenes(counted(), [7, 13], placement, block_colours, outpaint, 25.0)
+    outpaint_scenes(counted(), split_scenes(placement, [7, 13]), block_colours, outpaint, 25.0)
     assert seen == [7, 20]
 
 
@@ -126,7 +127,7 @@ def test_nothing_to_outpaint_leaves_the_source_as_it_is(source):
         raise AssertionError("there is nothing to encode or to sample")
 
     placement = place(source.info.size, 20, ratio="2:3")
-    scenes = outpaint_scenes(source.frames(), [20], placement, never, never, 25.0)
+    scenes = outpaint_scenes(source.frames(), split_scenes(placement, [20]), never, never, 25.0)
     video = FinishedVideo(source, scenes, never, BLENDING)
     assert torch.equal(torch.stack(list(video.frames())), source.images)
 
