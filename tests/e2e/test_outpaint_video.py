@@ -74,3 +74,21 @@ def test_from_file_to_file_in_one_pass_and_in_two(server: Server, small_clip: Pa
     assert np.abs(border).mean() > 0.5, "the second pass left the border as it was"
     for told in texts:
         assert told[0].startswith("looking through the video, frame 1") and told[-1].startswith("20 frames in ")
+
+
+def test_a_logo_goes_from_a_video_that_keeps_its_size(server: Server, small_clip: Path, tmp_path: Path) -> None:
+    """With a mask of ComfyUI's own nodes, as one would wire them, in two passes."""
+    prompt = graph(small_clip.name, left=0, right=0, source_mask=["mask", 0], second_pass=64)
+    for name, size, value in (("none", (48, 64), 0.0), ("logo", (16, 24), 1.0)):
+        given = {"value": value, "width": size[0], "height": size[1]}
+        prompt[name] = {"class_type": "SolidMask", "inputs": given}
+    put = {"destination": ["none", 0], "source": ["logo", 0], "x": 16, "y": 24, "operation": "add"}
+    prompt["mask"] = {"class_type": "MaskComposite", "inputs": put}
+    (written,) = server.client.run(prompt).files("save")
+    frames, *_ = read(server.client.fetch(written, tmp_path / "logo.mp4"))
+    source, *_ = read(small_clip)
+    assert frames.shape == source.shape
+    changed = np.abs(frames.astype(float) - source).mean((0, 3))
+    assert changed[24:48, 16:32].mean() > 8, "the source still shows where the mask is"
+    changed[20:52, 12:36] = 0
+    assert changed.mean() < 4 and changed.max() < 40
