@@ -1,0 +1,363 @@
+"""The preview that plays: one frame after another on the node that samples, from the sheets that the server sends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from real_frontend import SECONDS, Frontend
+from test_outpaint_video import graph
+
+from devtools.host import PACK
+from devtools.server import Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = [pytest.mark.server, pytest.mark.browser]
+
+FRAMES = 16
+TILE = (48, 32)  # of the sheets made here
+SHOWN = [512, 341]  # the same shape
+A_WHILE = 6 * 125.0  # milliseconds, that of some frames
+
+# What the frontend hears and shows. Frame n of a sheet made here is 16 n + 8 in red, and has the sheet's mark in green.
+TOOLS = """async () => {
+    const { api } = await import('/scripts/api.js')
+    const hear = data => api.socket.dispatchEvent(new MessageEvent('message', { data }))
+    const tools = window.tools = { sheets: 0, frames: [], ended: 0, decoded: 0 }
+    api.addEventListener('b_preview', ({ detail }) => { tools.sheets++; tools.last = detail })
+    api.addEventListener('b_preview_with_metadata', ({ detail }) => tools.frames.push(detail.frame ?? 'sheet'))
+    for (const end of ['execution_success', 'execution_error']) api.addEventListener(end, () => tools.ended++)
+    const decode = window.createImageBitmap
+    window.createImageBitmap = (source, ...rest) => {
+        if (source instanceof Blob) tools.decoded++
+        return decode(source, ...rest)
+    }
+    tools.sheet = async mark => {
+        const sheet = new OffscreenCanvas(4 * 48, 4 * 32), pen = sheet.getContext('2d')
+        for (let n = 0; n < 16; n++) {
+            pen.fillStyle = `rgb(${16 * n + 8} ${mark} 40)`
+            pen.fillRect(n % 4 * 48, Math.floor(n / 4) * 32, 48, 32)
+        }
+        return new Uint8Array(await (await sheet.convertToBlob({ type: 'image/png' })).arrayBuffer())
+    }
+    tools.send = (id, picture) => {
+        const facts = new TextEncoder().encode(JSON.stringify({
+            node_id: id, display_node_id: id, real_node_id: id, parent_node_id: null,
+            prompt_id: 'job', image_type: 'image/png',
+        }))
+        const message = new Uint8Array(8 + facts.length + picture.length), view = new DataView(message.buffer)
+        view.setUint32(0, 4)
+        view.setUint32(4, facts.length)
+        message.set(facts, 8)
+        message.set(picture, 8 + facts.length)
+        hear(message.buffer)
+    }
+    tools.state = (id, state) => {
+        const entry = { value: 1, max: 2, state, node_id: id, display_node_id: id, real_node_id: id, prompt_id: 'job' }
+        hear(JSON.stringify({ type: 'progress_state', data: { prompt_id: 'job', nodes: { [id]: entry } } }))
+    }
+    tools.node = id => {
+        const path = id.split(':'), inner = path.pop()
+        return path.reduce((graph, id) => graph.getNodeById(id).subgraph, app.rootGraph).getNodeById(inner)
+    }
+    tools.picture = id => {
+        const modern = document.querySelector(`[data-node-id="${id.split(':').pop()}"] img`)
+        const picture = modern ?? tools.node(id).imgs?.[0]
+        return picture?.complete && picture.naturalWidth ? picture : undefined
+    }
+    tools.look = id => {
+        const picture = tools.picture(id)
+        if (!picture) return null
+        const [width, height] = [picture.naturalWidth, picture.naturalHeight]
+        const pen = new OffscreenCanvas(width, height).getContext('2d')
+        pen.drawImage(picture, 0, 0)
+        const colours = [[1, 1], [width - 2, 1], [width / 2, height / 2], [1, height - 2], [width - 2, height - 2]]
+            .map(point => [...pen.getImageData(...point.map(Math.floor), 1, 1).data])
+        const numbers = new Set(colours.map(([red]) => Math.round((red - 8) / 16)))
+        const number = numbers.size === 1 ? [...numbers][0] : 'many'
+        return { size: [width, height], number, mark: Math.round(colours[0][1] / 10) * 10 }
+    }
+}"""
+# Whether all 16 frames of the sheet with a mark have been on the node, one at a time, looked at as often as may be.
+ALL_SEEN = """([id, mark]) => {
+    const shown = tools.look(id)
+    tools.seen ??= new Set()
+    if (shown?.mark === mark) tools.seen.add(shown.number)
+    return tools.seen.size >= 16 && [...tools.seen].sort((a, b) => a - b)
+}"""
+# What the addresses of pictures are made with, from the start of the page.
+COUNT_ADDRESSES = """() => {
+    const { createObjectURL, revokeObjectURL } = URL
+    window.addresses = new Set()
+    URL.createObjectURL = thing => {
+        const address = createObjectURL.call(URL, thing)
+        addresses.add(address)
+        return address
+    }
+    URL.revokeObjectURL = address => { addresses.delete(address); revokeObjectURL.call(URL, address) }
+}"""
+
+
+class Preview:
+    """A page, and what it is told of a node that runs."""
+
+    def __init__(self, frontend: Frontend) -> None:
+        self.frontend, self.page = frontend, frontend.page
+        self.page.evaluate(TOOLS)
+
+    def add(self, kind: str) -> str:
+        """One node of a kind in an empty graph, in sight; returns its id. What was heard before is forgotten."""
+        self.page.evaluate("() => Object.assign(tools, { sheets: 0, frames: [], decoded: 0 })")
+        self.page.evaluate("() => app.loadGraphData({ version: 0.4, nodes: [], links: [] })")
+        node = self.page.evaluate(
+            """kind => {
+                const node = LiteGraph.createNode(kind)
+                node.pos = [60, 60]
+                app.graph.add(node)
+                return node.id
+            }""",
+            kind,
+        )
+        self.frontend.look(0, 0, 1)
+        return str(node)
+
+    def send(self, node: str, *marks: int, finish: bool = False) -> None:
+        """Sheets with these marks, one right behind the other, of a node that is running and may then finish."""
+        self.page.evaluate(
+            """async ([id, marks, finish]) => {
+                const sheets = await Promise.all(marks.map(tools.sheet))
+                tools.state(id, 'running')
+                for (const sheet of sheets) tools.send(id, sheet)
+                if (finish) tools.state(id, 'finished')
+            }""",
+            [node, marks, finish],
+        )
+
+    def finish(self, node: str) -> None:
+        self.page.evaluate("id => tools.state(id, 'finished')", node)
+
+    def look(self, node: str) -> dict[str, Any] | None:
+        return self.page.evaluate("id => tools.look(id)", node)
+
+    def heard(self) -> list[int | str]:
+        """The frames that the frontend was given so far, and "sheet" for each sheet."""
+        return self.page.evaluate("() => tools.frames")
+
+    def wait_for_all(self, node: str, mark: int) -> list[int | str]:
+        self.page.evaluate("() => { tools.seen = undefined }")
+        found = self.page.wait_for_function(ALL_SEEN, arg=[node, mark], timeout=90 * SECONDS)
+        return found.json_value()
+
+    def has_stopped(self) -> bool:
+        """Whether no frame comes for a while, when one that was in the making has come."""
+        self.page.wait_for_timeout(A_WHILE)
+        before = len(self.heard())
+        self.page.wait_for_timeout(A_WHILE)
+        return len(self.heard()) == before
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, server: Server) -> Iterator[Frontend]:
+    page = browser.new_page(viewport={"width": 1100, "height": 800})
+    page.add_init_script(f"({COUNT_ADDRESSES})()")
+    frontend = Frontend(page, server)
+    yield frontend
+    for name, value in (("Comfy.VueNodes.Enabled", False), ("Comfy.Execution.PreviewMethod", "default")):
+        server.client.post(f"/settings/{name}", value)
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def opened(page: Frontend) -> Preview:
+    page.open(first_start=False)
+    return Preview(page)
+
+
+@pytest.fixture
+def preview(opened: Preview) -> Iterator[Preview]:
+    yield opened
+    opened.page.evaluate("() => app.loadGraphData({ version: 0.4, nodes: [], links: [] })")
+    opened.page.emulate_media(reduced_motion="no-preference")
+    assert opened.has_stopped() and opened.frontend.failures == []
+
+
+def plays_until_the_end(preview: Preview, node: str) -> None:
+    before = preview.page.evaluate("() => addresses.size")
+    preview.send(node, 40)
+    assert preview.wait_for_all(node, 40) == list(range(FRAMES)), "each frame by itself"
+    assert preview.page.evaluate("() => tools.sheets") == 1, "all of them from one sheet"
+    assert preview.look(node)["size"] == SHOWN
+    heard = preview.heard()
+    assert heard == [n % FRAMES for n in range(len(heard))], "in order, and the sheet itself was not shown"
+    preview.finish(node)
+    assert preview.has_stopped()
+    assert preview.look(node)["number"] in range(FRAMES), "the last frame stays"
+    # The node's and the job's: what the frontend keeps of any preview.
+    assert preview.page.evaluate("() => addresses.size") <= before + 2
+    assert preview.page.evaluate("() => tools.decoded") == 1
+
+
+def open_blueprint(preview: Preview) -> tuple[str, str]:
+    """The pack's one node for beginners, in sight: its id, and that of what samples in it."""
+    blueprint = json.loads((PACK / "subgraphs" / "M3DDM Outpaint.json").read_text(encoding="utf-8"))
+    preview.page.evaluate("graph => app.loadGraphData(graph)", blueprint)
+    preview.frontend.look(-60, -60, 1)
+    outer, inner = preview.page.evaluate(
+        """() => {
+            const outer = app.graph.nodes[0]
+            return [outer.id, outer.subgraph.nodes.find(node => node.type === 'M3DDM_OutpaintVideo').id]
+        }"""
+    )
+    return str(outer), f"{outer}:{inner}"
+
+
+def test_it_plays_a_sheet_until_the_node_has_finished(preview: Preview) -> None:
+    plays_until_the_end(preview, preview.add("M3DDM_SampleInfill"))
+
+
+def test_of_sheets_that_come_fast_the_newest_is_played_and_the_last_is_shown(preview: Preview) -> None:
+    node = preview.add("M3DDM_SampleKeyframes")
+    preview.send(node, *range(10, 200, 10), 230)
+    assert preview.wait_for_all(node, 230) == list(range(FRAMES))
+    assert preview.page.evaluate("() => tools.decoded") <= 2, "the first, and the newest when that one was shown"
+    preview.send(node, 90, 140, finish=True)
+    preview.page.wait_for_function("id => tools.look(id)?.mark === 140", arg=node)
+    assert preview.has_stopped() and preview.page.evaluate("() => tools.decoded") <= 4
+
+
+def test_it_plays_inside_a_subgraph(preview: Preview) -> None:
+    outer, node = open_blueprint(preview)
+    preview.page.evaluate(
+        "id => { const outer = tools.node(id); app.canvas.openSubgraph(outer.subgraph, outer) }", outer
+    )
+    preview.frontend.look(720, -60, 0.7)
+    preview.send(node, 60)
+    assert preview.wait_for_all(node, 60) == list(range(FRAMES))
+    preview.finish(node)
+    assert preview.has_stopped()
+
+
+def test_other_nodes_previews_are_left_alone(preview: Preview) -> None:
+    node = preview.add("KSampler")
+    preview.send(node, 40)
+    preview.page.wait_for_function("id => tools.look(id)", arg=node)
+    assert preview.look(node)["size"] == [4 * side for side in TILE] and preview.look(node)["number"] == "many"
+    assert preview.has_stopped() and preview.heard() == ["sheet"]
+
+
+def test_who_wants_little_motion_sees_the_sheet(preview: Preview) -> None:
+    preview.page.emulate_media(reduced_motion="reduce")
+    node = preview.add("M3DDM_SampleInfill")
+    preview.send(node, 40)
+    preview.page.wait_for_function("id => tools.look(id)?.number === 'many'", arg=node)
+    assert preview.has_stopped() and preview.heard() == ["sheet"]
+
+
+def test_a_sheet_that_cannot_be_read_ends_nothing(preview: Preview) -> None:
+    node = preview.add("M3DDM_SampleInfill")
+    preview.page.evaluate("id => { tools.state(id, 'running'); tools.send(id, new Uint8Array([1, 2, 3])) }", node)
+    assert preview.has_stopped() and len(preview.heard()) == 1, "passed on once, for the frontend to do with as it does"
+    preview.send(node, 40)
+    assert preview.wait_for_all(node, 40) == list(range(FRAMES))
+
+
+@pytest.mark.parametrize("how", ["removed", "another workflow", "lost connection"])
+def test_it_stops_when_its_node_is_gone(preview: Preview, how: str) -> None:
+    node = preview.add("M3DDM_SampleInfill")
+    preview.send(node, 40)
+    preview.wait_for_all(node, 40)
+    if how == "removed":
+        preview.page.evaluate("id => app.graph.remove(tools.node(id))", node)
+    elif how == "another workflow":
+        # In which the same number is a node of the same kind: not the one that runs.
+        preview.page.evaluate("() => app.loadGraphData(app.graph.serialize())")
+        assert preview.page.evaluate("id => tools.node(id).type", node) == "M3DDM_SampleInfill"
+    else:
+        preview.page.evaluate(
+            """async () => {
+                const { api } = await import('/scripts/api.js')
+                api.dispatchCustomEvent('reconnecting')
+                api.dispatchCustomEvent('reconnected')
+            }"""
+        )
+    assert preview.has_stopped()
+
+
+def whole_run(page: Frontend, clip: str, seed: int, **settings: Any) -> Preview:
+    """Outpaint a video in the page, and wait for the end, with screenshots on the way; its node has the id 5."""
+    page.open(first_start=False, **settings)
+    preview = Preview(page)
+    prompt = graph(clip, seed=seed, first_frames=16)
+    prompt["settings"]["inputs"] |= {"steps": 40, "preset": "custom"}
+    prompt["save"]["inputs"] = {"video": ["outpaint", 0], "filename_prefix": "live", "format": "auto", "codec": "auto"}
+    numbers = {name: str(number) for number, name in enumerate(prompt, start=1)}
+    for entry in prompt.values():
+        wired = {name: value for name, value in entry["inputs"].items() if isinstance(value, list)}
+        entry["inputs"] |= {name: [numbers[node], slot] for name, (node, slot) in wired.items()}
+    preview.page.evaluate(
+        """prompt => {
+            app.loadApiJson(prompt, 'live preview')
+            const at = { 1: [-900, 0], 2: [-900, 400], 3: [-900, 520], 4: [-500, 0], 5: [60, 40], 6: [500, 40] }
+            for (const id in at) Object.assign(app.graph.getNodeById(id), { pos: at[id] })
+        }""",
+        {numbers[name]: entry for name, entry in prompt.items()},
+    )
+    page.look(0, 0, 0.6)
+    preview.page.get_by_test_id("queue-button").click()
+    if settings["Execution__PreviewMethod"] != "none":
+        for moment in (1, 2):
+            preview.page.wait_for_function(
+                "least => tools.frames.length >= least", arg=8 * moment, timeout=120 * SECONDS
+            )
+            page.shoot(f"live_preview_{'modern' if settings['VueNodes__Enabled'] else 'classic'}_{moment}")
+    preview.page.wait_for_function("() => tools.ended", timeout=120 * SECONDS)
+    return preview
+
+
+@pytest.mark.parametrize("modern", [False, True], ids=["classic nodes", "modern nodes"])
+def test_a_run_shows_its_clip_moving(page: Frontend, small_clip: Path, modern: bool) -> None:
+    preview = whole_run(
+        page, small_clip.name, int(modern), Execution__PreviewMethod="latent2rgb", VueNodes__Enabled=modern
+    )
+    assert preview.has_stopped()
+    heard = preview.heard()
+    assert preview.page.evaluate("() => tools.sheets") == 40, "one for each step"
+    assert heard == [n % FRAMES for n in range(len(heard))], "the sheets themselves were not shown"
+    page.shoot(f"live_preview_{'modern' if modern else 'classic'}_end")
+    difference = preview.page.evaluate(
+        """async number => {
+            const sheet = await createImageBitmap(tools.last), side = sheet.width / 4
+            const cut = [number % 4 * side, Math.floor(number / 4) * side, side, side]
+            const small = (...picture) => {
+                const pen = new OffscreenCanvas(16, 16).getContext('2d')
+                pen.drawImage(...picture, 0, 0, 16, 16)
+                return pen.getImageData(0, 0, 16, 16).data
+            }
+            const [expected, shown] = [small(sheet, ...cut), small(tools.picture('5'))]
+            return Math.max(...expected.map((value, n) => Math.abs(value - shown[n])))
+        }""",
+        heard[-1],
+    )
+    assert difference < 30, "what stays is that frame of the last sheet"
+    plays_until_the_end(preview, preview.add("M3DDM_SampleInterpolation"))
+    if modern:
+        # Classic nodes do not show what previews there are inside.
+        outer, node = open_blueprint(preview)
+        preview.send(node, 90)
+        assert preview.wait_for_all(outer, 90) == list(range(FRAMES))
+        page.shoot("live_preview_subgraph")
+        preview.finish(node)
+        assert preview.has_stopped()
+    assert page.failures == []
+
+
+def test_without_previews_nothing_is_shown(page: Frontend, small_clip: Path) -> None:
+    preview = whole_run(page, small_clip.name, 3, Execution__PreviewMethod="none", VueNodes__Enabled=False)
+    assert preview.has_stopped() and preview.heard() == []
+    assert preview.page.evaluate("() => [tools.sheets, tools.decoded, tools.look('5')]") == [0, 0, None]
+    assert page.failures == []
