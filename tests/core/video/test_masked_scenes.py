@@ -19,12 +19,12 @@ from m3ddm_core.video.scenes import outpaint_scenes, split_scenes
 from m3ddm_core.video.source import TensorSource
 
 WIDTH, HEIGHT, FRAMES = 40, 64, 20
-MASKED = range(2, 9)
+MASKED = range(6, 13)
 BLENDING = {"feather": 2, "colour_match": "steady", "blend": "gradient"}
 BORDERED = place((WIDTH, HEIGHT), FRAMES, ratio="1:1", canvas_size=64)
 FULL = place((WIDTH, HEIGHT), FRAMES, pixels=(0, 0, 0, 0), canvas_size=64)
 LENGTHS = [5, 4, 11]
-"""Scenes of which the last has nothing under the moving mask, and the others begin and end in the midst of it."""
+"""Scenes of which the first has nothing under the moving mask, and the others meet in the midst of it."""
 
 
 def block_colours(frames: torch.Tensor) -> torch.Tensor:
