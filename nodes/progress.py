@@ -10,6 +10,7 @@ from typing import Any
 
 import comfy.utils
 import latent_preview
+import torch
 from comfy_execution.utils import get_executing_context
 from einops import rearrange
 from PIL import Image
@@ -22,6 +23,7 @@ from ..m3ddm_core.pace import Pace, spoken, time_left
 PREVIEW_FORMAT = "JPEG"
 SHEET_ROWS = SHEET_COLUMNS = 4
 """Of 16 frames, always. The frontend's part (web/live_preview.js) takes the sheets apart by the same numbers."""
+SHEET_MARGIN = 2
 SECONDS_BETWEEN_TEXTS = 1.0
 
 
@@ -65,7 +67,8 @@ class Bar:
         self._console.update(done - self._console.n)
         preview = None
         if self._previewer is not None and clip is not None:
-            preview = even(self._previewer.decode_latent_to_preview_image(PREVIEW_FORMAT, contact_sheet(clip)))
+            sheet = self._previewer.decode_latent_to_preview_image(PREVIEW_FORMAT, contact_sheet(clip))
+            preview = sheet and even(sheet, clip.shape[-1], clip.shape[-2])
         self._bar.update_absolute(done, total, preview)
         self.text.tell(text)
 
@@ -103,29 +106,33 @@ def stage_progress(patcher: Any, title: str) -> Iterator[Callable[[Progress], No
 
 
 def contact_sheet(clip: Tensor) -> Tensor:
-    """Lay the 16 frames of a clip (c, f, h, w) out in four rows, as one latent picture (1, c, 4h, 4w).
+    """Lay the 16 frames of a clip (c, f, h, w) out in four rows, as one latent picture (1, c, 4(h+2m), 4(w+2m)).
 
-    ComfyUI's previewers show one picture: of anything with more axes they would show the first frame alone.
+    ComfyUI's previewers show one picture: of anything with more axes they would show the first frame alone. Each frame
+    has a margin of m that repeats its edge: a decoder of pictures (TAESD) draws lines where two frames meet.
     """
-    return rearrange(clip, "c (rows columns) h w -> 1 c (rows h) (columns w)", rows=SHEET_ROWS)
+    framed = torch.nn.functional.pad(clip, (SHEET_MARGIN,) * 4, mode="replicate")
+    return rearrange(framed, "c (rows columns) h w -> 1 c (rows h) (columns w)", rows=SHEET_ROWS)
 
 
-def even(preview: tuple[str, Image.Image, int] | None) -> tuple[str, Image.Image, None] | None:
-    """Scale a sheet as ComfyUI would, to at most the given width and height, but each of its frames by itself.
+def even(preview: tuple[str, Image.Image, int], width: int, height: int) -> tuple[str, Image.Image, None]:
+    """Scale the sheet of a clip with latents of this width and height as ComfyUI would, to at most the given size, but
+    each frame by itself, without its margin.
 
     All frames come out with the same size in whole pixels, and none has something of its neighbours along its edges.
-    A previewer of another pack that shows the sheet in its own way has no picture to scale.
     """
-    if preview is None:
-        return None
     kind, sheet, most = preview
-    width, height = sheet.width // SHEET_COLUMNS, sheet.height // SHEET_ROWS
-    longest = max(SHEET_COLUMNS * width, SHEET_ROWS * height)
-    size = max(1, width * most // longest), max(1, height * most // longest)
+    pitch = sheet.width // SHEET_COLUMNS, sheet.height // SHEET_ROWS
+    margin = [
+        side * SHEET_MARGIN // (count + 2 * SHEET_MARGIN) for side, count in zip(pitch, (width, height), strict=True)
+    ]
+    inner = [side - 2 * edge for side, edge in zip(pitch, margin, strict=True)]
+    longest = max(SHEET_COLUMNS * inner[0], SHEET_ROWS * inner[1])
+    size = [max(1, side * most // longest) for side in inner]
     scaled = Image.new(sheet.mode, (SHEET_COLUMNS * size[0], SHEET_ROWS * size[1]))
     for row in range(SHEET_ROWS):
         for column in range(SHEET_COLUMNS):
-            left, top = column * width, row * height
-            frame = sheet.crop((left, top, left + width, top + height)).resize(size, Image.Resampling.BICUBIC)
+            left, top = column * pitch[0] + margin[0], row * pitch[1] + margin[1]
+            frame = sheet.crop((left, top, left + inner[0], top + inner[1])).resize(size, Image.Resampling.BICUBIC)
             scaled.paste(frame, (column * size[0], row * size[1]))
     return kind, scaled, None

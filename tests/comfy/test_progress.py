@@ -45,21 +45,33 @@ def test_one_bar_runs_over_all_clips_and_shows_all_frames(pack, model, vae, repo
 def test_the_contact_sheet_reads_from_left_to_right_and_down(pack):
     clip = torch.arange(16.0).view(1, 16, 1, 1).expand(4, 16, 2, 3)
     sheet = pack.module("nodes.progress").contact_sheet(clip)
-    assert sheet.shape == (1, 4, 8, 12)
-    assert sheet[0, 0, ::2, ::3].tolist() == torch.arange(16.0).view(4, 4).tolist()
+    assert sheet.shape == (1, 4, 4 * (2 + 4), 4 * (3 + 4))
+    assert sheet[0, 0, ::6, ::7].tolist() == sheet[0, 3, 5::6, 6::7].tolist() == torch.arange(16.0).view(4, 4).tolist()
+
+
+def test_each_frame_of_the_contact_sheet_has_a_margin_like_its_edge(pack):
+    clip = torch.tensor([1.0, 2.0, 3.0]).expand(4, 16, 2, 3)
+    sheet = pack.module("nodes.progress").contact_sheet(clip)
+    assert sheet[0, 0, 7].tolist() == [1, 1, 1, 2, 3, 3, 3] * 4
 
 
 @pytest.mark.parametrize(
-    ("frame", "most", "expected"),
-    [((8, 8), 512, (128, 128)), ((40, 22), 512, (128, 70)), ((5, 32), 301, (11, 75)), ((256, 256), 512, (128, 128))],
+    ("latents", "zoom", "most", "expected"),
+    [
+        ((8, 8), 1, 512, (128, 128)),
+        ((40, 22), 1, 512, (128, 70)),
+        ((5, 32), 1, 301, (11, 75)),
+        ((32, 32), 8, 512, (128,) * 2),
+    ],
 )
-def test_frames_of_a_sheet_are_scaled_alike_and_take_nothing_from_their_neighbours(pack, frame, most, expected):
+def test_frames_of_a_sheet_are_scaled_alike_and_take_nothing_from_beside_them(pack, latents, zoom, most, expected):
     colours = [(255 * (n % 2), 16 * n, 255 * (n // 4 % 2)) for n in range(16)]
-    sheet = Image.new("RGB", (4 * frame[0], 4 * frame[1]))
+    frame, pitch = [zoom * side for side in latents], [zoom * (side + 4) for side in latents]
+    sheet = Image.new("RGB", (4 * pitch[0], 4 * pitch[1]), (90, 0, 90))
     for number, colour in enumerate(colours):
-        left, top = number % 4 * frame[0], number // 4 * frame[1]
+        left, top = number % 4 * pitch[0] + 2 * zoom, number // 4 * pitch[1] + 2 * zoom
         sheet.paste(colour, (left, top, left + frame[0], top + frame[1]))
-    kind, scaled, limit = pack.module("nodes.progress").even(("JPEG", sheet, most))
+    kind, scaled, limit = pack.module("nodes.progress").even(("JPEG", sheet, most), *latents)
     assert (kind, scaled.size, limit) == ("JPEG", (4 * expected[0], 4 * expected[1]), None)
     for number, colour in enumerate(colours):
         left, top = number % 4 * expected[0], number // 4 * expected[1]
