@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+FRAME_RATE = 24
+"""Frames a second of the video, where its time is told by the second that it lasts."""
+
 COLOURS = {"ours": "#0f766e", "published": "#a1a1aa"}
 
 
@@ -61,15 +64,20 @@ def table(result: dict[str, Any]) -> str:
         lines.append(f"{label:28s}" + "".join(f"{value:>12{form}}" for value in values) + f"{ratio}  {unit}".rstrip())
     lines += [
         "",
-        f"{'preset, of ours':28s}{'evaluations':>12s}{'PFLOP':>12s}{'hours':>12s}{'operations over published':>28s}",
+        f"{'preset, of ours':28s}{'evaluations':>12s}{'PFLOP':>12s}{'hours':>12s}{'s/s of video':>14s}"
+        f"{'operations over published':>28s}",
     ]
     for preset in result["presets"]:
         ratio = "" if preset["operations_ratio"] is None else f"{preset['operations_ratio']:27.3f}x"
         values = (preset["flops"] / 1e15, preset["seconds"] / 3600)
-        lines.append(f"  {preset['name']:26s}{preset['evaluations']:>12d}{values[0]:>12.1f}{values[1]:>12.2f}{ratio}")
+        pace = preset["seconds"] / (result["video_frames"] / FRAME_RATE)
+        lines.append(
+            f"  {preset['name']:26s}{preset['evaluations']:>12d}{values[0]:>12.1f}{values[1]:>12.2f}{pace:>14.1f}{ratio}"
+        )
     lines.append("")
     lines.append(
-        f"The video's time is the step's times {result['release_steps']} steps a clip times its clips: not measured."
+        f"The video's time is the step's times {result['release_steps']} steps a clip times its clips: not measured; a "
+        f"preset's is that by its operations. A second of video is {FRAME_RATE} frames."
     )
     if "relative_difference" in result:
         lines.append(
