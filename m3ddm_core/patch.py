@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -16,17 +17,16 @@ MARGIN = 16
 def patches(matte: Tensor, feather: int) -> Iterator[tuple[slice, tuple[slice, slice]]]:
     """The frames and the rectangle (rows, columns) that each patch of a matte (m, h, w), bool, needs to know of.
 
-    One that serves all frames gives one patch; of others each frame has its own, or none. A rectangle depends on its
-    own frame alone, so that it does not matter how a video was cut.
+    A matte that serves all frames gives patches for all; of others each frame has its own, or none. A rectangle depends
+    on its own frame alone, so that it does not matter how a video was cut. What lies far apart, such as black bars
+    above and below, is in rectangles that share no pixel.
     """
+    reach = feather + MARGIN
     for number, frame in enumerate(matte):
-        if frame.any():
-            spans = []
-            for axis, size in enumerate(frame.shape):
-                found = frame.any(1 - axis).nonzero()
-                reach = feather + MARGIN
-                spans.append(slice(max(int(found[0]) - reach, 0), min(int(found[-1]) + 1 + reach, size)))
-            yield slice(None) if len(matte) == 1 else slice(number, number + 1), (spans[0], spans[1])
+        which = slice(None) if len(matte) == 1 else slice(number, number + 1)
+        for high in _spans(frame.any(1), reach):
+            for wide in _spans(frame[high].any(0), reach):
+                yield which, (high, wide)
 
 
 def patch(source: Tensor, made: Tensor, matte: Tensor, *, feather: int, smooth: bool) -> Tensor:
@@ -56,6 +56,15 @@ def kept_share(matte: Tensor, feather: int) -> Tensor:
     """The share of each pixel that is kept, (m, h, w), float32: 0 under the matte, 1 from ``feather`` pixels away."""
     distance = _distance(matte, max(feather, 1)) / max(feather, 1)
     return distance * distance * (3 - 2 * distance)
+
+
+def _spans(found: Tensor, reach: int) -> Iterator[slice]:
+    """The runs of what is ``found``, (size,), bool, with ``reach`` before and after; those that would meet are one."""
+    places = found.nonzero().flatten().tolist()
+    ends = [place for place, following in pairwise(places) if following - place > 2 * reach] + places[-1:]
+    starts = places[:1] + [following for place, following in pairwise(places) if following - place > 2 * reach]
+    for start, end in zip(starts, ends, strict=True):
+        yield slice(max(start - reach, 0), min(end + 1 + reach, len(found)))
 
 
 def _distance(matte: Tensor, most: int) -> Tensor:

@@ -10,7 +10,7 @@ from m3ddm_core import chunks
 from m3ddm_core.canvas import make_canvas
 from m3ddm_core.composite import BLENDS, COLOUR_MATCHES, Compositor, composite
 from m3ddm_core.geometry import Placement, place
-from m3ddm_core.patch import kept_share
+from m3ddm_core.patch import kept_share, patches
 
 BORDERED = place((64, 36), 3, ratio="1:1", canvas_size=32)
 FULL = place((64, 36), 3, ratio="16:9", canvas_size=32)
@@ -155,6 +155,29 @@ def test_it_does_not_matter_how_a_video_is_cut(
     compositor = Compositor(placement, **options)
     parts = [compositor(source[i : i + 1], generated[i : i + 1], mask[i : i + 1]) for i in range(3)]
     torch.testing.assert_close(torch.cat(parts), together, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("blend", BLENDS)
+def test_what_lies_far_apart_is_patched_each_by_itself(blend: str) -> None:
+    """Two bars and a logo: as if each were alone, and together they do not make one patch of the whole frame."""
+    placement = place((200, 120), 1, pixels=(0, 0, 0, 0), canvas_size=64)
+    source, generated = noise(1, 120, 200, 3), noise(1, 64, 64, 3, seed=5)
+    masks = torch.zeros(3, 120, 200)
+    masks[0, :6], masks[1, 114:], masks[2, 55:63, 180:190] = 1, 1, 1
+    found = list(patches(masks.amax(0, keepdim=True) > 0, 4))
+    assert [spans for _, spans in found] == [
+        (slice(0, 26), slice(0, 200)),
+        (slice(35, 83), slice(160, 200)),
+        (slice(94, 120), slice(0, 200)),
+    ]
+    together = composite(source, generated, placement, source_mask=masks.amax(0), feather=4, blend=blend)
+    one_by_one = source
+    for mask in masks:
+        one_by_one = composite(one_by_one, generated, placement, source_mask=mask, feather=4, blend=blend)
+    assert torch.equal(together, one_by_one)
+    beside = torch.zeros(1, 120, 200, dtype=torch.bool)
+    beside[0, 10, 10], beside[0, 10, 50], beside[0, 10, 91] = True, True, True
+    assert [spans[1] for _, spans in patches(beside, 4)] == [slice(0, 71), slice(71, 112)]
 
 
 def test_what_is_not_finite_stays_under_the_mask_and_in_its_frame() -> None:
