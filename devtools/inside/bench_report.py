@@ -69,11 +69,10 @@ def table(result: dict[str, Any]) -> str:
     ]
     for preset in result["presets"]:
         ratio = "" if preset["operations_ratio"] is None else f"{preset['operations_ratio']:27.3f}x"
+        name, evaluations = preset["name"], preset["evaluations"]
         values = (preset["flops"] / 1e15, preset["seconds"] / 3600)
         pace = preset["seconds"] / (result["video_frames"] / FRAME_RATE)
-        lines.append(
-            f"  {preset['name']:26s}{preset['evaluations']:>12d}{values[0]:>12.1f}{values[1]:>12.2f}{pace:>14.1f}{ratio}"
-        )
+        lines.append(f"  {name:26s}{evaluations:>12d}{values[0]:>12.1f}{values[1]:>12.2f}{pace:>14.1f}{ratio}")
     lines.append("")
     lines.append(
         f"The video's time is the step's times {result['release_steps']} steps a clip times its clips: not measured; a "
