@@ -20,6 +20,7 @@ from .chunks import VAE_PIXELS, chunks
 from .fill import fill_border
 from .frame_numbers import parse_frame_numbers
 from .geometry import LATENT_SCALE, Placement
+from .look import LookFit
 from .matte import MASK_THRESHOLD, check_mask, matte_at, read_matte
 from .state import OutpaintState
 
@@ -131,10 +132,11 @@ def encode_canvas(
     Each part is some filled frames (k, h, w, 3), float, 0..1, and where they are to be generated: (1 or k, h, w), bool.
     ``global_latents`` is asked for those of the global frames when all parts have passed: they may come with them.
     """
-    start, masked, masks, free = [], [], [], []
+    start, masked, masks, free, fit = [], [], [], [], LookFit()
     for canvas, hole in parts:
         k, hole = len(canvas), hole.to(canvas.device)
         start.append(encode_frames(canvas, encode))
+        fit.add(canvas, start[-1])
         masked.append(encode_frames(canvas.masked_fill(hole[..., None], 0), encode))
         masks.append(hole[:, None, ::LATENT_SCALE, ::LATENT_SCALE].to(start[-1]).expand(k, 1, -1, -1))
         free.append(~hole.flatten(1).any(1).expand(k))
@@ -152,6 +154,7 @@ def encode_canvas(
         known=known,
         guides=known,
         placement=placement,
+        look=fit.look(),
     )
 
 

@@ -19,7 +19,8 @@ class OutpaintState:
     1 where the canvas is to be filled. ``blank`` (1, 4, h, w): a black frame. ``latents`` (n, 4, h, w): the result
     where a frame is ``known``, the start elsewhere. ``guides`` are the frames that were known before any sampling.
     ``global_latents`` (g, 4, gh, gw); ``fps``: frames a second of the video; ``placement``: where canvas and source
-    lie, or ``None`` for a canvas of the user's own.
+    lie, or ``None`` for a canvas of the user's own. ``look``: what latents look like, see :class:`LookFit`, where the
+    canvas told.
     """
 
     start: Tensor
@@ -32,6 +33,7 @@ class OutpaintState:
     known: frozenset[int]
     guides: frozenset[int]
     placement: Placement | None
+    look: Tensor | None = None
 
     @property
     def frames(self) -> int:

@@ -181,6 +181,7 @@ def scene_sampler(
     sample = clip_sampler(model, settings, seed)
 
     def outpaint(number: int, state: OutpaintState) -> OutpaintState:
+        work.bar.look = state.look
         return outpaint_video(
             state,
             sample,

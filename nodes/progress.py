@@ -60,6 +60,8 @@ class Bar:
         self._previewer = latent_preview.get_previewer(patcher.load_device, patcher.model.latent_format)
         self._console = console
         self.text = NodeText()
+        self.look: Tensor | None = None
+        """What the latents look like that are shown, if it is known."""
 
     def show(self, done: int, total: int, clip: Tensor | None, text: str) -> None:
         """How far the work has come, clean latents (4, 16, h, w) to look at, if there are, and what to say."""
@@ -67,7 +69,8 @@ class Bar:
         self._console.update(done - self._console.n)
         preview = None
         if self._previewer is not None and clip is not None:
-            sheet = self._previewer.decode_latent_to_preview_image(PREVIEW_FORMAT, contact_sheet(clip))
+            previewer = in_colours(self._previewer, self.look)
+            sheet = previewer.decode_latent_to_preview_image(PREVIEW_FORMAT, contact_sheet(clip))
             preview = sheet and even(sheet, clip.shape[-1], clip.shape[-2])
         self._bar.update_absolute(done, total, preview)
         self.text.tell(text)
@@ -86,10 +89,11 @@ def progress_bar(patcher: Any, title: str, unit: str) -> Iterator[Bar]:
 
 
 @contextmanager
-def stage_progress(patcher: Any, title: str) -> Iterator[Callable[[Progress], None]]:
+def stage_progress(patcher: Any, title: str, look: Tensor | None = None) -> Iterator[Callable[[Progress], None]]:
     """Yield the callback of a stage, which shows its progress."""
     pace, begun, count = Pace(), time.monotonic(), 0
     with progress_bar(patcher, title, "step") as bar:
+        bar.look = look
 
         def report(progress: Progress) -> None:
             nonlocal count
@@ -103,6 +107,17 @@ def stage_progress(patcher: Any, title: str) -> Iterator[Callable[[Progress], No
         yield report
         clips = f"{count} clip{'s' if count > 1 else ''} in {spoken(time.monotonic() - begun)}"
         bar.text.end(clips if count else "nothing left to sample")
+
+
+def in_colours(previewer: Any, look: Tensor | None) -> Any:
+    """The previewer, or one by the line of this video's own latents in place of that of Stable Diffusion's.
+
+    ComfyUI's *latent2rgb* draws every VAE's latents as if they came from the published one.
+    """
+    if look is None or type(previewer) is not latent_preview.Latent2RGBPreviewer:
+        return previewer
+    # ComfyUI's pictures go from -1 to 1.
+    return latent_preview.Latent2RGBPreviewer((2 * look[:-1]).tolist(), (2 * look[-1] - 1).tolist())
 
 
 def contact_sheet(clip: Tensor) -> Tensor:

@@ -79,6 +79,20 @@ def test_frames_of_a_sheet_are_scaled_alike_and_take_nothing_from_beside_them(pa
         assert cut.getcolors() == [(expected[0] * expected[1], colour)], number
 
 
+def test_the_preview_has_the_colours_of_the_vae_that_made_the_latents(pack, model, reports):
+    """ComfyUI's own would show the latents of any VAE as if they were Stable Diffusion's."""
+    draw = torch.Generator().manual_seed(5)
+    colours = torch.rand(16, 1, 1, 3, generator=draw).expand(16, 8, 8, 3)
+    look = torch.cat([torch.randn(4, 3, generator=draw), torch.rand(1, 3, generator=draw)])
+    latents = (colours - look[-1]) @ torch.linalg.pinv(look[:-1])
+    progress = step(pack, 1, 1, steps=1)._replace(denoised=latents.movedim(-1, 0)[None])
+    with pack.module("nodes.progress").stage_progress(model, "test", look) as report:
+        report(progress)
+    ((_, _, (_, sheet, _)),) = reports
+    shown = torch.tensor([sheet.getpixel((64 + 128 * (n % 4), 64 + 128 * (n // 4))) for n in range(16)]) / 255
+    assert (shown - colours[:, 0, 0]).abs().max() < 0.01
+
+
 @pytest.mark.parametrize("previewer", ["none", "of another pack"])
 def test_a_bar_without_a_picture_shows_none(pack, model, reports, monkeypatch, previewer):
     """Previews switched off in ComfyUI; or the previewer of a pack that draws by itself, and answers nothing."""

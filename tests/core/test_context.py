@@ -57,6 +57,11 @@ def test_one_frame_serves_as_all_global_frames():
     assert encode_global_frames(torch.rand(1, 8, 8, 3), mean_colours).latents.shape == (16, 4, 32, 32)
 
 
+def test_the_state_knows_what_its_latents_look_like(state):
+    """The stand-in's latents are the colours themselves."""
+    torch.testing.assert_close(state.look, torch.eye(5, 3), atol=0.01, rtol=0)
+
+
 def test_context_blacks_out_what_the_mask_covers(prepared, state):
     canvas, mask, _, _ = prepared
     black = canvas * (mask < 0.5)[..., None]
