@@ -32,20 +32,24 @@ def add_patch_everywhere(patcher: Any) -> Any:
     return patched
 
 
-def test_weights_that_stay_behind_are_cast_and_patched_as_they_are_used(model: Any) -> None:
-    """Low VRAM: ComfyUI keeps weights on the offload device and patches them on the way to each layer."""
-    network_input = {
+def network_input() -> dict[str, torch.Tensor]:
+    """What the network is asked for one small clip."""
+    return {
         "x": torch.randn(1, 9, 16, 8, 8, generator=torch.Generator().manual_seed(2)),
         "timesteps": torch.tensor([500]),
         "context": torch.randn(1, 36, 320, generator=torch.Generator().manual_seed(3)),
         "fps": torch.tensor([24]),
     }
+
+
+def test_weights_that_stay_behind_are_cast_and_patched_as_they_are_used(model: Any) -> None:
+    """Low VRAM: ComfyUI keeps weights on the offload device and patches them on the way to each layer."""
     answers = {}
     for budget in (0, 1):  # 0: everything at once; 1 byte: nothing fits
         patched = add_patch_everywhere(model).clone(disable_dynamic=True)
         patched.patch_model(torch.device("cpu"), lowvram_model_memory=budget)
         with torch.inference_mode():
-            answers[budget] = patched.model.diffusion_model(**network_input, transformer_options={})
+            answers[budget] = patched.model.diffusion_model(**network_input(), transformer_options={})
         behind = [m for m in patched.model.modules() if getattr(m, "weight_function", [])]
         assert bool(behind) == bool(budget)
         patched.unpatch_model(torch.device("cpu"))
@@ -73,12 +77,6 @@ def test_conditions_split_over_devices_give_the_same(model: Any, sample: Any, mo
 
 def test_attention_can_be_overridden_on_a_cpu_too(model: Any) -> None:
     """As patches for attention kernels do it, which ComfyUI hands on in ``transformer_options``."""
-    given = {
-        "x": torch.randn(1, 9, 16, 8, 8, generator=torch.Generator().manual_seed(2)),
-        "timesteps": torch.tensor([500]),
-        "context": torch.randn(1, 36, 320, generator=torch.Generator().manual_seed(3)),
-        "fps": torch.tensor([24]),
-    }
     asked = []
 
     def override(attend: Any, *args: Any, **options: Any) -> torch.Tensor:
@@ -87,8 +85,8 @@ def test_attention_can_be_overridden_on_a_cpu_too(model: Any) -> None:
 
     network = model.model.diffusion_model
     with torch.inference_mode():
-        plain = network(**given, transformer_options={})
-        overridden = network(**given, transformer_options={"optimized_attention_override": override})
+        plain = network(**network_input(), transformer_options={})
+        overridden = network(**network_input(), transformer_options={"optimized_attention_override": override})
     assert torch.equal(overridden, plain)
     attentions = [m for m in network.modules() if type(m).__name__ == "MultiHeadAttention"]
     assert len(asked) == len(attentions) > 0
