@@ -90,8 +90,7 @@ class Server:
         command += ["--database-url", "sqlite:///:memory:", "--disable-api-nodes"]
         command += ["--disable-all-custom-nodes", "--whitelist-custom-nodes", PACK_NAME]
         if self.host.device == "cpu":
-            # The attention that ComfyUI takes on a CPU unasked is several times slower and holds the score matrices.
-            command += ["--cpu", "--use-pytorch-cross-attention"]
+            command += ["--cpu"]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command + self._arguments,
