@@ -78,7 +78,7 @@ def attend_in_pieces(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     queries, keys = min(q.shape[1], QUERIES), k.shape[1]
     together = min(len(q), max(1, SCORES // (queries * keys)))
     # Held for all pieces: fresh memory costs as much time as the products.
-    room = torch.empty(together, queries, keys)
+    room = torch.empty(together, queries, keys, dtype=torch.float32)
     with widening_products():
         for first in range(0, len(q), together):
             some = slice(first, first + together)
