@@ -35,16 +35,18 @@ class LookFit:
     def look(self) -> Tensor | None:
         """Return (c + 1, 3), float32: colours, 0..1, are latents, and a one after them, times this.
 
-        None where the frames were flat, or there were none.
+        None where the frames were flat or there were none, and where latents do not change or are not finite: those of
+        a broken VAE, which sampling reports.
         """
         if self._sums is None:
             return None
         one = len(self._sums) - 4
         means = self._sums[one] / self._sums[one, one]
         covariance = self._sums / self._sums[one, one] - means.outer(means)
-        if covariance.diagonal()[-3:].mean() < FLAT:
-            return None
         among, shared = covariance[:one, :one], covariance[:one, -3:]
-        ridge = RIDGE * among.diagonal().mean() * torch.eye(one, dtype=among.dtype)
+        spread = among.diagonal().mean()
+        if covariance.diagonal()[-3:].mean() < FLAT or not (covariance.isfinite().all() and spread > 0):
+            return None
+        ridge = RIDGE * spread * torch.eye(one, dtype=among.dtype)
         slopes = torch.linalg.solve(among + ridge, shared)
         return torch.cat([slopes, means[None, -3:] - means[None, :one] @ slopes]).float()

@@ -61,8 +61,9 @@ def kept_share(matte: Tensor, feather: int) -> Tensor:
 def _spans(found: Tensor, reach: int) -> Iterator[slice]:
     """The runs of what is ``found``, (size,), bool, with ``reach`` before and after; those that would meet are one."""
     places = found.nonzero().flatten().tolist()
-    ends = [place for place, following in pairwise(places) if following - place > 2 * reach] + places[-1:]
-    starts = places[:1] + [following for place, following in pairwise(places) if following - place > 2 * reach]
+    gaps = [(place, following) for place, following in pairwise(places) if following - place > 2 * reach]
+    starts = places[:1] + [following for _, following in gaps]
+    ends = [place for place, _ in gaps] + places[-1:]
     for start, end in zip(starts, ends, strict=True):
         yield slice(max(start - reach, 0), min(end + 1 + reach, len(found)))
 

@@ -90,6 +90,7 @@ def test_attention_can_be_overridden_on_a_cpu_too(model: Any) -> None:
     assert torch.equal(overridden, plain)
     attentions = [m for m in network.modules() if type(m).__name__ == "MultiHeadAttention"]
     assert len(asked) == len(attentions) > 0
+    assert {attend.__name__ for attend in asked} == {"attention_on_cpu"}, "not the slower one of ComfyUI on a CPU"
 
 
 def test_a_model_compiled_by_the_cores_wrapper_gives_the_same(

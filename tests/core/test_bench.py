@@ -109,6 +109,29 @@ def test_the_table_gives_ratios_and_says_what_was_not_measured():
     assert "2.0e-06" in lines[-1]
 
 
+def test_presets_cost_what_their_branches_cost():
+    """Here only the branch with global frames costs anything; seconds go with the operations."""
+    sides = [side("ours", 5.0, 3), side("published", 20.0, 4)]
+    sides[0]["branch_flops"] = {"FULL": 1e12, "CONTEXT": 0.0, "UNCONDITIONAL": 0.0}
+    reference = bench.by_preset(sides)[0]
+    assert reference["evaluations"] == 21 * 150 and reference["flops"] == 21 * 50 * 1e12
+    assert reference["seconds"] == 21 * 50 * 5.0 and reference["operations_ratio"] == 1.0
+
+
+def test_two_number_formats_are_both_named_and_a_second_of_video_has_its_price():
+    result = measured()
+    assert "float32, median" in bench_report.table(result)
+    result["options"]["dtype"] = "bfloat16"
+    assert "bfloat16 (published: float32), median" in bench_report.table(result)
+    line = next(line for line in bench_report.table(result).splitlines() if line.startswith("  reference"))
+    assert line.split()[-2] == f"{result['presets'][0]['seconds'] / 10:.1f}", "240 frames are ten seconds"
+
+
+def test_the_published_side_has_the_same_number_format_unless_told():
+    assert bench.parse(["--dtype", "bfloat16"]).reference_dtype == "bfloat16"
+    assert bench.parse(["--dtype", "bfloat16", "--reference-dtype", "float32"]).reference_dtype == "float32"
+
+
 def test_one_side_alone_has_no_ratios(tmp_path):
     result = measured()
     del result["sides"][1], result["relative_difference"]

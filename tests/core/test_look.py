@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from m3ddm_core.look import LookFit
@@ -47,4 +48,12 @@ def test_flat_frames_and_none_tell_nothing():
     fit = LookFit()
     assert fit.look() is None
     fit.add(torch.full((2, 16, 16, 3), 0.3), torch.randn(2, 4, 2, 2, generator=torch.Generator().manual_seed(3)))
+    assert fit.look() is None
+
+
+@pytest.mark.parametrize("broken", [0.0, float("nan"), float("inf")])
+def test_latents_of_a_broken_vae_tell_nothing_and_end_nothing(broken: float):
+    latents, _, frames = drawn(4)
+    fit = LookFit()
+    fit.add(frames, torch.full_like(latents, broken))
     assert fit.look() is None
