@@ -9,7 +9,6 @@ from .report import say
 
 MODULES = ("diffusers", "einops", "matplotlib", "psutil", "safetensors")
 REFERENCE_MODULES = ("transformers",)
-SCRIPT = hosts.PACK / "devtools" / "inside" / "bench.py"
 
 
 def bench(arguments: list[str]) -> int:
@@ -20,4 +19,5 @@ def bench(arguments: list[str]) -> int:
     with_reference = any(argument.split("=")[0] == "--reference" for argument in arguments)
     host = hosts.find(MODULES + (REFERENCE_MODULES if with_reference else ()))
     say(f"Host: {host}")
-    return subprocess.run([str(host.python), str(SCRIPT), *arguments], env=hosts.clean_environment()).returncode
+    command = [str(host.python), "-m", "benchmarks.speed", *arguments]
+    return subprocess.run(command, env=hosts.clean_environment(PYTHONPATH=str(hosts.PACK))).returncode

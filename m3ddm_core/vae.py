@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from einops import rearrange
+from safetensors.torch import save_file
 from torch import Tensor
 
 from .checkpoint import CheckpointError, check_file
@@ -149,3 +150,32 @@ def _stable_diffusion(tensors: dict[str, Tensor]) -> VAE:
     with tempfile.TemporaryDirectory(prefix="m3ddm-vae-") as folder:
         Path(folder, "config.json").write_text(json.dumps(SD15_VAE), encoding="utf-8")
         return VAE(AutoencoderKL.from_single_file(tensors, config=folder, torch_dtype=torch.float32))
+
+
+def tiny_state_dict(model: AutoencoderTiny) -> dict[str, Tensor]:
+    """Return the weights under the names by which ComfyUI knows a TAESD file.
+
+    ``vae_scale`` makes its raw latents as large as those of SD 1.x's own VAE, so that 0.18215 times them are what the
+    encoder gives.
+    """
+    found = {}
+    for name, tensor in model.state_dict().items():
+        half, _, index, rest = name.split(".", 3)
+        # In diffusers' decoder the clamp is no layer; in TAESD's it is layer 0.
+        prefix = f"taesd_encoder.{index}" if half == "encoder" else f"taesd_decoder.{int(index) + 1}"
+        found[f"{prefix}.{rest}"] = tensor.detach().cpu().contiguous()
+    return {**found, "vae_scale": torch.tensor(SCALE), "vae_shift": torch.tensor(0.0)}
+
+
+def save_tiny(path: str | os.PathLike[str], model: AutoencoderTiny, dtype: torch.dtype = torch.float16) -> None:
+    """Write one safetensors file, whole or not at all; the scale stays float32."""
+    path = Path(path)
+    tensors = tiny_state_dict(model)
+    tensors = {name: tensor if name.startswith("vae_") else tensor.to(dtype) for name, tensor in tensors.items()}
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        save_file(tensors, partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import folder_paths
 from comfy_api.latest import ComfyExtension, io
 
-from .by_hand import ClipConditioning, ClipResult
+from .clip import ClipConditioning, ClipResult
 from .composite import Composite
-from .context import EncodeContext
 from .edge_mask import EdgeMask
+from .encode_context import EncodeContext
+from .encode_global_frames import EncodeGlobalFrames
 from .forget_frames import ForgetFrames
-from .global_frames import EncodeGlobalFrames
 from .guide_frames import GuideFrames
+from .host.sockets import DEMO_MODELS
 from .load_checkpoint import LoadCheckpoint
 from .move_frames import MoveFrames
 from .outpaint_video import OutpaintVideo
@@ -19,7 +20,6 @@ from .sample import SampleInfill, SampleInterpolation, SampleKeyframes
 from .sampling_settings import SamplingSettings
 from .second_pass import SecondPass
 from .tiled_model import TiledModel
-from .types import DEMO_MODELS
 
 
 class M3DDMExtension(ComfyExtension):

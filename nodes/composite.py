@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..m3ddm_core.composite import composite
-from ..m3ddm_core.geometry import Placement
-from .inputs import composite_inputs
-from .types import CATEGORY, PlacementSocket
+from ..m3ddm_core.canvas.placement import Placement
+from ..m3ddm_core.composite.compositor import composite
+from .host.inputs import composite_inputs
+from .host.sockets import CATEGORY, PlacementSocket
 
 
 class Composite(io.ComfyNode):

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from comfy_api.latest import io, ui
 
-from ..m3ddm_core.canvas import drop_alpha, make_canvas
-from ..m3ddm_core.geometry import Placement
-from .inputs import check_target, place_source, placement_inputs, source_mask_input, warn_of_nothing
-from .types import CATEGORY, PlacementSocket
+from ..m3ddm_core.canvas.build import make_canvas
+from ..m3ddm_core.canvas.placement import Placement
+from ..m3ddm_core.frames import drop_alpha
+from .host.inputs import check_target, place_source, placement_inputs, source_mask_input, warn_of_nothing
+from .host.sockets import CATEGORY, PlacementSocket
 
 TINT = (0.9, 0.1, 0.6)
 DIMMED = 0.4

@@ -6,9 +6,9 @@ import logging
 
 from comfy_api.latest import io
 
-from ..m3ddm_core.frame_numbers import parse_frames
-from ..m3ddm_core.state import OutpaintState
-from .types import CATEGORY, State
+from ..m3ddm_core.outpaint.frame_numbers import parse_frames
+from ..m3ddm_core.outpaint.state import OutpaintState
+from .host.sockets import CATEGORY, State
 
 
 class ForgetFrames(io.ComfyNode):

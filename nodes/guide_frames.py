@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..m3ddm_core.context import add_guide_frames
-from ..m3ddm_core.state import OutpaintState
-from .types import CATEGORY, State
-from .vae import encoder
+from ..m3ddm_core.outpaint.encode import add_guide_frames
+from ..m3ddm_core.outpaint.state import OutpaintState
+from .host.sockets import CATEGORY, State
+from .host.vae import encoder
 
 
 class GuideFrames(io.ComfyNode):

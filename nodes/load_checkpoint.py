@@ -13,8 +13,8 @@ import torch
 from comfy_api.latest import io
 
 from ..m3ddm_core.checkpoint import CheckpointError, check_file, normalise
-from .model import M3DDMConfig
-from .types import CATEGORY, DEMO_MODELS
+from .host.model import M3DDMConfig
+from .host.sockets import CATEGORY, DEMO_MODELS
 
 DEMO = "m3ddm_demo.safetensors"
 """The network in ``DEMO_MODELS``, offered beside the files of ComfyUI's own folders."""

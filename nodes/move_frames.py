@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io
 
-from ..m3ddm_core.move import move_frames
-from ..m3ddm_core.path import corners, parse_path
-from .inputs import MOST_PIXELS
-from .types import CATEGORY
+from ..m3ddm_core.canvas.motion_path import corners, parse_path
+from ..m3ddm_core.canvas.move import move_frames
+from .host.inputs import MOST_PIXELS
+from .host.sockets import CATEGORY
 
 
 class MoveFrames(io.ComfyNode):

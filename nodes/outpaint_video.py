@@ -11,18 +11,18 @@ from typing import Any
 import torch
 from comfy_api.latest import Input, io
 
-from ..m3ddm_core.geometry import Placement, with_canvas
-from ..m3ddm_core.matte import check_mask
-from ..m3ddm_core.outpaint import outpaint_video
-from ..m3ddm_core.pace import spoken
-from ..m3ddm_core.plan import INFILL_STRIDE
-from ..m3ddm_core.state import OutpaintState
+from ..m3ddm_core.canvas.placement import Placement, with_canvas
+from ..m3ddm_core.canvas.source_mask import check_mask
+from ..m3ddm_core.outpaint.plan import INFILL_STRIDE
+from ..m3ddm_core.outpaint.stages import outpaint_video
+from ..m3ddm_core.outpaint.state import OutpaintState
+from ..m3ddm_core.outpaint.time_left import spoken
 from ..m3ddm_core.video.cuts import find_cuts, scene_lengths
 from ..m3ddm_core.video.finished import FinishedVideo
 from ..m3ddm_core.video.refine import refine_scenes
 from ..m3ddm_core.video.scenes import outpaint_scenes, split_scenes
-from .guider import clip_sampler
-from .inputs import (
+from .host.guider import clip_sampler
+from .host.inputs import (
     check_target,
     composite_inputs,
     place_source,
@@ -31,13 +31,13 @@ from .inputs import (
     source_mask_input,
     warn_of_nothing,
 )
-from .memory import clips_at_once
-from .model import require_m3ddm
-from .progress import progress_bar
-from .types import CATEGORY, Sampling, SamplingSocket
-from .vae import decoder, warning_encoder
-from .video import OutpaintedVideo, open_source
-from .video_work import Pass, Work, plan_work, scan_report
+from .host.memory import clips_at_once
+from .host.model import require_m3ddm
+from .host.progress import progress_bar
+from .host.sockets import CATEGORY, Sampling, SamplingSocket
+from .host.vae import decoder, warning_encoder
+from .host.video import OutpaintedVideo, open_source
+from .host.video_progress import Pass, Work, plan_work, scan_report
 
 
 class OutpaintVideo(io.ComfyNode):

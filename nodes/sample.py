@@ -7,16 +7,16 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..m3ddm_core.outpaint import outpaint_stage
-from ..m3ddm_core.plan import INFILL_STRIDE, INTERPOLATION_STRIDE, KEYFRAME_STRIDE, THREE_LEVEL_FRAMES
-from ..m3ddm_core.state import OutpaintState
-from .guider import clip_sampler
-from .inputs import seed_input
-from .memory import clips_at_once
-from .model import require_m3ddm
-from .outputs import state_output, state_outputs
-from .progress import stage_progress
-from .types import CATEGORY, Sampling, SamplingSocket, State
+from ..m3ddm_core.outpaint.plan import INFILL_STRIDE, INTERPOLATION_STRIDE, KEYFRAME_STRIDE, THREE_LEVEL_FRAMES
+from ..m3ddm_core.outpaint.stages import outpaint_stage
+from ..m3ddm_core.outpaint.state import OutpaintState
+from .host.guider import clip_sampler
+from .host.inputs import seed_input
+from .host.memory import clips_at_once
+from .host.model import require_m3ddm
+from .host.outputs import state_output, state_outputs
+from .host.progress import stage_progress
+from .host.sockets import CATEGORY, Sampling, SamplingSocket, State
 
 
 def sampler_schema(

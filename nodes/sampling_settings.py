@@ -7,10 +7,10 @@ from typing import Any
 import comfy.samplers
 from comfy_api.latest import io
 
-from ..m3ddm_core.presets import CUSTOM, PRESET_NAMES, with_preset
-from ..m3ddm_core.samplers import PNDM
-from .memory import MOST_CLIPS
-from .types import CATEGORY, Sampling, SamplingSocket
+from ..m3ddm_core.sampling.settings import CUSTOM, PRESET_NAMES, with_preset
+from ..m3ddm_core.sampling.solvers import PNDM
+from .host.memory import MOST_CLIPS
+from .host.sockets import CATEGORY, Sampling, SamplingSocket
 
 
 class SamplingSettings(io.ComfyNode):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io
 
-from ..m3ddm_core.canvas import make_start_canvas
-from ..m3ddm_core.geometry import CANVAS_SHAPES, Placement, with_canvas
-from .types import CATEGORY, PlacementSocket
+from ..m3ddm_core.canvas.build import make_start_canvas
+from ..m3ddm_core.canvas.placement import CANVAS_SHAPES, Placement, with_canvas
+from .host.sockets import CATEGORY, PlacementSocket
 
 
 class SecondPass(io.ComfyNode):

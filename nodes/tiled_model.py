@@ -10,10 +10,10 @@ import comfy.patcher_extension
 import torch
 from comfy_api.latest import io
 
-from ..m3ddm_core.geometry import LATENT_SCALE
-from ..m3ddm_core.tiles import in_tiles, plan_tiles
-from .model import require_m3ddm
-from .types import CATEGORY
+from ..m3ddm_core.canvas.placement import LATENT_SCALE
+from ..m3ddm_core.sampling.tiles import in_tiles, plan_tiles
+from .host.model import require_m3ddm
+from .host.sockets import CATEGORY
 
 
 class TiledModel(io.ComfyNode):

@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 from .container import check_file
-from .network import (
-    Checkpoint,
-    build_unet,
-    check_state_dict,
-    config_from_state_dict,
-    expected_shapes,
-    normalise,
-)
+from .network import Checkpoint, build_unet, check_state_dict, config_from_state_dict, expected_shapes, normalise
 from .read import read_checkpoint
 from .recognise import CheckpointError, Kind, recognise
 from .save import save_checkpoint

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .bench import Instruments
+    from .runner import Instruments
 
 NEEDED = {
     "av": "av",
@@ -83,10 +83,10 @@ def run(arguments: argparse.Namespace) -> None:
     import torch
     from tqdm import tqdm
 
-    from .bench import Bench
     from .methods import FILLS, MODEL, parse_method
     from .protocol import Protocol
     from .report import write_report
+    from .runner import Bench
     from .synthetic import held_out_clips
     from .videos import find_clips
 
@@ -128,10 +128,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _instruments(arguments: argparse.Namespace) -> Instruments:
-    from .bench import Instruments
     from .fvd import load_i3d
     from .methods import file_identity
     from .perceptual import load_lpips
+    from .runner import Instruments
 
     perceptual = i3d = None
     identity = f"lpips {arguments.lpips}"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from ..canvas import placement_mask
-from ..geometry import Placement
+from ..canvas.build import placement_mask
+from ..canvas.placement import Placement
 
 GRID_FRAMES = 150
 """A grid is for looking at: longer clips are cut."""

@@ -13,19 +13,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..canvas import make_canvas
+from ..canvas.build import make_canvas
+from ..canvas.placement import FILL_NAMES, Placement
 from ..checkpoint import build_unet, read_checkpoint
-from ..composite import BLENDS, COLOUR_MATCHES, composite
-from ..context import add_guide_frames, encode_context, encode_global_frames, parse_frame_numbers
-from ..geometry import FILL_NAMES, Placement
-from ..guidance import Guidance
-from ..outpaint import Progress, outpaint_stage
-from ..plan import levels
-from ..prediction import noise_network
-from ..presets import CUSTOM, Effort, with_preset
-from ..samplers import make_sampler
-from ..sampling import Callback, ClipConditions, Network, SampleClips, Sampler, guided_sampler
-from ..state import OutpaintState
+from ..composite.compositor import BLENDS, COLOUR_MATCHES, composite
+from ..outpaint.encode import add_guide_frames, encode_context, encode_global_frames
+from ..outpaint.frame_numbers import parse_frame_numbers
+from ..outpaint.plan import levels
+from ..outpaint.stages import Progress, outpaint_stage
+from ..outpaint.state import OutpaintState
+from ..sampling.clip import Callback, ClipConditions, Network, SampleClips, Sampler, guided_sampler
+from ..sampling.guidance import Guidance
+from ..sampling.prediction import noise_network
+from ..sampling.settings import CUSTOM, Effort, with_preset
+from ..sampling.solvers import make_sampler
 from ..vae import VAE, load_vae
 
 FILLS = ("edge", *FILL_NAMES)

@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from ..canvas import placement_mask, resize
-from ..geometry import LATENT_SCALE, Placement, place
+from ..canvas.build import placement_mask
+from ..canvas.placement import LATENT_SCALE, Placement, place
+from ..frames import resize
 
 DIRECTIONS = ("horizontal", "vertical")
 FITS = ("crop", "stretch")

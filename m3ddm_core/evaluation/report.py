@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from .bench import Results
 from .published import CAVEAT, PUBLISHED, TO_REPEAT
+from .runner import Results
 from .summary import ALL, METRICS, REGIONS, Entry, Interval, paired_difference, summarise
 
 MISSING = "–"

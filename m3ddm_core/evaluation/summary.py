@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .bench import Record, Results
 from .fvd import frechet_distance
+from .runner import Record, Results
 
 ALL = "all"
 RESAMPLES = 2000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..training.held_out import FPS, FRAMES, HELD_OUT, HeldOutClip
-from ..training.synthetic import SEEN
+from ..synthetic.held_out import FPS, FRAMES, HELD_OUT, HeldOutClip
+from ..synthetic.scenes import SEEN
 from .protocol import Clip, Protocol, Source
 
 

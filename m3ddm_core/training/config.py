@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..synthetic.worlds import KINDS
 from .masks import MAX_STRIDE, RATIO, STRATEGIES, STRIDE_SHARES
 from .schema import Sections, choice, number, parse_sections, read_toml
-from .worlds import KINDS
 
 SIZE_STEP = 8
 SMALLEST_GLOBAL_SIZE = 48

@@ -11,7 +11,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from ..sampling import TRAIN_TIMESTEPS, noise_schedule
+from ..sampling.schedule import TRAIN_TIMESTEPS, noise_schedule
 from . import masks
 from .config import Objective
 from .latents import LatentClip

@@ -6,9 +6,10 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from ..fill import fill_border
-from ..prediction import noise_network
-from ..sampling import ClipConditions, Network, reference_sampler
+from ..canvas.fill import fill_border
+from ..sampling.clip import ClipConditions, Network
+from ..sampling.pndm import reference_sampler
+from ..sampling.prediction import noise_network
 from ..vae import VAE
 from .config import Config
 from .latents import encode_clips

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
+from ..synthetic.camera import Motion
+from ..synthetic.scenes import make_scene
 from . import masks
-from .camera import Motion
 from .config import Config
-from .synthetic import make_scene
 from .videos import BrokenVideo, Video, read_frames, scan_folder
 
 CLIPS, SCENES, STEPS, PICTURES, PICTURE_SCENES, LATENT_NOISE = range(1, 7)

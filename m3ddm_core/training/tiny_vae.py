@@ -6,7 +6,6 @@ and variance one in every channel, which is what the noise schedule of Stable Di
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,17 +15,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..checkpoint.convert import DTYPES
-from ..vae import SCALE
-from .camera import Motion
+from ..synthetic.camera import Motion
+from ..synthetic.scenes import make_scene
+from ..vae import save_tiny
 from .config import Optimizer, Run, Synthetic
 from .loop import TrainingLoop
 from .samples import LATENT_NOISE, PICTURE_SCENES, PICTURES, cut_out
 from .schema import Sections, number, parse_sections
-from .synthetic import make_scene
 from .tiny_start import begin_as_mean_colours
 from .videos import BrokenVideo, read_frames, scan_folder
 from .wrappers import Averaged
@@ -198,32 +196,3 @@ class _TinyVaeTraining(TrainingLoop):
         self.curves.scalars({"preview psnr": -10 * error.log10().item(), "latent std": latents.std().item()}, step)
         both = torch.stack([planes, decoded]).clamp(-1, 1) / 2 + 0.5
         self.curves.writer.add_image("in, out", rearrange(both, "two n c h w -> c (two h) (n w)"), step)
-
-
-def tiny_state_dict(model: AutoencoderTiny) -> dict[str, Tensor]:
-    """Return the weights under the names by which ComfyUI knows a TAESD file.
-
-    ``vae_scale`` makes its raw latents as large as those of SD 1.x's own VAE, so that 0.18215 times them are what the
-    encoder gives.
-    """
-    found = {}
-    for name, tensor in model.state_dict().items():
-        half, _, index, rest = name.split(".", 3)
-        # In diffusers' decoder the clamp is no layer; in TAESD's it is layer 0.
-        prefix = f"taesd_encoder.{index}" if half == "encoder" else f"taesd_decoder.{int(index) + 1}"
-        found[f"{prefix}.{rest}"] = tensor.detach().cpu().contiguous()
-    return {**found, "vae_scale": torch.tensor(SCALE), "vae_shift": torch.tensor(0.0)}
-
-
-def save_tiny(path: str | os.PathLike[str], model: AutoencoderTiny, dtype: torch.dtype = torch.float16) -> None:
-    """Write one safetensors file, whole or not at all; the scale stays float32."""
-    path = Path(path)
-    tensors = tiny_state_dict(model)
-    tensors = {name: tensor if name.startswith("vae_") else tensor.to(dtype) for name, tensor in tensors.items()}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        save_file(tensors, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

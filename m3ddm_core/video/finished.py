@@ -9,11 +9,11 @@ from typing import Any
 
 from torch import Tensor
 
-from ..chunks import frames_at_once, frames_through_vae
-from ..composite import Compositor
-from ..matte import masks_of
+from ..canvas.source_mask import masks_of
+from ..composite.compositor import Compositor
+from ..frames import frames_at_once, frames_through_vae, grouped
 from .scenes import Scene
-from .source import Source, VideoInfo, grouped
+from .source import Source, VideoInfo
 
 Decode = Callable[[Tensor], Tensor]
 """Latents (n, 4, h, w) in model space to frames (n, 8 h, 8 w, 3), float, 0..1."""

@@ -9,9 +9,9 @@ from itertools import islice
 
 from torch import Tensor
 
-from ..context import Encode
-from ..geometry import with_canvas
-from ..state import OutpaintState
+from ..canvas.placement import with_canvas
+from ..outpaint.encode import Encode
+from ..outpaint.state import OutpaintState
 from .finished import FinishedVideo
 from .scenes import Scene, encode_scene
 

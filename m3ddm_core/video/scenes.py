@@ -9,13 +9,12 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from ..canvas import make_canvas, make_start_canvas
-from ..chunks import frames_at_once, frames_through_vae
-from ..context import MASK_THRESHOLD, Encode, encode_canvas, encode_frames, global_numbers, global_pictures
-from ..geometry import Placement
-from ..matte import covers, masks_of
-from ..state import OutpaintState
-from .source import grouped
+from ..canvas.build import make_canvas, make_start_canvas
+from ..canvas.placement import Placement
+from ..canvas.source_mask import MASK_THRESHOLD, covers, masks_of
+from ..frames import frames_at_once, frames_through_vae, grouped
+from ..outpaint.encode import Encode, encode_canvas, encode_frames, global_numbers, global_pictures
+from ..outpaint.state import OutpaintState
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import islice
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..canvas import drop_alpha
-from ..chunks import chunks
+from ..frames import chunks, drop_alpha
 from .cuts import thumbnails_of
 from .timeline import Timeline
 
@@ -111,13 +109,6 @@ class TensorSource:
 
     def frames(self) -> Iterator[Tensor]:
         return (image.float().cpu() for image in self.images)
-
-
-def grouped(frames: Iterable[Tensor], count: int) -> Iterator[Tensor]:
-    """Frames (h, w, c) in runs of ``count``, the last one shorter: (n, h, w, c) each."""
-    frames = iter(frames)
-    while run := list(islice(frames, count)):
-        yield torch.stack(run) if len(run) > 1 else run[0][None]
 
 
 def aac_rate(rate: int) -> int:

@@ -6,7 +6,7 @@ The host's folder is taken from ``COMFYUI_PATH``, which ``python run.py test`` s
 from __future__ import annotations
 
 import asyncio
-import importlib
+import importlib.util
 import os
 import sys
 from fractions import Fraction
@@ -54,7 +54,7 @@ class Pack:
         start = torch.randn((frames, 4, 8, 8), generator=draw)
         masks = torch.zeros(frames, 1, 8, 8)
         masks[..., 4:] = 1
-        return self.module("m3ddm_core.state").OutpaintState(
+        return self.module("m3ddm_core.outpaint.state").OutpaintState(
             start=start,
             masked=torch.randn((frames, 4, 8, 8), generator=draw),
             masks=masks,
@@ -103,11 +103,13 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
 
 @pytest.fixture(scope="session")
 def golden(pack: Pack) -> ModuleType:
-    """The helpers of tests/core/golden_files.py, over the pack's own core."""
+    """The helpers of tests/helpers/golden_files.py, over the pack's own core."""
     sys.modules.setdefault("m3ddm_core", pack.module("m3ddm_core"))
     sys.modules.setdefault("m3ddm_core.unet", pack.module("m3ddm_core.unet"))
-    sys.path.append(str(ROOT / "tests" / "core"))
-    return importlib.import_module("golden_files")
+    spec = importlib.util.spec_from_file_location("golden_files", ROOT / "tests" / "helpers" / "golden_files.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ def test_the_frozen_names(node: Any) -> None:
 @pytest.mark.parametrize("canvas_factor", [1, 2])
 def test_source_pixels_come_back_in_a_target_of_odd_size(pack: Any, node: Any, canvas_factor: int) -> None:
     source = _noise(3, 37, 63, 3)
-    place = pack.module("m3ddm_core.geometry").place
+    place = pack.module("m3ddm_core.canvas.placement").place
     placement = place((63, 37), 3, ratio="1:1", size_multiple=1, canvas_size=56)
     generated = _noise(3, 56 * canvas_factor, 56 * canvas_factor, 3)
     (images,) = node.execute(source, generated, placement, **OPTIONS).args
@@ -46,7 +46,7 @@ def test_source_pixels_come_back_in_a_target_of_odd_size(pack: Any, node: Any, c
 
 
 def test_a_prompt_of_the_first_release_means_what_it_did(pack: Any, node: Any) -> None:
-    placement = pack.module("m3ddm_core.geometry").place((32, 32), 2, pixels=(32, 0, 0, 0), canvas_size=64)
+    placement = pack.module("m3ddm_core.canvas.placement").place((32, 32), 2, pixels=(32, 0, 0, 0), canvas_size=64)
     source, generated = _noise(2, 32, 32, 3), torch.full((2, 64, 64, 3), 0.25)
     old, plain, blended = (
         node.execute(source, generated, placement, feather=0, colour_match="none", resampling="lanczos", **new).args[0]
@@ -60,7 +60,7 @@ def test_a_prompt_of_the_first_release_means_what_it_did(pack: Any, node: Any) -
 
 
 def test_frames_that_do_not_belong_together_are_named(pack: Any, node: Any) -> None:
-    placement = pack.module("m3ddm_core.geometry").place((64, 36), 3, ratio="1:1", canvas_size=32)
+    placement = pack.module("m3ddm_core.canvas.placement").place((64, 36), 3, ratio="1:1", canvas_size=32)
     with pytest.raises(ValueError, match=r"2 generated frames.*Expected 3"):
         node.execute(_noise(3, 36, 64, 3), _noise(2, 32, 32, 3), placement, **OPTIONS)
     with pytest.raises(ValueError, match=r"64x36.*Expected.*32x32"):

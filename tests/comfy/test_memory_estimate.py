@@ -50,7 +50,7 @@ def fused(q, k, v, heads, **options):
 def test_the_estimate_holds_for_every_canvas_and_is_not_wasteful(pack, dtype):
     unet = pack.module("m3ddm_core.unet")
     network = unet.M3DDMUNet(unet.M3DDM_CONFIG, attention=fused, dtype=dtype, device="meta").requires_grad_(False)
-    kind = pack.module("nodes.model").M3DDM
+    kind = pack.module("nodes.host.model").M3DDM
 
     class Model:
         diffusion_model = network

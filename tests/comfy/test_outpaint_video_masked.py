@@ -70,7 +70,7 @@ def by_the_node(pack: Any, model: Any, vae: Any, video: Any, mask: torch.Tensor,
 @pytest.mark.parametrize("where", [FULL, {"target": "16:9"}], ids=["full", "bordered"])
 @pytest.mark.parametrize("still", [True, False], ids=["still", "moving"])
 def test_a_file_becomes_what_the_graph_of_nodes_makes_of_it(pack, model, vae, load_video, where, still) -> None:
-    settings = pack.module("nodes.types").Sampling(**ONE_STEP)
+    settings = pack.module("nodes.host.sockets").Sampling(**ONE_STEP)
     video = load_video(str(CLIP))
     source, frames = video.get_components().images, 50  # Enough for three levels.
     mask = moving(frames, *source.shape[1:3])
@@ -88,7 +88,7 @@ def test_a_file_becomes_what_the_graph_of_nodes_makes_of_it(pack, model, vae, lo
 @pytest.mark.parametrize("second", [0, 80])
 def test_each_scene_has_its_own_frames_of_the_mask(pack, model, vae, two_scenes, where, second) -> None:
     """In one pass and in two; nothing of the second scene is masked."""
-    settings = pack.module("nodes.types").Sampling(**ONE_STEP)
+    settings = pack.module("nodes.host.sockets").Sampling(**ONE_STEP)
     mask, frames = moving(22, 48, 32), two_scenes.get_components().images
     options = {"second_pass": second, "second_denoise": 0.5, **where}
     ours = by_the_node(pack, model, vae, two_scenes, mask, settings, **options)
@@ -132,7 +132,7 @@ def test_nothing_under_the_mask_is_told(outpaint, two_scenes, caplog) -> None:
 
 def test_the_text_tells_of_the_scenes_that_are_worked_on(pack, outpaint, two_scenes, monkeypatch) -> None:
     told = []
-    monkeypatch.setattr(pack.module("nodes.progress").NodeText, "end", lambda self, text: told.append(text))
+    monkeypatch.setattr(pack.module("nodes.host.progress").NodeText, "end", lambda self, text: told.append(text))
     for scene, masked in ((1, slice(0, 5)), (2, slice(14, 17))):
         mask = torch.zeros(22, 48, 32)
         mask[masked, 8:16, 8:16] = 1

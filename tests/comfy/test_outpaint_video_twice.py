@@ -14,7 +14,7 @@ ONE_STEP = {"steps": 1, "context_scale": 1.0, "global_scale": 1.0}
 
 def test_the_second_pass_is_that_of_the_graph_of_nodes(pack, model, vae, two_scenes) -> None:
     """Scene by scene, from files of frames to finished ones, with nothing but latents kept in between."""
-    settings = pack.module("nodes.types").Sampling(**ONE_STEP)
+    settings = pack.module("nodes.host.sockets").Sampling(**ONE_STEP)
     options = {"settings": settings, "canvas_size": 64, "blend": "gradient", "colour_match": "steady"}
     once = pack.outpaint_video(model, vae, two_scenes, **options).get_components().images
     ours = pack.outpaint_video(model, vae, two_scenes, **options, second_pass=80, second_denoise=0.5)
@@ -50,7 +50,7 @@ def test_a_second_canvas_that_is_none_is_refused_before_anything_is_sampled(pack
 
 
 def test_the_second_pass_holds_few_finished_frames_at_once(pack, outpaint, components, shot, monkeypatch) -> None:
-    chunks, finished = pack.module("m3ddm_core.chunks"), pack.module("m3ddm_core.video.finished").FinishedVideo
+    chunks, finished = pack.module("m3ddm_core.frames"), pack.module("m3ddm_core.video.finished").FinishedVideo
     monkeypatch.setattr(chunks, "CHUNK_PIXELS", 8 * 32 * 48)
     with_source, pictures, alive = finished.with_source, [], []
 
@@ -68,7 +68,7 @@ def test_the_second_pass_holds_few_finished_frames_at_once(pack, outpaint, compo
 @pytest.mark.parametrize(("second_pass", "names"), [(0, [""]), (80, ["first pass, ", "second pass, "])])
 def test_the_text_tells_pass_scene_and_clip(pack, outpaint, two_scenes, monkeypatch, second_pass, names) -> None:
     told = []
-    monkeypatch.setattr(pack.module("nodes.progress").NodeText, "end", lambda self, text: told.append(text))
+    monkeypatch.setattr(pack.module("nodes.host.progress").NodeText, "end", lambda self, text: told.append(text))
     outpaint(two_scenes, second_pass=second_pass)
     texts = [text.split(", about")[0].split(", a few")[0] for text in told]
     assert texts[-1].startswith("22 frames in ")

@@ -23,13 +23,13 @@ def test_a_v_prediction_checkpoint_is_sampled_as_the_core_samples_it(pack, golde
     frames = torch.rand((16, 64, 32, 3), generator=torch.Generator().manual_seed(0))
     prepared, _ = pack.prepare(frames, vae, target="1:1")
     (state,) = pack.run("M3DDM_EncodeContext", vae=vae, fps=25.0, **prepared)
-    settings = pack.module("nodes.types").Sampling(steps=4)
+    settings = pack.module("nodes.host.sockets").Sampling(steps=4)
     nodes = pack.run("M3DDM_SampleInfill", model=model, state=state, seed=2, settings=settings)[0]
 
-    network = pack.module("m3ddm_core.prediction").noise_network(golden.seeded_network(config), "v_prediction")
-    sample = pack.module("m3ddm_core.sampling").reference_sampler(
+    network = pack.module("m3ddm_core.sampling.prediction").noise_network(golden.seeded_network(config), "v_prediction")
+    sample = pack.module("m3ddm_core.sampling.pndm").reference_sampler(
         network, steps=4, context_scale=settings.context_scale, global_scale=settings.global_scale
     )
     with torch.inference_mode():
-        core = pack.module("m3ddm_core.outpaint").outpaint_stage(state, 1, sample, seed=2)
+        core = pack.module("m3ddm_core.outpaint.stages").outpaint_stage(state, 1, sample, seed=2)
     assert golden.relative_difference(nodes.latents, core.latents) <= 1e-3

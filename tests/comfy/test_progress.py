@@ -31,7 +31,7 @@ def test_one_bar_runs_over_all_clips_and_shows_all_frames(pack, model, vae, repo
     frames = torch.rand((20, 64, 32, 3), generator=torch.Generator().manual_seed(0))
     prepared, _ = pack.prepare(frames, vae, target="1:1")
     (state,) = pack.run("M3DDM_EncodeContext", vae=vae, fps=25.0, **prepared)
-    settings = pack.module("nodes.types").Sampling(steps=3, context_scale=1.0, global_scale=1.0)
+    settings = pack.module("nodes.host.sockets").Sampling(steps=3, context_scale=1.0, global_scale=1.0)
     pack.run("M3DDM_SampleInfill", model=model, state=state, seed=0, settings=settings)
 
     clips = 2
@@ -44,14 +44,14 @@ def test_one_bar_runs_over_all_clips_and_shows_all_frames(pack, model, vae, repo
 
 def test_the_contact_sheet_reads_from_left_to_right_and_down(pack):
     clip = torch.arange(16.0).view(1, 16, 1, 1).expand(4, 16, 2, 3)
-    sheet = pack.module("nodes.progress").contact_sheet(clip)
+    sheet = pack.module("nodes.host.progress").contact_sheet(clip)
     assert sheet.shape == (1, 4, 4 * (2 + 4), 4 * (3 + 4))
     assert sheet[0, 0, ::6, ::7].tolist() == sheet[0, 3, 5::6, 6::7].tolist() == torch.arange(16.0).view(4, 4).tolist()
 
 
 def test_each_frame_of_the_contact_sheet_has_a_margin_like_its_edge(pack):
     clip = torch.tensor([1.0, 2.0, 3.0]).expand(4, 16, 2, 3)
-    sheet = pack.module("nodes.progress").contact_sheet(clip)
+    sheet = pack.module("nodes.host.progress").contact_sheet(clip)
     assert sheet[0, 0, 7].tolist() == [1, 1, 1, 2, 3, 3, 3] * 4
 
 
@@ -71,7 +71,7 @@ def test_frames_of_a_sheet_are_scaled_alike_and_take_nothing_from_beside_them(pa
     for number, colour in enumerate(colours):
         left, top = number % 4 * pitch[0] + 2 * zoom, number // 4 * pitch[1] + 2 * zoom
         sheet.paste(colour, (left, top, left + frame[0], top + frame[1]))
-    kind, scaled, limit = pack.module("nodes.progress").even(("JPEG", sheet, most), *latents)
+    kind, scaled, limit = pack.module("nodes.host.progress").even(("JPEG", sheet, most), *latents)
     assert (kind, scaled.size, limit) == ("JPEG", (4 * expected[0], 4 * expected[1]), None)
     for number, colour in enumerate(colours):
         left, top = number % 4 * expected[0], number // 4 * expected[1]
@@ -86,7 +86,7 @@ def test_the_preview_has_the_colours_of_the_vae_that_made_the_latents(pack, mode
     look = torch.cat([torch.randn(4, 3, generator=draw), torch.rand(1, 3, generator=draw)])
     latents = (colours - look[-1]) @ torch.linalg.pinv(look[:-1])
     progress = step(pack, 1, 1, steps=1)._replace(denoised=latents.movedim(-1, 0)[None])
-    with pack.module("nodes.progress").stage_progress(model, "test", look) as report:
+    with pack.module("nodes.host.progress").stage_progress(model, "test", look) as report:
         report(progress)
     ((_, _, (_, sheet, _)),) = reports
     shown = torch.tensor([sheet.getpixel((64 + 128 * (n % 4), 64 + 128 * (n // 4))) for n in range(16)]) / 255
@@ -103,7 +103,7 @@ def test_a_bar_without_a_picture_shows_none(pack, model, reports, monkeypatch, p
     else:
         silent = types.SimpleNamespace(decode_latent_to_preview_image=lambda kind, latents: None)
         monkeypatch.setattr(latent_preview, "get_previewer", lambda device, latent_format: silent)
-    with pack.module("nodes.progress").stage_progress(model, "test") as report:
+    with pack.module("nodes.host.progress").stage_progress(model, "test") as report:
         report(step(pack, 1, 1, steps=1))
     assert reports == [(1, 1, None)]
 
@@ -141,14 +141,14 @@ class Clock:
 
 
 def step(pack, done, total, steps):
-    progress = pack.module("m3ddm_core.outpaint").Progress
+    progress = pack.module("m3ddm_core.outpaint.stages").Progress
     return progress(done, total, (), torch.zeros(1, 4, 16, 8, 8), steps)
 
 
 def test_a_stage_tells_clip_and_time_left_at_most_once_a_second(pack, model, server, monkeypatch):
     clock = Clock()
     monkeypatch.setattr(time, "monotonic", clock)
-    with pack.module("nodes.progress").stage_progress(model, "test") as report:
+    with pack.module("nodes.host.progress").stage_progress(model, "test") as report:
         for done in range(1, 61):
             clock.now += 30.0 if done == 1 else 0.25
             report(step(pack, done, 1200, steps=100))
@@ -163,7 +163,7 @@ def test_a_stage_tells_clip_and_time_left_at_most_once_a_second(pack, model, ser
 
 
 def test_a_stage_with_nothing_to_do_says_so(pack, model, server):
-    with pack.module("nodes.progress").stage_progress(model, "test"):
+    with pack.module("nodes.host.progress").stage_progress(model, "test"):
         pass
     assert server.told == [("nothing left to sample", "7")]
 
@@ -173,7 +173,7 @@ def test_a_stage_that_is_stopped_says_so(pack, model, server):
 
     with (
         pytest.raises(comfy.model_management.InterruptProcessingException),
-        pack.module("nodes.progress").stage_progress(model, "test"),
+        pack.module("nodes.host.progress").stage_progress(model, "test"),
     ):
         raise comfy.model_management.InterruptProcessingException
     assert server.told == [("stopped", "7")]
@@ -189,7 +189,7 @@ def test_without_a_server_nothing_is_told_and_nothing_fails(pack, model, server,
         del sys.modules["server"].PromptServer.instance
     else:
         token = current_executing_context.set(None)
-    with pack.module("nodes.progress").stage_progress(model, "test") as report:
+    with pack.module("nodes.host.progress").stage_progress(model, "test") as report:
         report(step(pack, 1, 1, steps=1))
     if missing == "node":
         current_executing_context.reset(token)
@@ -197,6 +197,6 @@ def test_without_a_server_nothing_is_told_and_nothing_fails(pack, model, server,
 
 
 def test_a_node_run_tells_of_its_clips(pack, model, small_state, server):
-    settings = pack.module("nodes.types").Sampling(steps=2, context_scale=1.0, global_scale=1.0)
+    settings = pack.module("nodes.host.sockets").Sampling(steps=2, context_scale=1.0, global_scale=1.0)
     pack.run("M3DDM_SampleInfill", model=model, state=small_state, seed=0, settings=settings)
     assert server.told[0] == ("clip 1 of 1", "7") and server.told[-1][0].startswith("1 clip in ")

@@ -24,7 +24,7 @@ def state(pack):
 
     masks = torch.zeros(FRAMES, 1, 8, 8)
     masks[..., 4:] = 1
-    state = pack.module("m3ddm_core.state").OutpaintState(
+    state = pack.module("m3ddm_core.outpaint.state").OutpaintState(
         start=(start := latents(FRAMES, 4, 8, 8)),
         masked=latents(FRAMES, 4, 8, 8),
         masks=masks,
@@ -44,7 +44,7 @@ def infill(pack, model, state):
     """Run the infill node with given settings and return the latents of all frames."""
 
     def run(**settings):
-        settings = pack.module("nodes.types").Sampling(**{"steps": STEPS, **settings})
+        settings = pack.module("nodes.host.sockets").Sampling(**{"steps": STEPS, **settings})
         done, latent, unknown = pack.run("M3DDM_SampleInfill", model=model, state=state, seed=1, settings=settings)
         assert len(done.known) == FRAMES and not unknown.any()
         assert torch.isfinite(latent["samples"]).all()
@@ -130,7 +130,7 @@ def test_post_cfg_functions_run_and_see_the_unconditional_branch(pack, model, st
 
     patched = model.clone()
     patched.set_model_sampler_post_cfg_function(halve)
-    settings = pack.module("nodes.types").Sampling(steps=STEPS)
+    settings = pack.module("nodes.host.sockets").Sampling(steps=STEPS)
     plain = pack.run("M3DDM_SampleInfill", model=model, state=state, seed=1, settings=settings)[1]["samples"]
     changed = pack.run("M3DDM_SampleInfill", model=patched, state=state, seed=1, settings=settings)[1]["samples"]
     assert len(seen) == CLIPS * STEPS and all(value > 0 for value in seen)
@@ -138,8 +138,8 @@ def test_post_cfg_functions_run_and_see_the_unconditional_branch(pack, model, st
 
 
 def test_settings_need_not_be_wired(pack, model, state):
-    short = dataclasses.replace(pack.module("nodes.types").Sampling(), steps=2)
+    short = dataclasses.replace(pack.module("nodes.host.sockets").Sampling(), steps=2)
     assert pack.run("M3DDM_SamplingSettings", **dataclasses.asdict(short)) == (short,)
-    assert pack.module("nodes.types").Sampling() == pack.module("nodes.types").Sampling(
+    assert pack.module("nodes.host.sockets").Sampling() == pack.module("nodes.host.sockets").Sampling(
         steps=50, sampler="pndm", context_scale=2.0, global_scale=4.0, denoise=1.0, guide_noise=0, clips_per_batch=1
     )

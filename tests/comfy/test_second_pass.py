@@ -38,7 +38,7 @@ def prepare(pack: Any, vae: Any) -> Callable[[int], Second]:
         source = wave(frames)
         parts, _ = pack.prepare(source, vae, canvas_size=64)
         generated = torch.rand(frames, 64, 64, 3, generator=torch.Generator().manual_seed(3))
-        first = pack.module("m3ddm_core.composite").composite(source, generated, parts["placement"])
+        first = pack.module("m3ddm_core.composite.compositor").composite(source, generated, parts["placement"])
         canvas, mask, placement = pack.run(
             "M3DDM_SecondPass",
             source=source,
@@ -60,7 +60,7 @@ def second(prepare: Callable[[int], Second]) -> Second:
 
 
 def sampled(pack: Any, model: Any, state: Any, levels: tuple[str, ...], denoise: float) -> Any:
-    settings = pack.module("nodes.types").Sampling(steps=2, denoise=denoise, context_scale=1.0, global_scale=1.0)
+    settings = pack.module("nodes.host.sockets").Sampling(steps=2, denoise=denoise, context_scale=1.0, global_scale=1.0)
     for level in levels:
         state = pack.run(f"M3DDM_Sample{level}", model=model, state=state, seed=1, settings=settings, **STRIDES[level])[
             0
@@ -76,14 +76,14 @@ def test_the_second_pass_starts_from_the_first_result(pack: Any, vae: Any, secon
     assert placement.canvas == (96, 56) and canvas.shape == (SHORT, 56, 96, 3)
     torch.testing.assert_close(second.state.start, vae.to_model_space(canvas))
     _, y, width, height = placement.canvas_target
-    pictures = pack.module("m3ddm_core.canvas").resize(second.first, (width, height))
+    pictures = pack.module("m3ddm_core.frames").resize(second.first, (width, height))
     left = placement.canvas_source[0]
     assert torch.equal(canvas[:, y : y + height, :left], pictures[:, :, :left])
 
 
 def test_the_source_is_known_throughout(pack: Any, vae: Any, second: Second) -> None:
     canvas, (x, y, width, height) = second.canvas, second.placement.canvas_source
-    resized = pack.module("m3ddm_core.canvas").resize(second.source, (width, height))
+    resized = pack.module("m3ddm_core.frames").resize(second.source, (width, height))
     assert torch.equal(canvas[:, y : y + height, x : x + width], resized)
     mask = torch.ones(56, 96)
     mask[y : y + height, x : x + width] = 0
@@ -98,7 +98,7 @@ def test_all_frames_are_made_and_composited(
     second = prepare(LONG)
     done = sampled(pack, model, second.state, levels, denoise=0.4)
     assert len(done.known) == LONG and torch.isfinite(done.latents).all()
-    images = pack.module("m3ddm_core.composite").composite(
+    images = pack.module("m3ddm_core.composite.compositor").composite(
         second.source, vae.decode(done.latents / 0.18215), second.placement, feather=0
     )
     left = second.placement.offset[0]

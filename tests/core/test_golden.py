@@ -6,14 +6,15 @@ import json
 
 import pytest
 import torch
-from golden_files import GoldenFile, files, helper, relative_difference
 
-from m3ddm_core.canvas import make_canvas
-from m3ddm_core.context import encode_context, encode_global_frames
-from m3ddm_core.geometry import place
-from m3ddm_core.outpaint import outpaint_video
-from m3ddm_core.plan import plan_video
-from m3ddm_core.sampling import ClipConditions, reference_sampler
+from m3ddm_core.canvas.build import make_canvas
+from m3ddm_core.canvas.placement import place
+from m3ddm_core.outpaint.encode import encode_context, encode_global_frames
+from m3ddm_core.outpaint.plan import plan_video
+from m3ddm_core.outpaint.stages import outpaint_video
+from m3ddm_core.sampling.clip import ClipConditions
+from m3ddm_core.sampling.pndm import reference_sampler
+from tests.helpers.golden_files import GoldenFile, files, helper, relative_difference
 
 pytestmark = pytest.mark.golden
 
@@ -99,7 +100,7 @@ def test_golden_clip(clip_file):
 
 def unnoised(noise: torch.Tensor, steps: int) -> torch.Tensor:
     """Start latents that noised to the first timestep equal the noise itself."""
-    from m3ddm_core.sampling import noise_schedule
+    from m3ddm_core.sampling.schedule import noise_schedule
 
     scheduler = noise_schedule()
     scheduler.set_timesteps(steps)

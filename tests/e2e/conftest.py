@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from fractions import Fraction
@@ -13,16 +12,13 @@ import av
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
-
-from devtools import host as hosts  # noqa: E402
-from devtools.server import Server  # noqa: E402
+from devtools import host as hosts
+from devtools.server import Server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-CLIP = ROOT / "assets" / "big_buck_bunny.mp4"
+CLIP = hosts.PACK / "assets" / "big_buck_bunny.mp4"
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +59,7 @@ def server(start: Callable[..., AbstractContextManager[Server]]) -> Iterator[Ser
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """The browser that all tests share; each opens a page of its own."""
-    from real_frontend import launch
+    from tests.helpers.real_frontend import launch
 
     with launch() as running:
         yield running

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import stand_ins
-from real_frontend import COMPLAINTS, SECONDS, Frontend, api, load
 
 from devtools import templates, workflow
 from devtools.server import Server
+from tests.helpers import stand_ins
+from tests.helpers.real_frontend import COMPLAINTS, SECONDS, Frontend, api, load
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import stand_ins
 
 from devtools import templates
 from devtools.host import PACK, clean_environment
 from devtools.server import Server
+from tests.helpers import stand_ins
 
 pytestmark = pytest.mark.server
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from real_frontend import SECONDS, Frontend, api
 
 from devtools.host import PACK_NAME
 from devtools.server import Server
-from m3ddm_core.geometry import ANCHORS, place
+from m3ddm_core.canvas.placement import ANCHORS, place
+from tests.helpers.real_frontend import SECONDS, Frontend, api
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator

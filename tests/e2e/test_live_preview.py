@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from real_frontend import SECONDS, Frontend
 from test_outpaint_video import graph
 
 from devtools.host import PACK
 from devtools.server import Server
+from tests.helpers.real_frontend import SECONDS, Frontend
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

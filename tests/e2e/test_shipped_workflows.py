@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import stand_ins
 from test_templates import choices, definitions, facts
 
 from devtools import shipped, templates, workflow
 from devtools.host import PACK
 from devtools.server import Server
+from tests.helpers import stand_ins
 
 pytestmark = pytest.mark.server
 

@@ -125,7 +125,7 @@ def test_it_runs_as_a_prompt(inner: Prompt, ready: Server, tmp_path: Path) -> No
 
 @pytest.fixture
 def frontend(browser: Browser, ready: Server) -> Iterator[Any]:
-    from real_frontend import Frontend
+    from tests.helpers.real_frontend import Frontend
 
     page = browser.new_page(viewport={"width": 1300, "height": 800})
     frontend = Frontend(page, ready)
@@ -137,7 +137,7 @@ def frontend(browser: Browser, ready: Server) -> Iterator[Any]:
 
 @pytest.mark.browser
 def test_it_is_found_added_and_run(frontend: Any, ready: Server, inner: Prompt) -> None:
-    from real_frontend import COMPLAINTS, SECONDS
+    from tests.helpers.real_frontend import COMPLAINTS, SECONDS
 
     page = frontend.page
     page.evaluate("() => app.extensionManager.command.execute('Workspace.SearchBox.Toggle')")

@@ -11,11 +11,11 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-import stand_ins
 
 from devtools import templates, workflow
 from devtools.host import PACK_NAME
 from devtools.server import Server
+from tests.helpers import stand_ins
 
 pytestmark = pytest.mark.server
 

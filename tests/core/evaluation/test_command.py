@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from moving_clips import moving_clip
 
 from m3ddm_core.__main__ import main
 from m3ddm_core.evaluation.command import NEEDED
 from m3ddm_core.evaluation.protocol import Case, Protocol
 from m3ddm_core.evaluation.synthetic import held_out_clips
 from m3ddm_core.evaluation.videos import write_video
+from tests.helpers.moving_clips import moving_clip
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICK = ["--lpips", "none", "--size", "32"]

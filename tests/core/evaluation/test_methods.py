@@ -7,15 +7,17 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from golden_files import seeded_network, seeded_weights
-from moving_clips import moving_clip
 
 from m3ddm_core.checkpoint import expected_shapes, save_checkpoint
 from m3ddm_core.evaluation.methods import FILLS, Fill, Model, ModelSettings, load_sampler, parse_method
 from m3ddm_core.evaluation.protocol import Case
-from m3ddm_core.presets import PRESETS
-from m3ddm_core.sampling import ClipConditions, add_noise, noise_schedule, pndm_timesteps
+from m3ddm_core.sampling.clip import ClipConditions
+from m3ddm_core.sampling.pndm import pndm_timesteps
+from m3ddm_core.sampling.schedule import add_noise, noise_schedule
+from m3ddm_core.sampling.settings import PRESETS
 from m3ddm_core.unet import M3DDM_CONFIG
+from tests.helpers.golden_files import seeded_network, seeded_weights
+from tests.helpers.moving_clips import moving_clip
 
 
 class BlockVAE:

@@ -8,10 +8,10 @@ import json
 import numpy as np
 import pytest
 
-from m3ddm_core.evaluation.bench import Record, Results
 from m3ddm_core.evaluation.fvd import frechet_distance
 from m3ddm_core.evaluation.protocol import Protocol
 from m3ddm_core.evaluation.report import write_report
+from m3ddm_core.evaluation.runner import Record, Results
 from m3ddm_core.evaluation.summary import ALL, Interval, mean_interval, paired_difference, summarise
 
 CASES = Protocol().cases

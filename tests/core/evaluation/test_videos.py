@@ -5,10 +5,10 @@ from __future__ import annotations
 import av
 import numpy as np
 import pytest
-from moving_clips import moving_clip
 
 from m3ddm_core.evaluation.protocol import Protocol
 from m3ddm_core.evaluation.videos import comment_of, find_clips, read_clip, read_frames, write_video
+from tests.helpers.moving_clips import moving_clip
 
 PROTOCOL = Protocol(size=32)
 

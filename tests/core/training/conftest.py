@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from m3ddm_core.training.tiny_vae import save_tiny
+from m3ddm_core.vae import save_tiny
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from m3ddm_core.sampling import add_noise
+from m3ddm_core.sampling.schedule import add_noise
 from m3ddm_core.training.config import Objective
 from m3ddm_core.training.latents import LatentClip
 from m3ddm_core.training.objective import Batch, loss_of, make_batch, signal_shares, snr_weight

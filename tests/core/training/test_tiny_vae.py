@@ -14,14 +14,8 @@ from m3ddm_core.training.checkpoints import RunFolder
 from m3ddm_core.training.report import draw_losses, write_video
 from m3ddm_core.training.schema import ConfigError
 from m3ddm_core.training.tiny_start import begin_as_mean_colours
-from m3ddm_core.training.tiny_vae import (
-    PictureSource,
-    Reconstruction,
-    parse_tiny_vae_config,
-    tiny_state_dict,
-    train_tiny_vae,
-)
-from m3ddm_core.vae import SCALE, VAE, load_vae
+from m3ddm_core.training.tiny_vae import PictureSource, Reconstruction, parse_tiny_vae_config, train_tiny_vae
+from m3ddm_core.vae import SCALE, VAE, load_vae, tiny_state_dict
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from panned_worlds import camera, shot, world
 
 from m3ddm_core.video.cuts import SHORTEST, find_cuts, scene_lengths, thumbnails_of
+from tests.helpers.panned_worlds import camera, shot, world
 
 THRESHOLD = 0.25
 

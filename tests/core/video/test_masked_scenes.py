@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from m3ddm_core.canvas import make_canvas, make_start_canvas
-from m3ddm_core.composite import composite
-from m3ddm_core.context import encode_context, encode_global_frames
-from m3ddm_core.geometry import Placement, place, with_canvas
+from m3ddm_core.canvas.build import make_canvas, make_start_canvas
+from m3ddm_core.canvas.placement import Placement, place, with_canvas
+from m3ddm_core.composite.compositor import composite
+from m3ddm_core.outpaint.encode import encode_context, encode_global_frames
 from m3ddm_core.video.finished import FinishedVideo
 from m3ddm_core.video.refine import refine_scenes
 from m3ddm_core.video.scenes import outpaint_scenes, split_scenes
@@ -59,8 +59,8 @@ def moving() -> torch.Tensor:
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that even small videos are worked on in many parts, which end in the middle of scenes."""
-    monkeypatch.setattr("m3ddm_core.chunks.CHUNK_PIXELS", 3 * 64 * 64)
-    monkeypatch.setattr("m3ddm_core.chunks.VAE_PIXELS", 5 * 64 * 64)
+    monkeypatch.setattr("m3ddm_core.frames.CHUNK_PIXELS", 3 * 64 * 64)
+    monkeypatch.setattr("m3ddm_core.frames.VAE_PIXELS", 5 * 64 * 64)
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ class Largest(TorchDispatchMode):
 @pytest.mark.parametrize("pixels", [(0, 0, 0, 0), (0, 0, 32, 0)], ids=["full", "bordered"])
 def test_no_stack_of_masks_or_frames_is_made(monkeypatch, count: int, pixels: tuple[int, int, int, int]) -> None:
     """In two passes over 40 frames: not even a stack of a byte for each pixel of the longer scene."""
-    monkeypatch.setattr("m3ddm_core.context.GLOBAL_FRAME_SIZE", 32)  # There are always as many of those.
+    monkeypatch.setattr("m3ddm_core.outpaint.encode.GLOBAL_FRAME_SIZE", 32)  # There are always as many of those.
     frames, (height, width) = 40, (96, 128)
     source = TensorSource(torch.rand(frames, height, width, 3), Fraction(25))
     mask = torch.zeros(count, height, width)

@@ -8,10 +8,10 @@ from fractions import Fraction
 import pytest
 import torch
 
-from m3ddm_core.canvas import make_canvas
-from m3ddm_core.composite import composite
-from m3ddm_core.context import encode_context, encode_global_frames
-from m3ddm_core.geometry import place
+from m3ddm_core.canvas.build import make_canvas
+from m3ddm_core.canvas.placement import place
+from m3ddm_core.composite.compositor import composite
+from m3ddm_core.outpaint.encode import encode_context, encode_global_frames
 from m3ddm_core.video.finished import FinishedVideo
 from m3ddm_core.video.scenes import outpaint_scenes, split_scenes
 from m3ddm_core.video.source import TensorSource
@@ -37,8 +37,8 @@ def noise(*shape):
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """So that even small videos are worked on in many parts, which end in the middle of scenes."""
-    monkeypatch.setattr("m3ddm_core.chunks.CHUNK_PIXELS", 3 * 64 * 64)
-    monkeypatch.setattr("m3ddm_core.chunks.VAE_PIXELS", 5 * 64 * 64)
+    monkeypatch.setattr("m3ddm_core.frames.CHUNK_PIXELS", 3 * 64 * 64)
+    monkeypatch.setattr("m3ddm_core.frames.VAE_PIXELS", 5 * 64 * 64)
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Speed, seams, second pass and long videos, measured; README.md holds the figures."""

@@ -1,0 +1,1 @@
+"""Pixels on the canvas: where source, target and canvas lie, and what fills the rest."""

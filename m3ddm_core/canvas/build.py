@@ -1,0 +1,140 @@
+"""Frames on the canvas that the network works on: resized, put in their rectangle, the rest filled."""
+
+from __future__ import annotations
+
+import torch
+
+from ..frames import chunks, drop_alpha, require_shape, resize
+from .fill import fill_border
+from .placement import Placement
+from .source_mask import matte_on_canvas, read_matte
+
+
+def make_canvas(
+    frames: torch.Tensor, placement: Placement, source_mask: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The source on the canvas, the rest filled.
+
+    frames: (n, h, w, c), float, 0..1, of the placement's source size; the first `placement.frames` are used. A fourth
+        channel (alpha) is dropped.
+    source_mask: (1, h, w) for all frames, or one for each, float: 1 where the source's own pixels are to be replaced
+        too. On the canvas it covers whole latents.
+
+    Returns the canvas (frames, ch, cw, 3), float32, 0..1, and the mask, float32, 1 where it was filled: (1, ch, cw), or
+    (frames, ch, cw) where the source mask changes. It is 0 all over frames in which there is nothing to generate.
+    Raises ValueError when frames or mask are not the placement's.
+    """
+    frames = _source_frames(frames, placement)
+    hole = _matte_of(source_mask, placement)
+    return put_on_canvas(frames, placement, placement.canvas_source, hole), _mask(placement, hole)
+
+
+def make_start_canvas(
+    frames: torch.Tensor, pictures: torch.Tensor, placement: Placement, source_mask: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The source on the canvas, and around it whole frames that sampling is to start from, in place of a fill.
+
+    frames, source_mask: as in `make_canvas`.
+    pictures: (frames, h, w, c), float, 0..1, in the target's shape, of any size: a first, coarser result.
+
+    Returns canvas and mask as `make_canvas` does; where the mask is 0 they are the same. Raises ValueError where
+    frames, pictures or mask are not the placement's.
+    """
+    frames = _source_frames(frames, placement)
+    if len(pictures) != placement.frames:
+        raise ValueError(
+            f"Got {len(pictures)} pictures to start from. Expected {placement.frames}, one for each frame of the video."
+        )
+    require_shape(pictures, placement.target, "pictures to start from")
+    canvas = put_on_canvas(pictures, placement, placement.canvas_target)
+    hole = _matte_of(source_mask, placement)
+    _paste(canvas, frames, placement.canvas_source, hole)
+    return canvas, _mask(placement, hole)
+
+
+def make_guide_canvas(frames: torch.Tensor, placement: Placement) -> torch.Tensor:
+    """Whole frames of the target's shape, (n, h, w, c), float, 0..1, on the canvas; what lies beyond is filled alike.
+
+    Returns (n, ch, cw, 3), float32, 0..1. Any size is stretched to the target's rectangle.
+    """
+    return put_on_canvas(frames, placement, placement.canvas_target)
+
+
+def placement_mask(placement: Placement) -> torch.Tensor:
+    """(1, ch, cw), float32: 0 where the source lies on the canvas, 1 where it is to be generated.
+
+    With nothing to outpaint it is 0 everywhere: what lies beyond the target is cropped, and not worth sampling.
+    """
+    mask = _outside(placement, placement.canvas_source)
+    return torch.zeros_like(mask) if placement.is_full else mask
+
+
+def put_on_canvas(
+    frames: torch.Tensor,
+    placement: Placement,
+    rectangle: tuple[int, int, int, int],
+    hole: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Frames (n, h, w, c) resized to a rectangle (x, y, width, height) of the canvas, the rest filled.
+
+    What lies under ``hole``, (1 or n, ch, cw), bool, is filled too.
+    """
+    canvas_width, canvas_height = placement.canvas
+    mask = _outside(placement, rectangle)
+    mask = mask if hole is None else torch.maximum(mask, hole.to(mask))
+    canvas = torch.zeros(len(frames), canvas_height, canvas_width, 3)
+    _paste(canvas, frames, rectangle)
+    for some in chunks(len(canvas), canvas_width, canvas_height):
+        canvas[some] = fill_border(canvas[some], mask if len(mask) == 1 else mask[some], placement.fill)
+    return canvas
+
+
+def _source_frames(frames: torch.Tensor, placement: Placement) -> torch.Tensor:
+    """The source frames that are used, if they are the placement's."""
+    height, width = frames.shape[1:3]
+    if (width, height) != placement.source or len(frames) not in (placement.frames, placement.source_frames):
+        raise ValueError(
+            f"Got {len(frames)} frames of {width}x{height}. Expected the source that the placement was made for: "
+            f"{placement.source_frames} frames of {placement.source[0]}x{placement.source[1]}."
+        )
+    return frames[: placement.frames]
+
+
+def _matte_of(source_mask: torch.Tensor | None, placement: Placement) -> torch.Tensor | None:
+    """The source mask on the canvas (1 or frames, ch, cw), bool, if there is anything under it."""
+    matte = read_matte(source_mask, placement.source, placement.frames, placement.source_frames)
+    return None if matte is None else matte_on_canvas(matte, placement)
+
+
+def _mask(placement: Placement, hole: torch.Tensor | None) -> torch.Tensor:
+    """Where the canvas is to be generated: outside the source and under ``hole``, in frames where there is either."""
+    if hole is None:
+        return placement_mask(placement)
+    # Where the source covers the target and a frame has something under its mask, what lies beyond the target is as
+    # unknown as in training: a fill that passes for known is what the network would go on from.
+    busy = hole.flatten(1).any(1)[:, None, None] if placement.is_full else torch.ones_like(hole)
+    return torch.maximum(hole.float(), busy * _outside(placement, placement.canvas_source))
+
+
+def _paste(
+    canvas: torch.Tensor,
+    frames: torch.Tensor,
+    rectangle: tuple[int, int, int, int],
+    hole: torch.Tensor | None = None,
+) -> None:
+    """Write frames (n, h, w, c), resized, into a rectangle (x, y, width, height) of the canvas, but not over a hole."""
+    x, y, width, height = rectangle
+    rows, columns = slice(y, y + height), slice(x, x + width)
+    for some in chunks(len(frames), frames.shape[2], frames.shape[1]):
+        part = resize(drop_alpha(frames[some]).float().cpu(), (width, height))
+        if hole is not None:
+            covered = (hole if len(hole) == 1 else hole[some])[:, rows, columns, None]
+            part = torch.where(covered, canvas[some, rows, columns], part)
+        canvas[some, rows, columns] = part
+
+
+def _outside(placement: Placement, rectangle: tuple[int, int, int, int]) -> torch.Tensor:
+    x, y, width, height = rectangle
+    mask = torch.ones(1, placement.canvas[1], placement.canvas[0])
+    mask[:, y : y + height, x : x + width] = 0
+    return mask

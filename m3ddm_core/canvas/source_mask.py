@@ -1,0 +1,96 @@
+"""The user's own mask over the source, the matte: what else is to be generated beside the border."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, repeat
+from torch import Tensor
+
+from ..frames import chunks
+from .placement import LATENT_SCALE, Placement
+
+MASK_THRESHOLD = 0.5
+
+
+def check_mask(mask: Tensor | None, size: tuple[int, int], frames: int, source_frames: int | None) -> Tensor | None:
+    """A mask as it came, (h, w) or (m, h, w), float, if it is the source's: (1 or ``frames``, h, w), of which nothing
+    is copied.
+
+    size: (width, height) of the source. m is 1 for all frames, ``frames``, or ``source_frames``, of which the first
+        are taken; where those are not known (None) any number above ``frames`` will do.
+
+    Raises ValueError for another size or number.
+    """
+    if mask is None:
+        return None
+    mask = mask[None] if mask.ndim == 2 else mask
+    if mask.ndim != 3 or (mask.shape[2], mask.shape[1]) != size:
+        got = f"{mask.shape[2]}x{mask.shape[1]}" if mask.ndim == 3 else f"shape {tuple(mask.shape)}"
+        raise ValueError(
+            f"Got a source mask of {got}. Expected {size[0]}x{size[1]}, the size of the source frames: scale the mask "
+            "to it. (Load Image gives an empty mask of 64x64 for a picture without transparency.)"
+        )
+    long_enough = len(mask) >= frames if source_frames is None else len(mask) in (frames, source_frames)
+    if len(mask) != 1 and not long_enough:
+        raise ValueError(
+            f"Got a source mask of {len(mask)} frames for {frames} source frames. Expected one mask for all, or one "
+            "for each frame."
+        )
+    return mask[:frames]
+
+
+def read_matte(mask: Tensor | None, size: tuple[int, int], frames: int, source_frames: int | None) -> Tensor | None:
+    """A mask as it came as a matte: (1 or ``frames``, h, w), bool, True from 0.5 upwards.
+
+    Takes and raises what `check_mask` does. Returns None where there is no mask, or nothing under it.
+    """
+    mask = check_mask(mask, size, frames, source_frames)
+    if mask is None:
+        return None
+    matte = mask >= MASK_THRESHOLD
+    return matte if matte.any() else None
+
+
+def masks_of(mask: Tensor | None, first: int, last: int) -> Tensor | None:
+    """What a checked mask has for the frames from ``first`` to before ``last``: (1 or as many, h, w), not copied."""
+    return mask if mask is None or len(mask) == 1 else mask[first:last]
+
+
+def covers(mask: Tensor) -> bool:
+    """Whether there is anything under a mask (m, h, w), looked at some frames at a time."""
+    return any(bool((mask[some] >= MASK_THRESHOLD).any()) for some in chunks(len(mask), mask.shape[2], mask.shape[1]))
+
+
+def matte_at(matte: Tensor, size: tuple[int, int]) -> Tensor:
+    """A matte (m, h, w), bool, for frames that are resized to (width, height).
+
+    True for every pixel that something under the matte had a part in: nothing is too small to count, and nothing of it
+    is left beside it.
+    """
+    width, height = size
+    if matte.shape[1:] == (height, width):
+        return matte
+    found = torch.zeros(len(matte), height, width, dtype=torch.bool)
+    for some in chunks(len(matte), matte.shape[2], matte.shape[1]):
+        # As the frames are resized, with weights of which none is negative.
+        part = F.interpolate(matte[some].float().cpu()[:, None], (height, width), mode="bilinear", antialias=True)
+        found[some] = part[:, 0] > 0
+    return found
+
+
+def matte_on_canvas(matte: Tensor, placement: Placement) -> Tensor:
+    """A matte (m, h, w), bool, on the canvas: (m, ch, cw), bool, in whole latents.
+
+    A mask reaches the network as one pixel of each latent's block. A block that the matte has only touched must count
+    as unknown, and nothing of it may be shown: so the whole block goes under the matte.
+    """
+    x, y, width, height = placement.canvas_source
+    canvas = torch.zeros(len(matte), placement.canvas[1], placement.canvas[0], dtype=torch.bool)
+    canvas[:, y : y + height, x : x + width] = matte_at(matte, (width, height))
+    blocks = rearrange(
+        canvas, "m (h below) (w across) -> m h w (below across)", below=LATENT_SCALE, across=LATENT_SCALE
+    )
+    return repeat(
+        blocks.any(-1), "m h w -> m (h below) (w across)", below=LATENT_SCALE, across=LATENT_SCALE
+    ).contiguous()

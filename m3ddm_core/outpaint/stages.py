@@ -1,0 +1,132 @@
+"""The stage loop: one level of a video, or all of them, with the sampler as a callable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ..sampling.clip import Callback, SampleClips
+from .clips import clip_inputs, require_finite, with_clips
+from .plan import Clip, Wave, levels, plan_stage, plan_video
+from .state import OutpaintState
+
+
+class Progress(NamedTuple):
+    """Where a stage stands: ``done`` of ``total`` clip steps, and the clips being sampled as they now look.
+
+    ``denoised`` is (b, 4, 16, h, w), model space; ``steps``: of each clip.
+    """
+
+    done: int
+    total: int
+    clips: tuple[Clip, ...]
+    denoised: Tensor
+    steps: int
+
+    @property
+    def clip_count(self) -> int:
+        """How many clips there are in all."""
+        return self.total // self.steps
+
+    @property
+    def clip_number(self) -> int:
+        """Which of them is being made, from 1; of several at once, as if they were made one by one."""
+        return -(-self.done // self.steps)
+
+
+def outpaint_stage(
+    state: OutpaintState,
+    stride: int,
+    sample: SampleClips,
+    *,
+    seed: int,
+    clips_per_batch: int = 1,
+    guide_noise: int = 0,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> OutpaintState:
+    """Sample every clip of one level and return the state in which their frames are known.
+
+    ``clips_per_batch`` clips of a wave are handed to ``sample`` at once; the result does not depend on it.
+    ``guide_noise`` is the timestep, 0 to 999, to which the known frames that a clip is shown are noised (condition
+    perturbation, LVDM, arXiv 2211.13221); what is stored of them stays clean. ``seed`` draws the noise: the same for
+    every clip, as the release has it.
+
+    Raises :class:`NonFiniteLatents`, naming frames and step, and ``ValueError`` for values out of range.
+    """
+    if clips_per_batch < 1:
+        raise ValueError(f"got clips_per_batch={clips_per_batch}, expected 1 or more")
+    if not 0 <= guide_noise <= 999:
+        raise ValueError(f"got guide_noise={guide_noise}, expected a timestep in 0..999, 0 for none")
+    waves = plan_stage(state.frames, stride, state.known, state.guides)
+    total = sum(len(wave) for wave in waves)
+    done = 0
+    for wave in waves:
+        for clips in batches(wave, clips_per_batch):
+            conditions, start, noise = clip_inputs(state, clips, seed=seed, guide_noise=guide_noise)
+            latents = sample(conditions, start, noise, watch(clips, done, total, on_progress))
+            state = with_clips(state, clips, latents)
+            done += len(clips)
+    return state
+
+
+def outpaint_video(
+    state: OutpaintState,
+    sample: SampleClips,
+    *,
+    seed: int,
+    strides: Sequence[int] | None = None,
+    clips_per_batch: int = 1,
+    guide_noise: int = 0,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> OutpaintState:
+    """Run all levels of a video, those of its length unless ``strides`` are given.
+
+    ``on_progress`` is told of the clip steps of the whole video. The rest is as in :func:`outpaint_stage`.
+    """
+    strides = levels(state.frames) if strides is None else strides
+    counts = [
+        sum(len(wave) for wave in stage) for stage in plan_video(state.frames, strides, state.guides, state.known)
+    ]
+    for number, stride in enumerate(strides):
+        state = outpaint_stage(
+            state,
+            stride,
+            sample,
+            seed=seed,
+            clips_per_batch=clips_per_batch,
+            guide_noise=guide_noise,
+            on_progress=on_progress and over_video(on_progress, counts, number),
+        )
+    return state
+
+
+def over_video(
+    on_progress: Callable[[Progress], None], counts: Sequence[int], number: int
+) -> Callable[[Progress], None]:
+    """Make the report of one stage, which has ``counts[number]`` clips, one of all stages."""
+
+    def report(progress: Progress) -> None:
+        done = sum(counts[:number]) * progress.steps + progress.done
+        on_progress(progress._replace(done=done, total=sum(counts) * progress.steps))
+
+    return report
+
+
+def batches(wave: Wave, size: int) -> Iterator[tuple[Clip, ...]]:
+    """Cut a wave into runs of at most ``size`` clips."""
+    for first in range(0, len(wave), size):
+        yield wave[first : first + size]
+
+
+def watch(clips: tuple[Clip, ...], done: int, total: int, on_progress: Callable[[Progress], None] | None) -> Callback:
+    """Make a sampler's callback that checks every step's latents and reports the stage's progress."""
+
+    def callback(step: int, steps: int, denoised: Tensor) -> None:
+        require_finite(denoised, clips, f"in step {step + 1} of {steps}")
+        if on_progress is not None:
+            reached = done * steps + (step + 1) * len(clips)
+            on_progress(Progress(reached, total * steps, clips, denoised, steps))
+
+    return callback

@@ -1,0 +1,111 @@
+"""One clip: conditions, start latents and noise in, latents out.
+
+Latents are in model space (VAE latents times 0.18215), float32, laid out ``b c f h w``. Noise levels are ComfyUI's and
+k-diffusion's sigma: the standard deviation of the noise over that of the signal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+
+from .guidance import Branch, Guidance, GuidanceRun, combine
+from .schedule import TRAIN_TIMESTEPS, nearest_timestep, noise_level
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class ClipConditions:
+    """What the network is told about a batch of ``b`` clips.
+
+    ``context`` and ``no_context`` (b, 5, f, h, w): masked-video latents and mask (1 = to be filled), as they are and
+    with everything but the guide frames blacked out. ``global_latents`` (g, 4, gh, gw), the same for all clips;
+    ``fps``: whole frames a second of the clips as strided.
+    """
+
+    context: Tensor
+    no_context: Tensor
+    global_latents: Tensor
+    fps: int
+
+    def inputs(self, branch: Branch) -> tuple[Tensor, Tensor]:
+        """Return (b, 5, f, h, w) masked latents with mask, and (g, 4, gh, gw) global latents, that a branch sees.
+
+        A branch without global frames sees a single black one. The release shows it as many as the video has; but each
+        frame is encoded alone, so these are copies of the same tokens, and attention to copies is attention to one.
+        """
+        context = self.no_context if branch is Branch.UNCONDITIONAL else self.context
+        return context, self.global_latents if branch is Branch.FULL else torch.zeros_like(self.global_latents[:1])
+
+
+Callback = Callable[[int, int, Tensor], None]
+"""``callback(step, steps, denoised)`` after each step, counted from 0, with the clean latents as they now look."""
+
+SampleClips = Callable[[ClipConditions, Tensor, Tensor, Callback], Tensor]
+"""``sample(conditions, start, noise, callback)``: start latents, noise and result are all (b, 4, f, h, w)."""
+
+
+class Network(Protocol):
+    """What the sampler asks of the network: tokens of the global frames, and the noise of a clip."""
+
+    def encode_global(self, latents: Tensor) -> Tensor:
+        """(b, g, 4, gh, gw) to tokens (b, n, c)."""
+
+    def __call__(self, x: Tensor, timesteps: Tensor, context: Tensor, fps: Tensor) -> Tensor:
+        """(b, 9, f, h, w), (b,), (b, n, c), (b,) to the noise (b, 4, f, h, w)."""
+
+
+PredictNoise = Callable[[Tensor, float], Tensor]
+"""``predict_noise(x, level)``: noisy latents (b, 4, f, h, w) of variance one, at a noise level, to their noise."""
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A way from noised start latents to clean ones: its noise levels, noisiest first, without the final zero, and
+    ``run(predict_noise, start, noise, callback)``, which returns latents."""
+
+    levels: tuple[float, ...]
+    run: Callable[[PredictNoise, Tensor, Tensor, Callback], Tensor]
+
+
+def guided_sampler(network: Network, guidance: Guidance, sampler: Sampler) -> SampleClips:
+    """Make a sampler of clips out of a network, guidance and a way through the noise levels.
+
+    Only those branches are evaluated that the guidance needs at a noise level, one after the other.
+    """
+    edges = tuple(noise_level((TRAIN_TIMESTEPS - 1) * (1 - share)) for share in (guidance.start, guidance.end))
+
+    def sample(conditions: ClipConditions, start: Tensor, noise: Tensor, callback: Callback) -> Tensor:
+        b = start.shape[0]
+        fps = torch.full((b,), conditions.fps, dtype=torch.long, device=start.device)
+        guided = GuidanceRun(guidance, sampler.levels, edges)
+
+        # The tokens of the global frames are the same in all steps.
+        @lru_cache
+        def inputs(branch: Branch) -> tuple[Tensor, Tensor]:
+            context, latents = conditions.inputs(branch)
+            return context, network.encode_global(latents[None]).expand(b, -1, -1)
+
+        def predict_noise(x: Tensor, level: float) -> Tensor:
+            timesteps = torch.full((b,), nearest_timestep(level), dtype=torch.long, device=x.device)
+
+            def evaluate(branches: tuple[Branch, ...]) -> dict[Branch, Tensor]:
+                predictions = {}
+                for branch in branches:
+                    context, tokens = inputs(branch)
+                    predictions[branch] = network(torch.cat([x, context], dim=1), timesteps, tokens, fps).to(x)
+                return predictions
+
+            predictions = guided.predict(level, evaluate, unit=level / (1 + level**2))
+            return combine(predictions, guided.weights(level))
+
+        return sampler.run(predict_noise, start, noise, callback)
+
+    return sample

@@ -1,0 +1,224 @@
+"""Inputs that several nodes have, each defined once, and what they mean to the core."""
+
+from __future__ import annotations
+
+import logging
+
+from comfy_api.latest import io
+
+from ...m3ddm_core.canvas.placement import ANCHORS, CANVAS_SHAPES, FILL_NAMES, Placement, parse_ratio, place
+from ...m3ddm_core.composite.compositor import BLENDS, COLOUR_MATCHES
+from ...m3ddm_core.composite.resample import KERNELS
+
+RATIOS = ["16:9", "9:16", "1:1", "4:5", "5:4", "4:3", "3:4", "21:9"]
+CUSTOM_RATIO, PIXELS, OFFSET = "custom ratio", "pixels", "offset"
+TARGETS = [*RATIOS, CUSTOM_RATIO, PIXELS]
+MOST_PIXELS = 16384
+
+
+def placement_inputs() -> list[io.Input]:
+    """Where the source lies in the target, and the canvas: the keywords of `place_source`."""
+    return [
+        io.Combo.Input(
+            "target",
+            options=TARGETS,
+            default="16:9",
+            tooltip="Shape of the finished picture. The source is never cropped: only the sides that are too "
+            "short grow. custom ratio reads custom_ratio, pixels reads left, top, right and bottom.",
+        ),
+        io.String.Input(
+            "custom_ratio",
+            default="16:9",
+            tooltip="Width to height, such as 16:9, 2.39:1 or 1080:1350. Used when target is custom ratio.",
+        ),
+        *(
+            io.Int.Input(
+                side,
+                default=0,
+                min=0,
+                max=MOST_PIXELS,
+                tooltip=f"Source pixels to add {where}. Used when target is pixels.",
+            )
+            for side, where in (
+                ("left", "on the left"),
+                ("top", "above"),
+                ("right", "on the right"),
+                ("bottom", "below"),
+            )
+        ),
+        io.Combo.Input(
+            "anchor",
+            options=[*ANCHORS, OFFSET],
+            default="center",
+            tooltip="Where the source lies in the target. offset reads offset_x and offset_y. Has no effect "
+            "when target is pixels.",
+        ),
+        *(
+            io.Int.Input(
+                name,
+                default=0,
+                min=0,
+                max=MOST_PIXELS,
+                tooltip=f"{edge} edge of the source inside the target, in source pixels. Used when anchor is offset.",
+            )
+            for name, edge in (("offset_x", "Left"), ("offset_y", "Top"))
+        ),
+        io.Int.Input(
+            "canvas_size",
+            default=256,
+            min=64,
+            max=2048,
+            step=8,
+            tooltip="Longest side of the canvas in pixels, a multiple of 8. The network was trained at 256; "
+            "larger is sharper, slower and less certain to hang together. Never larger than the target.",
+        ),
+        io.Combo.Input(
+            "canvas_shape",
+            options=list(CANVAS_SHAPES),
+            default="square",
+            tooltip="square: as trained, the target is centred in a square and cropped out afterwards. "
+            "target: the canvas has the target's shape, which is faster for wide or tall targets.",
+        ),
+        io.Combo.Input(
+            "fill",
+            options=list(FILL_NAMES),
+            default="smooth",
+            tooltip="How the unknown border is filled before sampling starts. smooth needs nothing else; "
+            "telea is the release's method and needs OpenCV.",
+        ),
+        io.Int.Input(
+            "size_multiple",
+            default=2,
+            min=1,
+            max=64,
+            tooltip="The finished width and height become multiples of this by growing the generated border. "
+            "2 suits video encoders; 1 keeps odd sizes.",
+        ),
+        io.Int.Input(
+            "first_frames",
+            default=0,
+            min=0,
+            max=1_000_000,
+            tooltip="Use only this many frames from the start, for a quick trial of a long video. 0 uses all.",
+        ),
+    ]
+
+
+def source_mask_input() -> io.Input:
+    """The user's own mask over the source. Saved prompts of the first release do not have it."""
+    return io.Mask.Input(
+        "source_mask",
+        optional=True,
+        tooltip="1 where the source's own pixels are to be generated anew too: a logo, black bars, a matte "
+        "of any shape. Of the source's size; one mask for all frames, or one for each.",
+    )
+
+
+def warn_of_nothing(node: str, size: tuple[int, int], masked: bool) -> None:
+    """Log that a source of ``size`` (width, height) has no border, nor anything under the mask that it may have."""
+    logging.warning(
+        "%s: nothing to outpaint, the source of %dx%d has the target's size already%s. The frames pass through "
+        "unchanged; choose another target.",
+        node,
+        *size,
+        " and source_mask is 0 everywhere" if masked else "",
+    )
+
+
+def check_target(target: str | None, custom_ratio: str | None) -> bool | str:
+    """True, or what is wrong with the target asked for. A value that comes over a wire is None."""
+    if target is not None and target not in TARGETS:
+        return f"Unknown target {target!r}. Expected one of {', '.join(TARGETS)}."
+    if target == CUSTOM_RATIO and custom_ratio is not None:
+        try:
+            parse_ratio(custom_ratio)
+        except ValueError as error:
+            return str(error)
+    return True
+
+
+def place_source(
+    size: tuple[int, int],
+    count: int,
+    *,
+    target: str,
+    custom_ratio: str,
+    left: int,
+    top: int,
+    right: int,
+    bottom: int,
+    anchor: str,
+    offset_x: int,
+    offset_y: int,
+    canvas_size: int,
+    canvas_shape: str,
+    fill: str,
+    size_multiple: int,
+    first_frames: int,
+) -> Placement:
+    """The placement of ``count`` source frames of ``size`` (width, height) that `placement_inputs` ask for.
+
+    Raises ValueError, as `place` does, for what does not fit together.
+    """
+    by_pixels = target == PIXELS
+    return place(
+        size,
+        min(first_frames or count, count),
+        ratio=None if by_pixels else custom_ratio if target == CUSTOM_RATIO else target,
+        pixels=(left, top, right, bottom) if by_pixels else None,
+        anchor=anchor,
+        offset=(offset_x, offset_y) if anchor == OFFSET else None,
+        canvas_size=canvas_size,
+        canvas_shape=canvas_shape,
+        size_multiple=size_multiple,
+        fill=fill,
+        source_frames=count,
+    )
+
+
+def composite_inputs() -> list[io.Input]:
+    """How the generated border meets the source: the keywords of the core's `composite`."""
+    return [
+        io.Int.Input(
+            "feather",
+            default=8,
+            min=0,
+            max=512,
+            tooltip="Width of the soft edge inside the source, in pixels of the finished picture. "
+            "0 keeps every source pixel and leaves a hard edge.",
+        ),
+        io.Combo.Input(
+            "colour_match",
+            options=list(COLOUR_MATCHES),
+            default="none",
+            tooltip="linear moves the generated border's colours to those of the source, channel by channel and frame "
+            "by frame; it helps against a tint. steady does the same without letting chance flicker, and still follows "
+            "a fade or a flash at once.",
+        ),
+        io.Combo.Input(
+            "resampling",
+            options=list(KERNELS),
+            default="lanczos",
+            tooltip="Filter used to scale the generated frames up.",
+        ),
+        # Saved prompts of the first release do not have it.
+        io.Combo.Input(
+            "blend",
+            options=list(BLENDS),
+            default="feather",
+            optional=True,
+            tooltip="gradient corrects the generated border smoothly so that it meets the source without a line, best "
+            "with colour_match steady. feather leaves the meeting to the soft edge alone.",
+        ),
+    ]
+
+
+def seed_input() -> io.Input:
+    return io.Int.Input(
+        "seed",
+        default=0,
+        min=0,
+        max=0xFFFFFFFFFFFFFFFF,
+        control_after_generate=True,
+        tooltip="Draws the noise, the same for every clip. Use one seed on all three levels.",
+    )

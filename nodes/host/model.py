@@ -1,0 +1,129 @@
+"""M3DDM as a model of ComfyUI's own kind, so that its patcher loads, casts, offloads and patches it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import comfy.conds
+import comfy.latent_formats
+import comfy.model_base
+import comfy.supported_models_base
+import torch
+from comfy.ldm.modules.attention import optimized_attention, wrap_attn
+from torch import Tensor
+
+from ...m3ddm_core.sampling.clip import ClipConditions
+from ...m3ddm_core.sampling.guidance import Branch
+from ...m3ddm_core.unet import M3DDMUNet, UNetConfig, sdpa
+
+ACTIVATION_WIDTHS = 40
+"""Peak memory of a forward pass in units of its finest feature map (frames x height x width x first width). The tensors
+of the full-size network take 27.1 of them at once, on any canvas: the gated feed-forward of the finest level, its input
+and output, and the skips waiting for their turn. The rest is what allocators and kernels keep for themselves: 38.8 were
+measured in all, in float32 on 32x32 latents."""
+
+
+@wrap_attn
+def attention_on_cpu(q: Tensor, k: Tensor, v: Tensor, heads: int, **options: Any) -> Tensor:
+    """The core's own, open to the same overrides as ComfyUI's, whose signature it has."""
+    return sdpa(q, k, v, heads)
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_options: dict) -> Tensor:
+    """The attention that ComfyUI was started with; on a CPU, where that takes up to three times as long, the core's."""
+    attend = attention_on_cpu if q.device.type == "cpu" else optimized_attention
+    return attend(q, k, v, heads, transformer_options=transformer_options)
+
+
+class HostedUNet(M3DDMUNet):
+    """The network as ComfyUI calls it, with ComfyUI's layers and attention."""
+
+    def __init__(self, config: UNetConfig, *, dtype: torch.dtype, device: Any, operations: Any):
+        super().__init__(config, operations=operations, attention=attention, dtype=dtype, device=device)
+
+    def forward(
+        self,
+        x: Tensor,
+        timesteps: Tensor,
+        context: Tensor,
+        control: Any = None,
+        transformer_options: dict | None = None,
+        *,
+        fps: Tensor,
+    ) -> Tensor:
+        if control is not None:
+            raise ValueError("got a ControlNet, but M3DDM has none that fits its video layers; remove it")
+        return super().forward(x, timesteps, context, fps, transformer_options)
+
+
+class M3DDMConfig(comfy.supported_models_base.BASE):
+    """What ComfyUI asks about a model family. ``linear`` is ComfyUI's name for Stable Diffusion's scaled-linear."""
+
+    unet_extra_config: dict = {}
+    latent_format = comfy.latent_formats.SD15
+    sampling_settings = {"beta_schedule": "linear", "linear_start": 0.00085, "linear_end": 0.012}
+
+    def __init__(self, config: UNetConfig, prediction_type: str):
+        super().__init__({"config": config})
+        self.prediction_type = prediction_type
+
+    def model_type(self, state_dict: dict, prefix: str = "") -> comfy.model_base.ModelType:
+        return {
+            "epsilon": comfy.model_base.ModelType.EPS,
+            "v_prediction": comfy.model_base.ModelType.V_PREDICTION,
+        }[self.prediction_type]
+
+    def get_model(self, state_dict: dict, prefix: str = "", device: Any = None) -> M3DDM:
+        return M3DDM(self, self.model_type(state_dict, prefix), device=device)
+
+
+class M3DDM(comfy.model_base.BaseModel):
+    """Conditions are dictionaries with ComfyUI's ``concat_latent_image`` and ``concat_mask`` (raw latents and mask of
+    the clip's frames, (b, 4, f, h, w) and (b, 1, f, h, w)), ``global_latents`` (raw, (g, 4, h, w)) and ``fps``.
+    """
+
+    def __init__(self, model_config: M3DDMConfig, model_type: comfy.model_base.ModelType, device: Any = None):
+        super().__init__(model_config, model_type, device=device, unet_model=HostedUNet)
+        self.concat_keys = ("masked_image", "mask")
+
+    def extra_conds(self, **kwargs: Any) -> dict[str, comfy.conds.CONDRegular]:
+        """Encode one condition; the tokens of its global frames are made here, once for all steps."""
+        missing = {"concat_latent_image", "concat_mask", "global_latents", "fps"}.difference(kwargs)
+        if missing or kwargs["noise"].ndim != 5:
+            raise ValueError(
+                f"got a condition without {', '.join(sorted(missing)) or 'frames'}: an M3DDM model cannot be sampled "
+                "by KSampler or another sampler from text prompts. Connect it to M3DDM Sample Keyframes, M3DDM Sample "
+                "Interpolation and M3DDM Sample Infill, or take conditionings and latent from M3DDM Clip Conditioning"
+            )
+        out = super().extra_conds(**kwargs)
+        latents = self.process_latent_in(kwargs["global_latents"]).to(kwargs["device"], self.get_dtype_inference())
+        out["c_crossattn"] = comfy.conds.CONDCrossAttn(self.diffusion_model.encode_global(latents[None]))
+        out["fps"] = comfy.conds.CONDRegular(torch.tensor([kwargs["fps"]], dtype=torch.int64))
+        return out
+
+    def memory_required(self, input_shape: Any, cond_shapes: dict | None = None) -> float:
+        """Bytes that a forward pass over noisy latents (b, 4, f, h, w) needs beside the weights."""
+        positions = input_shape[0] * math.prod(input_shape[2:])
+        width = self.diffusion_model.config.block_out_channels[0]
+        return positions * width * self.get_dtype_inference().itemsize * ACTIVATION_WIDTHS
+
+
+def condition(conditions: ClipConditions, branch: Branch) -> dict[str, Any]:
+    """What one branch of the guidance is told, as options of a CONDITIONING: see :class:`M3DDM`."""
+    context, global_latents = conditions.inputs(branch)
+    to_raw = M3DDMConfig.latent_format().process_out
+    return {
+        "concat_latent_image": to_raw(context[:, :-1]),
+        "concat_mask": context[:, -1:],
+        "global_latents": to_raw(global_latents),
+        "fps": conditions.fps,
+    }
+
+
+def require_m3ddm(patcher: Any) -> None:
+    """Raise ``ValueError`` where another kind of MODEL is connected."""
+    if not isinstance(patcher.model, M3DDM):
+        raise ValueError(
+            f"got a MODEL of kind {type(patcher.model).__name__}, expected M3DDM; load it with M3DDM Load Checkpoint"
+        )

@@ -1,0 +1,143 @@
+"""ComfyUI's videos as the core reads them, and the core's as ComfyUI takes them."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import IO, Any
+
+import comfy.model_management
+import comfy.utils
+import folder_paths
+import numpy as np
+import torch
+from comfy_api.latest import Input, InputImpl, Types
+
+from ...m3ddm_core.outpaint.time_left import Pace, spoken, time_left
+from ...m3ddm_core.video.file import FileSource
+from ...m3ddm_core.video.finished import FinishedVideo
+from ...m3ddm_core.video.source import OnFrame, Source, TensorSource
+from ...m3ddm_core.video.writer import write_video
+from .progress import NodeText
+
+
+class OutpaintedVideo(Input.Video):
+    """A finished video that is composited frame by frame while it is saved."""
+
+    def __init__(self, video: FinishedVideo):
+        self.video = video
+        self._file: str | None = None
+
+    def save_to(
+        self,
+        path: str | IO[bytes],
+        format: Types.VideoContainer = Types.VideoContainer.AUTO,
+        codec: Types.VideoCodec = Types.VideoCodec.AUTO,
+        metadata: dict[str, Any] | None = None,
+        bit_depth: int | None = None,
+        crf: float | None = None,
+    ) -> None:
+        """Write an MP4 file with H.264 pictures and AAC sound; see `write_video`."""
+        if format not in (Types.VideoContainer.AUTO, Types.VideoContainer.MP4):
+            raise ValueError(f"got the format {format!r}, expected auto or mp4, which is all that ComfyUI writes")
+        if codec not in (Types.VideoCodec.AUTO, Types.VideoCodec.H264):
+            raise ValueError(f"got the codec {codec!r}, expected auto or h264, which is all that ComfyUI writes")
+        write_video(
+            path,
+            self._watched(),
+            self.video.info,
+            self.video.sound,
+            bit_depth=bit_depth,
+            crf=crf,
+            metadata=metadata,
+        )
+
+    def get_components(self) -> Types.VideoComponents:
+        """All frames at once, for nodes that work on images: this takes the memory that saving does not."""
+        (width, height), count = self.video.info.size, self.get_frame_count()
+        images = torch.empty(count, height, width, 3)
+        for number, frame in enumerate(self._watched()):
+            images[number] = frame
+        sound, audio = self.video.sound, None
+        blocks = list(sound.blocks()) if sound else []
+        if blocks:
+            waveform = torch.from_numpy(np.concatenate(blocks, axis=1))
+            audio = {"waveform": waveform[None], "sample_rate": sound.rate}
+        return Types.VideoComponents(
+            images=images, audio=audio, frame_rate=self.get_frame_rate(), metadata=self.video.info.metadata
+        )
+
+    def as_trimmed(
+        self, start_time: float | None = None, duration: float | None = None, strict_duration: bool = False
+    ) -> OutpaintedVideo | None:
+        """The frames of so many seconds; a start below zero counts from the end. None where there is not so much."""
+        start, length = start_time or 0.0, self.get_duration()
+        start = max(start + length, 0.0) if start < 0 else start
+        first, last = self.video.info.timeline.between(start, duration or 0.0)
+        if first >= last or (strict_duration and start + (duration or 0.0) > length):
+            return None
+        return OutpaintedVideo(self.video.part(first, last))
+
+    def get_stream_source(self) -> str:
+        """A file in ComfyUI's temporary folder, written when it is first asked for."""
+        if self._file is None or not os.path.exists(self._file):
+            folder = folder_paths.get_temp_directory()
+            os.makedirs(folder, exist_ok=True)
+            path = os.path.join(folder, f"m3ddm_{uuid.uuid4().hex}.mp4")
+            self.save_to(path)
+            self._file = path
+        return self._file
+
+    def get_dimensions(self) -> tuple[int, int]:
+        return self.video.info.size
+
+    def get_bit_depth(self) -> int:
+        return self.video.info.bit_depth
+
+    def get_duration(self) -> float:
+        return self.video.info.timeline.seconds
+
+    def get_frame_count(self) -> int:
+        return len(self.video.info.timeline)
+
+    def get_frame_rate(self) -> Fraction:
+        return self.video.info.timeline.rate
+
+    def get_container_format(self) -> str:
+        return "mp4"
+
+    def _watched(self) -> Iterator[torch.Tensor]:
+        """The frames, with ComfyUI's bar moving and its button for stopping heeded."""
+        count = self.get_frame_count()
+        bar, text, pace, begun = comfy.utils.ProgressBar(count), NodeText(), Pace(), time.monotonic()
+        for number, frame in enumerate(self.video.frames(), start=1):
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            yield frame
+            bar.update_absolute(number, count)
+            pace.reached(number)
+            text.tell(f"finishing frame {number} of {count}{time_left(pace.seconds_for(count - number))}")
+        text.end(f"{count} frames finished in {spoken(time.monotonic() - begun)}")
+
+
+def open_source(video: Input.Video, most: int, on_frame: OnFrame) -> Source:
+    """The first ``most`` frames of a video of ComfyUI, 0 for all, without putting them all in memory.
+
+    ``on_frame`` hears of frames that must be read for it.
+    """
+    if isinstance(video, OutpaintedVideo):
+        return video.video.part(0, min(most, video.get_frame_count())) if most else video.video
+    if isinstance(video, InputImpl.VideoFromComponents):
+        components = video.get_components()
+        audio = components.audio
+        return TensorSource(
+            components.images[: most or None],
+            components.frame_rate,
+            audio and audio["waveform"][0],
+            int(audio["sample_rate"]) if audio else 0,
+            video.get_bit_depth(),
+        )
+    start, duration = video.get_active_trim_window()
+    return FileSource(video.get_stream_source(), start, duration, most=most, on_frame=on_frame)
