@@ -11,7 +11,7 @@ from ...m3ddm_core.sampling.settings import Effort
 
 CATEGORY = "M3DDM"
 
-DEMO_MODELS = str(Path(__file__).resolve().parents[1] / "models")
+DEMO_MODELS = str(Path(__file__).resolve().parents[2] / "models")
 """The folder of the small models that come with the pack."""
 
 State = io.Custom("M3DDM_STATE")
