@@ -162,7 +162,7 @@ def measure(clip: str, out: str, options: argparse.Namespace) -> dict[str, Any]:
     )
     inputs = {entry.id: entry.default for entry in node.GET_SCHEMA().inputs if hasattr(entry, "default")}
     inputs |= {"target": options.target, "canvas_size": options.canvas, "second_pass": options.second_pass}
-    settings = module("nodes.types").Sampling(steps=1, clips_per_batch=1)
+    settings = module("m3ddm_core.sampling.settings").SamplingSettings(steps=1)
     with torch.inference_mode():
         memory.mark("look through")
         source = InputImpl.VideoFromFile(clip)

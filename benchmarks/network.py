@@ -13,13 +13,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from m3ddm_core.sampling.clip import ClipConditions
-from m3ddm_core.sampling.guidance import Branch, branch_weights, combine, needed_branches
+from m3ddm_core.sampling.clip import ClipConditions, guided_noise
+from m3ddm_core.sampling.guidance import Branch, Guidance
+from m3ddm_core.sampling.schedule import noise_level
 from m3ddm_core.unet import M3DDM_CONFIG, M3DDMUNet
 
 PUBLISHED_CONFIG = Path(__file__).absolute().parents[1] / "tests" / "golden" / "full_size_state_dict.json"
 WIDTHS = {"full": M3DDM_CONFIG.block_out_channels, "small": (32, 32, 64, 64)}
-CONTEXT_SCALE, GLOBAL_SCALE = 2.0, 4.0
+SCALES = CONTEXT_SCALE, GLOBAL_SCALE = 2.0, 4.0
+BRANCH_SCALES = {Branch.FULL: (1.0, 1.0), Branch.CONTEXT: (1.0, 0.0), Branch.UNCONDITIONAL: (0.0, 0.0)}
+"""Scales at which one branch alone has weight."""
 FPS = 8
 GLOBAL_FRAMES, GLOBAL_SIZE = 16, 32
 
@@ -33,7 +36,7 @@ class Side:
 
     network: torch.nn.Module
     step: Callable[..., Step]
-    """``step(conditions)``; of this pack's also with ``branches``: that part of the step alone."""
+    """``step(conditions)``."""
     evaluations: int
 
 
@@ -54,30 +57,17 @@ def inputs(frames: int, size: int, dtype: torch.dtype, device: str) -> tuple[Cli
     return conditions, start.to(device, dtype), noise.to(device, dtype)
 
 
-def ours(widths: tuple[int, ...], dtype: torch.dtype, device: str) -> Side:
-    """This pack's network: three branches, the tokens of the global frames made once a clip."""
+def ours(widths: tuple[int, ...], dtype: torch.dtype, device: str, scales: tuple[float, float] = SCALES) -> Side:
+    """This pack's network: as many branches as the scales need, the tokens of the global frames made once a clip."""
     network = M3DDMUNet(replace(M3DDM_CONFIG, block_out_channels=widths), dtype=dtype, device="meta").eval()
-    weights = branch_weights(CONTEXT_SCALE, GLOBAL_SCALE)
+    guidance = Guidance(*scales)
 
-    def step_of(conditions: ClipConditions, branches: tuple[Branch, ...] = needed_branches(weights)) -> Step:
-        device = conditions.context.device
-        fps = torch.full((1,), conditions.fps, dtype=torch.long, device=device)
-        told = {}
-        for branch in branches:
-            context, latents = conditions.inputs(branch)
-            told[branch] = context, network.encode_global(latents[None])
+    def step_of(conditions: ClipConditions) -> Step:
+        predict = guided_noise(network, guidance, (), conditions)
+        return lambda x, timestep: predict(x, noise_level(timestep))
 
-        def step(x: Tensor, timestep: int) -> Tensor:
-            timesteps = torch.full((1,), timestep, dtype=torch.long, device=device)
-            predictions = {
-                branch: network(torch.cat([x, context], dim=1), timesteps, tokens, fps)
-                for branch, (context, tokens) in told.items()
-            }
-            return combine(predictions, weights)
-
-        return step
-
-    return Side(seeded(network, dtype, device), step_of, evaluations=len(needed_branches(weights)))
+    needed = sum(weight != 0 for weight in guidance.weights(inside=True).values())
+    return Side(seeded(network, dtype, device), step_of, evaluations=needed)
 
 
 def published(checkout: Path, widths: tuple[int, ...], dtype: torch.dtype, device: str) -> Side:

@@ -15,31 +15,18 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from m3ddm_core.canvas.build import make_canvas, make_start_canvas
 from m3ddm_core.canvas.placement import Placement, with_canvas
-from m3ddm_core.composite.compositor import composite
-from m3ddm_core.evaluation.methods import ModelSettings, load_sampler
 from m3ddm_core.evaluation.metrics import flicker, psnr, seam
 from m3ddm_core.evaluation.protocol import Case
-from m3ddm_core.outpaint.encode import encode_context, encode_global_frames
-from m3ddm_core.outpaint.stages import outpaint_stage
-from m3ddm_core.sampling.settings import with_preset
+from m3ddm_core.pipeline import load_models, load_network, load_vae, outpaint_frames
+from m3ddm_core.sampling.settings import SamplingSettings, preset_values
 from m3ddm_core.synthetic.held_out import HELD_OUT
-from m3ddm_core.vae import load_vae
 
 from .spoiled_clips import known
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 FRAMES = 16
 BLENDING = {"feather": 0, "colour_match": "steady", "blend": "gradient"}
-
-
-def run(settings: ModelSettings, source: Tensor, start: tuple[Tensor, Tensor], placement: Placement) -> Tensor:
-    """One pass over canvas and mask: finished frames."""
-    vae = load_vae(settings.vae)
-    state = encode_context(*start, encode_global_frames(source, vae.encode), vae.encode, 25.0, placement)
-    state = outpaint_stage(state, 1, load_sampler(settings, "cpu"), seed=settings.seed)
-    return composite(source, vae.decode(state.latents), placement, **BLENDING)
 
 
 def detail(frames: Tensor, filled: Tensor) -> float:
@@ -51,7 +38,13 @@ def detail(frames: Tensor, filled: Tensor) -> float:
 
 def measure(options: argparse.Namespace) -> None:
     """Print a row for each way of making the border, over all clips."""
-    base = with_preset(ModelSettings(checkpoint=options.checkpoint, vae=options.vae), options.preset)
+    models = load_models(load_network(options.checkpoint), load_vae(options.vae))
+    settings = SamplingSettings().changed(preset_values(options.preset))
+
+    def run(source: Tensor, placement: Placement, pictures: Tensor | None = None, denoise: float = 1.0) -> Tensor:
+        once = settings.changed({"denoise": denoise})
+        return outpaint_frames(source, models, placement, 25.0, settings=once, pictures=pictures, blending=BLENDING)
+
     rows: dict[str, list[tuple[float, ...]]] = {}
     for clip in HELD_OUT[:: len(HELD_OUT) // options.clips][: options.clips]:
         truth = clip.scene((options.size, options.size)).render(np.arange(FRAMES))
@@ -81,16 +74,13 @@ def measure(options: argparse.Namespace) -> None:
         note("truth", truth, time.perf_counter())
         small = with_canvas(large, options.canvas, "square")
         began = time.perf_counter()
-        first = run(base, source, make_canvas(source, small), small)
+        first = run(source, small)
         note(f"one pass at {options.canvas}", first, began)
         began = time.perf_counter()
-        note(f"one pass at {options.size}", run(base, source, make_canvas(source, large), large), began)
+        note(f"one pass at {options.size}", run(source, large), began)
         for denoise in options.denoise:
-            settings = with_preset(
-                ModelSettings(checkpoint=base.checkpoint, vae=base.vae, denoise=denoise), options.preset
-            )
             began = time.perf_counter()
-            result = run(settings, source, make_start_canvas(source, first, large), large)
+            result = run(source, large, first, denoise)
             note(f"two passes, denoise {denoise:g}", result, began)
     print("| way | detail | PSNR | seam | flicker | seconds |\n| --- | --- | --- | --- | --- | --- |")
     for name, values in rows.items():

@@ -27,12 +27,12 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from m3ddm_core.outpaint.plan import CLIP_LENGTH, THREE_LEVEL_FRAMES, plan_video
-from m3ddm_core.sampling.guidance import Branch
 from m3ddm_core.sampling.pndm import sample_pndm
-from m3ddm_core.sampling.settings import PRESETS, clip_evaluations
+from m3ddm_core.sampling.settings import PRESETS
 
 from . import network as networks
 from . import report
+from .evaluations import clip_evaluations
 
 RELEASE_STEPS = 50
 VIDEO_FRAMES = 240
@@ -110,13 +110,11 @@ def matrix_rate(dtype: torch.dtype, device: str) -> float:
     return 2 * MATRIX_SIDE**3 / min(seconds(lambda: a @ b, device) for _ in range(8))
 
 
-def count_flops(side: networks.Side, frames: int, size: int, dtype: torch.dtype, **which: Any) -> float:
-    """Operations of one step after the clip's own preparation; the side's network is on the meta device.
-
-    ``which`` part of a step, see `networks.Side`.
-    """
+def count_flops(side: networks.Side, frames: int, size: int, dtype: torch.dtype) -> float:
+    """Operations of one step after the clip's own preparation; the side's network is on the meta device."""
     conditions, _, noise = networks.inputs(frames, size, dtype, "meta")
-    step = side.step(conditions, **which)
+    step = side.step(conditions)
+    step(noise, TIMESTEP)  # The tokens of the global frames are made in the first one.
     with FlopCounterMode(display=False) as counter:
         step(noise, TIMESTEP)
     return counter.get_total_flops()
@@ -144,8 +142,8 @@ def measure(name: str, options: argparse.Namespace) -> tuple[Result, Tensor]:
     unmade = make("meta")
     flops = count_flops(unmade, options.frames, options.size, dtype)
     branch_flops = {
-        branch.name: count_flops(unmade, options.frames, options.size, dtype, branches=(branch,))
-        for branch in (Branch if name == "ours" else ())
+        branch.name: count_flops(networks.ours(widths, dtype, "meta", scales), options.frames, options.size, dtype)
+        for branch, scales in (networks.BRANCH_SCALES.items() if name == "ours" else ())
     }
     side = make(options.device)
     conditions, start, noise = networks.inputs(options.frames, options.size, dtype, options.device)
@@ -184,8 +182,8 @@ def by_preset(sides: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     ours, *others = sides
     found = []
-    for name, effort in PRESETS.items():
-        counts = clip_evaluations(effort)
+    for name, settings in PRESETS.items():
+        counts = clip_evaluations(settings)
         per_clip = sum(count * ours["branch_flops"][branch.name] for branch, count in counts.items())
         flops = ours["video_clips"] * per_clip
         published = [side["video_clips"] * RELEASE_STEPS * side["step_flops"] for side in others]

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 
 BAD_INPUT = 2
 INTERRUPTED = 130
 
+SAMPLING = {
+    "steps": int,
+    "sampler": str,
+    "scheduler": str,
+    "context_scale": float,
+    "global_scale": float,
+    "guidance_start": float,
+    "guidance_end": float,
+    "unconditional_every": int,
+    "denoise": float,
+    "guide_noise": int,
+    "clips_per_batch": int,
+}
+"""The flat names of `SamplingSettings` and what reads them; spelled out, since --help is not to wait for torch."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0, 2 for input that cannot be used, or 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m m3ddm_core", description="M3DDM video outpainting as a library.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_outpaint(commands)
     _add_convert(commands)
     _add_evaluate(commands)
     _add_train(commands)
@@ -28,6 +45,108 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     return 0
+
+
+def _add_outpaint(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    description = (
+        "Outpaint a video file: the frame grows, and what is new is generated. Sound and times are kept. The settings "
+        "are those of the node M3DDM Outpaint Video and mean the same."
+    )
+    parser = commands.add_parser("outpaint", help="outpaint a video", description=description)
+    parser.add_argument("source", metavar="IN", help="the video")
+    parser.add_argument("target", metavar="OUT.mp4", help="the file to write")
+    parser.add_argument("--checkpoint", required=True, help="the network: any file or folder that `convert` reads")
+    parser.add_argument("--vae", required=True, help="a Stable Diffusion 1.x VAE, or a tiny one in TAESD's format")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT.mp4 if it exists")
+    parser.add_argument("--first-frames", type=int, default=0, help="use only so many frames, for a trial (0: all)")
+    parser.add_argument("--source-mask", metavar="FILE", help="picture or video, white where the source is replaced")
+
+    frame = parser.add_argument_group("the frame")
+    shape = frame.add_mutually_exclusive_group(required=True)
+    shape.add_argument("--ratio", help="width to height: 16:9, 9:16, 2.39:1")
+    shape.add_argument("--pixels", type=int, nargs=4, metavar=("LEFT", "TOP", "RIGHT", "BOTTOM"), help="to be added")
+    frame.add_argument("--anchor", default="center", help='where the source lies: center, left, "top left" (center)')
+    frame.add_argument("--offset", type=int, nargs=2, metavar=("X", "Y"), help="its top-left corner, instead")
+    frame.add_argument("--canvas-size", type=int, default=256, help="longest side the network works at (256)")
+    frame.add_argument("--canvas-shape", choices=("square", "target"), default="square", help="(square)")
+    frame.add_argument(
+        "--fill", choices=("smooth", "telea"), default="smooth", help="what sampling starts from (smooth)"
+    )
+    frame.add_argument("--size-multiple", type=int, default=2, help="what sides are multiples of (2)")
+
+    sampling = parser.add_argument_group("sampling")
+    sampling.add_argument(
+        "--preset", default="custom", help="reference, balanced, fast; what is given beside it counts"
+    )
+    sampling.add_argument("--seed", type=int, default=0)
+    for name, kind in SAMPLING.items():
+        sampling.add_argument(f"--{name.replace('_', '-')}", type=kind, default=argparse.SUPPRESS)
+    sampling.add_argument(
+        "--second-pass", type=int, default=0, help="longest side of a second, larger canvas (0: none)"
+    )
+    sampling.add_argument("--second-denoise", type=float, default=0.4, help="how much it paints anew (0.4)")
+    sampling.add_argument("--no-scene-cuts", action="store_true", help="take the video as one scene")
+    sampling.add_argument(
+        "--cut-threshold", type=float, default=0.25, help="how much frames must differ at a cut (0.25)"
+    )
+
+    meeting = parser.add_argument_group("where the border meets the source")
+    meeting.add_argument("--feather", type=int, default=8, help="width of the soft edge in pixels (8)")
+    meeting.add_argument("--colour-match", choices=("none", "linear", "steady"), default="none", help="(none)")
+    meeting.add_argument("--resampling", default="lanczos", help="(lanczos)")
+    meeting.add_argument("--blend", choices=("feather", "gradient"), default="feather", help="(feather)")
+
+    machine = parser.add_argument_group("the machine")
+    machine.add_argument("--device", help="cpu, cuda, mps (default: cuda where there is one)")
+    machine.add_argument("--dtype", choices=("fp32", "fp16", "bf16"), default="fp32", help="of the network (fp32)")
+    parser.set_defaults(run=_outpaint, kept="nothing was written")
+
+
+def _outpaint(arguments: argparse.Namespace) -> None:
+    if importlib.util.find_spec("av") is None:
+        raise ValueError("outpaint needs a package that is not installed: run `pip install av`")
+
+    import torch
+
+    from .canvas.framing import Framing
+    from .checkpoint.convert import DTYPES
+    from .pipeline import Options, check_files, load_models, load_network, load_vae, outpaint_file, read_mask
+    from .sampling.settings import SamplingSettings, preset_values
+
+    given = {name: getattr(arguments, name) for name in SAMPLING if hasattr(arguments, name)}
+    framing = Framing(
+        ratio=arguments.ratio,
+        pixels=arguments.pixels and tuple(arguments.pixels),
+        offset=arguments.offset and tuple(arguments.offset),
+        **{
+            name: getattr(arguments, name)
+            for name in ("anchor", "canvas_size", "canvas_shape", "fill", "size_multiple")
+        },
+    )
+    options = Options(
+        framing=framing,
+        settings=SamplingSettings().changed({**preset_values(arguments.preset), **given}),
+        seed=arguments.seed,
+        cut_threshold=None if arguments.no_scene_cuts else arguments.cut_threshold,
+        second_pass=arguments.second_pass,
+        second_denoise=arguments.second_denoise,
+        blending={name: getattr(arguments, name) for name in ("feather", "colour_match", "resampling", "blend")},
+    )
+    device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    check_files(arguments.source, arguments.target, overwrite=arguments.overwrite)  # Before weights are read.
+    network = load_network(arguments.checkpoint, device, DTYPES[arguments.dtype])
+    line = running_line()
+    outpaint_file(
+        arguments.source,
+        arguments.target,
+        load_models(network, load_vae(arguments.vae, device)),
+        options,
+        first_frames=arguments.first_frames,
+        source_mask=read_mask(arguments.source_mask) if arguments.source_mask else None,
+        overwrite=arguments.overwrite,
+        report=lambda standing: line(standing.share, standing.text),
+    )
+    print(arguments.target)
 
 
 def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -79,20 +198,27 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def progress_line() -> Callable[[int, int], None]:
-    """Return a callback for (bytes done, bytes in all): one running line on a terminal, else a line each tenth."""
+    """Return a callback for (bytes done, bytes in all)."""
+    line = running_line()
+    return lambda done, total: line(done / total, f"{done / 1e9:.2f} of {total / 1e9:.2f} GB")
+
+
+def running_line() -> Callable[[float, str], None]:
+    """Return a callback for (share done, what is being done): a running line on a terminal, else one each tenth."""
     terminal = sys.stderr.isatty()
     step = 1 if terminal else 10
-    shown = -1
+    shown, width = -1, 0
 
-    def report(done: int, total: int) -> None:
-        nonlocal shown
-        percent = 100 * done // total
-        if percent // step == shown:
+    def report(share: float, text: str) -> None:
+        nonlocal shown, width
+        percent = int(100 * share)
+        if percent // step == shown and not terminal:
             return
         shown = percent // step
-        line = f"  {percent:3d} %  {done / 1e9:.2f} of {total / 1e9:.2f} GB"
-        end = "\n" if not terminal or done == total else ""
-        print(f"\r{line}" if terminal else line, end=end, file=sys.stderr, flush=True)
+        line = f"  {percent:3d} %  {text}"
+        end = "\n" if not terminal or share >= 1 else ""
+        print(f"\r{line:{width}s}" if terminal else line, end=end, file=sys.stderr, flush=True)
+        width = len(line) if not end else 0
 
     return report
 

@@ -10,7 +10,7 @@ from comfy_api.latest import io, ui
 from ..m3ddm_core.canvas.build import make_canvas
 from ..m3ddm_core.canvas.placement import Placement
 from ..m3ddm_core.frames import drop_alpha
-from .host.inputs import check_target, place_source, placement_inputs, source_mask_input, warn_of_nothing
+from .host.inputs import check_target, framing_of, placement_inputs, source_mask_input, warn_of_nothing
 from .host.sockets import CATEGORY, PlacementSocket
 
 TINT = (0.9, 0.1, 0.6)
@@ -60,9 +60,11 @@ class EdgeMask(io.ComfyNode):
         return check_target(target, custom_ratio)
 
     @classmethod
-    def execute(cls, images: torch.Tensor, source_mask: torch.Tensor | None = None, **where: Any) -> io.NodeOutput:
+    def execute(
+        cls, images: torch.Tensor, first_frames: int, source_mask: torch.Tensor | None = None, **framing: Any
+    ) -> io.NodeOutput:
         count, height, width = images.shape[:3]
-        placement = place_source((width, height), count, **where)
+        placement = framing_of(**framing).place((width, height), min(first_frames or count, count), count)
         frames = drop_alpha(images)[: placement.frames]
         canvas, mask = make_canvas(frames, placement, source_mask)
         if not mask.any():

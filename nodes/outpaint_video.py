@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
 from comfy_api.latest import Input, io
 
-from ..m3ddm_core.canvas.placement import Placement, with_canvas
-from ..m3ddm_core.canvas.source_mask import check_mask
-from ..m3ddm_core.outpaint.plan import INFILL_STRIDE
-from ..m3ddm_core.outpaint.stages import outpaint_video
-from ..m3ddm_core.outpaint.state import OutpaintState
 from ..m3ddm_core.outpaint.time_left import spoken
-from ..m3ddm_core.video.cuts import find_cuts, scene_lengths
-from ..m3ddm_core.video.finished import FinishedVideo
-from ..m3ddm_core.video.refine import refine_scenes
-from ..m3ddm_core.video.scenes import outpaint_scenes, split_scenes
-from .host.guider import clip_sampler
+from ..m3ddm_core.pipeline import CUT_THRESHOLD, Options, outpaint_source
+from ..m3ddm_core.sampling.settings import SamplingSettings
+from ..m3ddm_core.video.progress import scan_report
 from .host.inputs import (
     check_target,
     composite_inputs,
-    place_source,
+    framing_of,
     placement_inputs,
     seed_input,
     source_mask_input,
     warn_of_nothing,
 )
-from .host.memory import clips_at_once
 from .host.model import require_m3ddm
-from .host.progress import progress_bar
-from .host.sockets import CATEGORY, Sampling, SamplingSocket
-from .host.vae import decoder, warning_encoder
+from .host.models import comfy_models
+from .host.progress import progress_bar, video_report
+from .host.sockets import CATEGORY, SamplingSocket
 from .host.video import OutpaintedVideo, open_source
-from .host.video_progress import Pass, Work, plan_work, scan_report
 
 
 class OutpaintVideo(io.ComfyNode):
@@ -66,7 +54,7 @@ class OutpaintVideo(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "cut_threshold",
-                    default=0.25,
+                    default=CUT_THRESHOLD,
                     min=0.0,
                     max=1.0,
                     step=0.01,
@@ -125,88 +113,39 @@ class OutpaintVideo(io.ComfyNode):
         seed: int,
         scene_cuts: bool,
         cut_threshold: float,
-        settings: Sampling | None = None,
+        first_frames: int,
+        settings: SamplingSettings | None = None,
         second_pass: int = 0,
         second_denoise: float = 0.4,
         source_mask: torch.Tensor | None = None,
-        **options: Any,
+        feather: int = 8,
+        colour_match: str = "none",
+        resampling: str = "lanczos",
+        blend: str = "feather",
+        **framing: Any,
     ) -> io.NodeOutput:
         require_m3ddm(model)
-        where = {entry.id: options.pop(entry.id) for entry in placement_inputs()}
-        settings = settings or Sampling()
-        with progress_bar(model, "M3DDM video", "tick") as bar:
-            begun = time.monotonic()
-            source = open_source(video, where["first_frames"], scan_report(bar))
-            placement = place_source(source.info.size, len(source.info.timeline), **where)
-            require_writable(placement)
-            mask = check_source_mask(source_mask, placement, where["first_frames"])
-            cuts = find_cuts(source.thumbnails, cut_threshold) if scene_cuts else []
-            logging.info("M3DDM Outpaint Video: %d frames, scenes begin at %s.", placement.frames, [0, *cuts])
-            scenes = split_scenes(placement, scene_lengths(placement.frames, cuts), mask)
-            if all(scene.is_full for scene in scenes):
-                warn_of_nothing("M3DDM Outpaint Video", placement.source, mask is not None)
-            work = plan_work(scenes, settings.steps, passes(placement, second_pass), bar)
-            encode, fps = warning_encoder(vae), float(source.info.timeline.rate)
-            sample = scene_sampler(model, seed, settings, work[0])
-            scenes = outpaint_scenes(source.frames(), scenes, encode, sample, fps, on_frame=work[0].encoded)
-            finished = FinishedVideo(source, scenes, decoder(vae), options)
-            if second_pass:
-                sample = scene_sampler(model, seed, replace(settings, denoise=second_denoise), work[1])
-                scenes = refine_scenes(finished, second_pass, encode, sample, on_frame=work[1].encoded)
-                finished = FinishedVideo(source, scenes, decoder(vae), options)
-            bar.text.end(f"{placement.frames} frames in {spoken(time.monotonic() - begun)}, finished while saving")
-        return io.NodeOutput(OutpaintedVideo(finished))
-
-
-def passes(placement: Placement, second_pass: int) -> list[Pass]:
-    """The first pass with all its levels, and the second, which the first result holds together, with the infill."""
-    first = Pass(placement.canvas, None)
-    if not second_pass:
-        return [first]
-    canvas = with_canvas(placement, second_pass, "target").canvas
-    if max(canvas) <= max(placement.canvas):
-        logging.warning(
-            "M3DDM Outpaint Video: the second pass has a canvas of %dx%d, no larger than the first, %dx%d, and will "
-            "not make the border sharper; a canvas is never larger than the target.",
-            *canvas,
-            *placement.canvas,
-        )
-    return [first, Pass(canvas, (INFILL_STRIDE,))]
-
-
-def scene_sampler(
-    model: Any, seed: int, settings: Sampling, work: Work
-) -> Callable[[int, OutpaintState], OutpaintState]:
-    """Make what samples the scene of a number."""
-    sample = clip_sampler(model, settings, seed)
-
-    def outpaint(number: int, state: OutpaintState) -> OutpaintState:
-        work.bar.look = state.look
-        return outpaint_video(
-            state,
-            sample,
+        options = Options(
+            framing=framing_of(**framing),
+            settings=settings or SamplingSettings(),
             seed=seed,
-            strides=work.strides,
-            clips_per_batch=clips_at_once(model, settings, *state.start.shape[-2:]),
-            guide_noise=settings.guide_noise,
-            on_progress=lambda progress: work.sampled(number, progress),
+            cut_threshold=cut_threshold if scene_cuts else None,
+            second_pass=second_pass,
+            second_denoise=second_denoise,
+            blending={"feather": feather, "colour_match": colour_match, "resampling": resampling, "blend": blend},
         )
-
-    return outpaint
-
-
-def require_writable(placement: Placement) -> None:
-    """Raise ``ValueError`` for sizes that no encoder takes, before hours are spent on them."""
-    width, height = placement.target
-    if width % 2 or height % 2:
-        raise ValueError(
-            f"got a target of {width}x{height}, expected even sides, which H.264 asks for: set size_multiple to 2 or "
-            "another even number"
-        )
-
-
-def check_source_mask(mask: torch.Tensor | None, placement: Placement, first_frames: int) -> torch.Tensor | None:
-    """The mask of the frames that are used, (1 or frames, h, w), not copied. Raises ``ValueError`` for another's."""
-    # A trial of the first frames does not count those that come after: the mask may be that of the whole video.
-    source_frames = None if placement.frames == first_frames else placement.frames
-    return check_mask(mask, placement.source, placement.frames, source_frames)
+        with progress_bar(model, "M3DDM video", "tick") as bar:
+            begun, report = time.monotonic(), video_report(bar)
+            finished = outpaint_source(
+                open_source(video, first_frames, scan_report(report)),
+                comfy_models(model, vae),
+                options,
+                first_frames=first_frames,
+                source_mask=source_mask,
+                report=report,
+            )
+            if all(scene.is_full for scene in finished.scenes):
+                warn_of_nothing("M3DDM Outpaint Video", finished.source.info.size, source_mask is not None)
+            count = len(finished.info.timeline)
+            bar.text.end(f"{count} frames in {spoken(time.monotonic() - begun)}, finished while saving")
+        return io.NodeOutput(OutpaintedVideo(finished))

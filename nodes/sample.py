@@ -10,13 +10,14 @@ from comfy_api.latest import io
 from ..m3ddm_core.outpaint.plan import INFILL_STRIDE, INTERPOLATION_STRIDE, KEYFRAME_STRIDE, THREE_LEVEL_FRAMES
 from ..m3ddm_core.outpaint.stages import outpaint_stage
 from ..m3ddm_core.outpaint.state import OutpaintState
+from ..m3ddm_core.sampling.settings import SamplingSettings
 from .host.guider import clip_sampler
 from .host.inputs import seed_input
 from .host.memory import clips_at_once
 from .host.model import require_m3ddm
 from .host.outputs import state_output, state_outputs
 from .host.progress import stage_progress
-from .host.sockets import CATEGORY, Sampling, SamplingSocket, State
+from .host.sockets import CATEGORY, SamplingSocket, State
 
 
 def sampler_schema(
@@ -60,7 +61,7 @@ class SampleKeyframes(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: Any, state: OutpaintState, seed: int, stride: int, settings: Sampling | None = None
+        cls, model: Any, state: OutpaintState, seed: int, stride: int, settings: SamplingSettings | None = None
     ) -> io.NodeOutput:
         return sample_coarse_level("M3DDM keyframes", model, state, seed, stride, settings)
 
@@ -82,7 +83,7 @@ class SampleInterpolation(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: Any, state: OutpaintState, seed: int, stride: int, settings: Sampling | None = None
+        cls, model: Any, state: OutpaintState, seed: int, stride: int, settings: SamplingSettings | None = None
     ) -> io.NodeOutput:
         return sample_coarse_level("M3DDM interpolation", model, state, seed, stride, settings)
 
@@ -99,12 +100,14 @@ class SampleInfill(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: Any, state: OutpaintState, seed: int, settings: Sampling | None = None) -> io.NodeOutput:
+    def execute(
+        cls, model: Any, state: OutpaintState, seed: int, settings: SamplingSettings | None = None
+    ) -> io.NodeOutput:
         return sample_level("M3DDM infill", model, state, seed, INFILL_STRIDE, settings)
 
 
 def sample_coarse_level(
-    title: str, patcher: Any, state: OutpaintState, seed: int, stride: int, settings: Sampling | None
+    title: str, patcher: Any, state: OutpaintState, seed: int, stride: int, settings: SamplingSettings | None
 ) -> io.NodeOutput:
     """Run a level above the infill, which short videos do without."""
     require_m3ddm(patcher)
@@ -115,11 +118,11 @@ def sample_coarse_level(
 
 
 def sample_level(
-    title: str, patcher: Any, state: OutpaintState, seed: int, stride: int, settings: Sampling | None
+    title: str, patcher: Any, state: OutpaintState, seed: int, stride: int, settings: SamplingSettings | None
 ) -> io.NodeOutput:
     """Run one level through the core's stage loop."""
     require_m3ddm(patcher)
-    settings = settings or Sampling()
+    settings = settings or SamplingSettings()
     with stage_progress(patcher, title, state.look) as on_progress:
         state = outpaint_stage(
             state,

@@ -7,16 +7,17 @@ from typing import Any
 import comfy.samplers
 from comfy_api.latest import io
 
-from ..m3ddm_core.sampling.settings import CUSTOM, PRESET_NAMES, with_preset
+from ..m3ddm_core.sampling import settings as core
+from ..m3ddm_core.sampling.settings import CUSTOM, PRESET_NAMES, preset_values
 from ..m3ddm_core.sampling.solvers import PNDM
 from .host.memory import MOST_CLIPS
-from .host.sockets import CATEGORY, Sampling, SamplingSocket
+from .host.sockets import CATEGORY, SamplingSocket
 
 
 class SamplingSettings(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        release = Sampling()
+        release = core.SamplingSettings().flat()
         return io.Schema(
             node_id="M3DDM_SamplingSettings",
             display_name="M3DDM Sampling Settings",
@@ -26,7 +27,7 @@ class SamplingSettings(io.ComfyNode):
             inputs=[
                 io.Int.Input(
                     "steps",
-                    default=release.steps,
+                    default=release["steps"],
                     min=1,
                     max=1000,
                     tooltip="Denoising steps of each clip. The release takes 50; fewer are faster and coarser.",
@@ -34,19 +35,19 @@ class SamplingSettings(io.ComfyNode):
                 io.Combo.Input(
                     "sampler",
                     options=[PNDM, *comfy.samplers.KSampler.SAMPLERS],
-                    default=release.sampler,
+                    default=release["sampler"],
                     tooltip="pndm is the release's sampler. ComfyUI's own work as well, several of them well with "
                     "fewer steps.",
                 ),
                 io.Combo.Input(
                     "scheduler",
                     options=comfy.samplers.KSampler.SCHEDULERS,
-                    default=release.scheduler,
+                    default=release["scheduler"],
                     tooltip="How the steps are spread over the noise levels. pndm has its own and ignores this.",
                 ),
                 io.Float.Input(
                     "context_scale",
-                    default=release.context_scale,
+                    default=release["context_scale"],
                     min=0.0,
                     max=30.0,
                     step=0.1,
@@ -55,7 +56,7 @@ class SamplingSettings(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "global_scale",
-                    default=release.global_scale,
+                    default=release["global_scale"],
                     min=0.0,
                     max=30.0,
                     step=0.1,
@@ -64,7 +65,7 @@ class SamplingSettings(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "denoise",
-                    default=release.denoise,
+                    default=release["denoise"],
                     min=0.01,
                     max=1.0,
                     step=0.01,
@@ -72,7 +73,7 @@ class SamplingSettings(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "guide_noise",
-                    default=release.guide_noise,
+                    default=release["guide_noise"],
                     min=0,
                     max=999,
                     tooltip="Noises the known frames that a clip is shown to this timestep, against errors that build "
@@ -80,7 +81,7 @@ class SamplingSettings(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "clips_per_batch",
-                    default=release.clips_per_batch,
+                    default=release["clips_per_batch"],
                     min=0,
                     max=MOST_CLIPS,
                     tooltip="How many independent clips are sampled at once. Faster on a large GPU, takes that much "
@@ -99,7 +100,7 @@ class SamplingSettings(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "guidance_start",
-                    default=release.guidance_start,
+                    default=release["guidance_start"],
                     min=0.0,
                     max=1.0,
                     step=0.01,
@@ -110,7 +111,7 @@ class SamplingSettings(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "guidance_end",
-                    default=release.guidance_end,
+                    default=release["guidance_end"],
                     min=0.0,
                     max=1.0,
                     step=0.01,
@@ -122,7 +123,7 @@ class SamplingSettings(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "unconditional_every",
-                    default=release.unconditional_every,
+                    default=release["unconditional_every"],
                     min=1,
                     max=50,
                     optional=True,
@@ -136,6 +137,4 @@ class SamplingSettings(io.ComfyNode):
 
     @classmethod
     def execute(cls, preset: str = CUSTOM, **values: Any) -> io.NodeOutput:
-        settings = with_preset(Sampling(**values), preset)
-        settings.guidance(settings.context_scale, settings.global_scale)  # Raises here, not at the sampler.
-        return io.NodeOutput(settings)
+        return io.NodeOutput(core.SamplingSettings().changed({**values, **preset_values(preset)}))

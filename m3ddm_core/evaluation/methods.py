@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,24 +15,18 @@ from torch import Tensor
 
 from ..canvas.build import make_canvas
 from ..canvas.placement import FILL_NAMES, Placement
-from ..checkpoint import build_unet, read_checkpoint
-from ..composite.compositor import BLENDS, COLOUR_MATCHES, composite
-from ..outpaint.encode import add_guide_frames, encode_context, encode_global_frames
+from ..composite.compositor import BLENDS, COLOUR_MATCHES
 from ..outpaint.frame_numbers import parse_frame_numbers
-from ..outpaint.plan import levels
-from ..outpaint.stages import Progress, outpaint_stage
-from ..outpaint.state import OutpaintState
-from ..sampling.clip import Callback, ClipConditions, Network, SampleClips, Sampler, guided_sampler
-from ..sampling.guidance import Guidance
-from ..sampling.prediction import noise_network
-from ..sampling.settings import CUSTOM, Effort, with_preset
+from ..pipeline import Guides, Models, load_models, load_network, outpaint_frames
+from ..sampling.clip import Network
+from ..sampling.settings import CUSTOM, SamplingSettings, preset_values
 from ..sampling.solvers import make_sampler
 from ..vae import VAE, load_vae
 
 FILLS = ("edge", *FILL_NAMES)
 MODEL = "m3ddm"
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-"""Of the network's arithmetic; weights stay float32."""
+"""Of the network."""
 
 Report = Callable[[float], None]
 """Called with the share of a clip that is done, 0..1."""
@@ -81,34 +75,36 @@ class Fill:
 
 
 @dataclass(frozen=True)
-class ModelSettings(Effort):
-    """How the model is run; the release's settings by default.
+class ModelSettings:
+    """How the model is run; as the published code does it by default.
 
     ``strides``: None takes those of the clip's length. ``guides``: frames that are given whole, as in "0 -1".
-    ``feather``, ``colour_match`` and ``blend`` are those of `composite`; by default the known area is put back hard.
+    ``precision``: of the network. ``feather``, ``colour_match`` and ``blend`` are those of `composite`; by default the
+    known area is put back hard.
     """
 
     checkpoint: str = ""
     vae: str = ""
-    context_scale: float = 2.0
-    global_scale: float = 4.0
-    denoise: float = 1.0
-    guide_noise: int = 0
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
     strides: tuple[int, ...] | None = None
     seed: int = 0
     global_frames: int = 16
     guides: str = ""
     fill: str = "telea"
     precision: str = "fp32"
-    clips_per_batch: int = 1
     feather: int = 0
     colour_match: str = "none"
     blend: str = "feather"
 
+    def flat(self) -> dict[str, Any]:
+        """All settings by the names they are written with."""
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "sampling"}
+        return own | self.sampling.flat()
+
 
 @dataclass(frozen=True)
 class Model:
-    """Any sampler of clips around a VAE: what the graph of the whole video does.
+    """The pipeline, with any models.
 
     ``weights`` stands for the files in the identity.
     """
@@ -116,54 +112,41 @@ class Model:
     label: str
     settings: ModelSettings
     weights: str
-    load: Callable[[], tuple[SampleClips, VAE]]
+    load: Callable[[], Models]
     slow = True
 
     @property
     def description(self) -> str:
         """The files and all settings."""
-        settings = dataclasses.asdict(self.settings)
+        settings = self.settings.flat()
         files = [f"{name} {Path(settings.pop(name)).name}" for name in ("checkpoint", "vae")]
         return ", ".join([*files, *(f"{name} {value}" for name, value in settings.items() if value is not None)])
 
     @property
     def identity(self) -> str:
         """Everything but how many clips share a batch, which changes nothing."""
-        settings = dataclasses.asdict(dataclasses.replace(self.settings, checkpoint="", vae="", clips_per_batch=1))
+        settings = self.settings.flat() | {"checkpoint": "", "vae": "", "clips_per_batch": 1}
         return f"model {self.weights} {sorted(settings.items())}"
 
-    @torch.no_grad()
     def __call__(self, known: np.ndarray, placement: Placement, fps: float, report: Report, whole: Whole) -> np.ndarray:
-        sample, vae = self.load()
         settings, frames = self.settings, _as_floats(known)
-        placement = dataclasses.replace(placement, fill=settings.fill)
-        state = _encoded(known.tobytes(), known.shape, placement, fps, settings.global_frames, vae)
+        guides = None
         if settings.guides:
-            guides = _as_floats(whole(parse_frame_numbers(settings.guides, len(frames))))
-            state = add_guide_frames(state, guides, settings.guides, vae.encode)
-        strides = levels(len(frames)) if settings.strides is None else settings.strides
-        for number, stride in enumerate(strides):
-
-            def on_progress(progress: Progress, number: int = number) -> None:
-                report((number + progress.done / progress.total) / len(strides))
-
-            state = outpaint_stage(
-                state,
-                stride,
-                sample,
-                seed=settings.seed,
-                clips_per_batch=settings.clips_per_batch,
-                guide_noise=settings.guide_noise,
-                on_progress=on_progress,
-            )
+            numbers = parse_frame_numbers(settings.guides, len(frames))
+            guides = Guides(_as_floats(whole(numbers)), settings.guides)
         return _as_pixels(
-            composite(
+            outpaint_frames(
                 frames,
-                vae.decode(state.latents),
-                placement,
-                feather=settings.feather,
-                colour_match=settings.colour_match,
-                blend=settings.blend,
+                self.load(),
+                dataclasses.replace(placement, fill=settings.fill),
+                fps,
+                settings=settings.sampling,
+                seed=settings.seed,
+                guides=guides,
+                global_frames=settings.global_frames,
+                strides=settings.strides,
+                blending={name: getattr(settings, name) for name in ("feather", "colour_match", "blend")},
+                on_progress=lambda progress: report(progress.done / progress.total),
             )
         )
 
@@ -188,8 +171,10 @@ def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | 
             raise ValueError(f"got {part!r} in the method {text!r}, expected name=... or one of {known}")
         given[name] = value
     label = given.pop("name", text)
-    settings = with_preset(ModelSettings(), given.pop("preset", CUSTOM))
-    settings = dataclasses.replace(settings, **{name: _setting(name, value) for name, value in given.items()})
+    preset = preset_values(given.pop("preset", CUSTOM))
+    values = {**preset, **{name: _setting(name, value) for name, value in given.items()}}
+    sampling = {name: values.pop(name) for name in list(values) if name in _SAMPLING}
+    settings = ModelSettings(sampling=SamplingSettings().changed(sampling), **values)
     for name in ("checkpoint", "vae"):
         path = Path(getattr(settings, name))
         if not getattr(settings, name) or not path.exists():
@@ -203,60 +188,25 @@ def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | 
     ):
         if getattr(settings, name) not in allowed:
             raise ValueError(f"got the {name} {getattr(settings, name)!r}, expected one of {', '.join(allowed)}")
-    guidance_and_sampler(settings)  # Raises here, before anything is measured.
+    make_sampler(**{name: getattr(settings.sampling, name) for name in ("sampler", "scheduler", "steps", "denoise")})
     weights = f"{file_identity(settings.checkpoint)} {file_identity(settings.vae)}"
-
-    def load() -> tuple[SampleClips, VAE]:
-        return load_sampler(settings, device), _vae(settings.vae, str(device))
-
-    return Model(label, settings, weights, load)
+    return Model(label, settings, weights, lambda: _models(settings, device))
 
 
-def guidance_and_sampler(settings: ModelSettings) -> tuple[Guidance, Sampler]:
-    """Return what settings say of sampling a clip. Raises ValueError for what they cannot say."""
-    guidance = settings.guidance(settings.context_scale, settings.global_scale)
-    return guidance, make_sampler(settings.sampler, settings.scheduler, steps=settings.steps, denoise=settings.denoise)
-
-
-def load_sampler(settings: ModelSettings, device: torch.device | str) -> SampleClips:
-    """A sampler around a checkpoint's network, which stays loaded for the next settings."""
-    precision = PRECISIONS[settings.precision]
-    sample = guided_sampler(_network(settings.checkpoint, str(device)), *guidance_and_sampler(settings))
-
-    def sample_on_device(conditions: ClipConditions, start: Tensor, noise: Tensor, callback: Callback) -> Tensor:
-        moved = dataclasses.replace(
-            conditions,
-            context=conditions.context.to(device),
-            no_context=conditions.no_context.to(device),
-            global_latents=conditions.global_latents.to(device),
-        )
-        with torch.autocast(torch.device(device).type, precision, enabled=precision != torch.float32):
-            return sample(moved, start.to(device), noise.to(device), callback).to(start)
-
-    return sample_on_device
+def _models(settings: ModelSettings, device: torch.device | str) -> Models:
+    """The two networks, which stay loaded for the next settings."""
+    network = _network(settings.checkpoint, str(device), PRECISIONS[settings.precision])
+    return load_models(network, _vae(settings.vae, str(device)))
 
 
 @lru_cache(maxsize=1)
-def _network(path: str, device: str) -> Network:
-    checkpoint = read_checkpoint(path)
-    network = build_unet(checkpoint, dtype=torch.float32, device=device).requires_grad_(False)
-    return noise_network(network, checkpoint.prediction_type)
+def _network(path: str, device: str, dtype: torch.dtype) -> Network:
+    return load_network(path, device, dtype)
 
 
 @lru_cache(maxsize=1)
 def _vae(path: str, device: str) -> VAE:
     return load_vae(path, device)
-
-
-@lru_cache(maxsize=1)
-def _encoded(
-    pixels: bytes, shape: tuple[int, ...], placement: Placement, fps: float, global_frames: int, vae: VAE
-) -> OutpaintState:
-    """The known frames as the network is shown them: once for methods in a row that see them alike."""
-    frames = _as_floats(np.frombuffer(pixels, np.uint8).reshape(shape))
-    canvas, mask = make_canvas(frames, placement)
-    known = encode_global_frames(frames, vae.encode, global_frames)
-    return encode_context(canvas, mask, known, vae.encode, fps, placement)
 
 
 def file_identity(path: str) -> str:
@@ -266,13 +216,15 @@ def file_identity(path: str) -> str:
     return f"{Path(path).name} {sum(s.st_size for s in stats)} {max(s.st_mtime_ns for s in stats)}"
 
 
-_READ: dict[str, Callable[[str], object]] = {
-    "int": int,
-    "float": float,
-    "str": str,
-    "tuple[int, ...] | None": lambda text: tuple(int(stride) for stride in text.split("-")) or None,
+def _strides(text: str) -> tuple[int, ...] | None:
+    return tuple(int(stride) for stride in text.split("-")) or None
+
+
+_SAMPLING = SamplingSettings().flat()
+_SETTINGS: dict[str, Callable[[str], object]] = {
+    name: _strides if name == "strides" else type(value) for name, value in ModelSettings().flat().items()
 }
-_SETTINGS = {field.name: _READ[str(field.type)] for field in dataclasses.fields(ModelSettings)}
+"""What reads each setting: the type of its default, but for strides, which have none."""
 
 
 def _setting(name: str, text: str) -> object:

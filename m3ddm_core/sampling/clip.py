@@ -6,7 +6,7 @@ k-diffusion's sigma: the standard deviation of the noise over that of the signal
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
@@ -75,37 +75,43 @@ class Sampler:
     run: Callable[[PredictNoise, Tensor, Tensor, Callback], Tensor]
 
 
-def guided_sampler(network: Network, guidance: Guidance, sampler: Sampler) -> SampleClips:
-    """Make a sampler of clips out of a network, guidance and a way through the noise levels.
+def guided_noise(
+    network: Network, guidance: Guidance, levels: Iterable[float], conditions: ClipConditions
+) -> PredictNoise:
+    """Make what predicts the noise of a batch of clips under guidance, in one run of a sampler through ``levels``.
 
     Only those branches are evaluated that the guidance needs at a noise level, one after the other.
     """
     edges = tuple(noise_level((TRAIN_TIMESTEPS - 1) * (1 - share)) for share in (guidance.start, guidance.end))
+    run = GuidanceRun(guidance, levels, edges)
+
+    # The tokens of the global frames are the same in all steps.
+    @lru_cache
+    def inputs(branch: Branch) -> tuple[Tensor, Tensor]:
+        context, latents = conditions.inputs(branch)
+        return context, network.encode_global(latents[None]).expand(len(context), -1, -1)
+
+    def predict_noise(x: Tensor, level: float) -> Tensor:
+        timesteps = torch.full((len(x),), nearest_timestep(level), dtype=torch.long, device=x.device)
+        fps = torch.full((len(x),), conditions.fps, dtype=torch.long, device=x.device)
+
+        def evaluate(branches: tuple[Branch, ...]) -> dict[Branch, Tensor]:
+            predictions = {}
+            for branch in branches:
+                context, tokens = inputs(branch)
+                predictions[branch] = network(torch.cat([x, context], dim=1), timesteps, tokens, fps).to(x)
+            return predictions
+
+        predictions = run.predict(level, evaluate, unit=level / (1 + level**2))
+        return combine(predictions, run.weights(level))
+
+    return predict_noise
+
+
+def guided_sampler(network: Network, guidance: Guidance, sampler: Sampler) -> SampleClips:
+    """Make a sampler of clips out of a network, guidance and a way through the noise levels."""
 
     def sample(conditions: ClipConditions, start: Tensor, noise: Tensor, callback: Callback) -> Tensor:
-        b = start.shape[0]
-        fps = torch.full((b,), conditions.fps, dtype=torch.long, device=start.device)
-        guided = GuidanceRun(guidance, sampler.levels, edges)
-
-        # The tokens of the global frames are the same in all steps.
-        @lru_cache
-        def inputs(branch: Branch) -> tuple[Tensor, Tensor]:
-            context, latents = conditions.inputs(branch)
-            return context, network.encode_global(latents[None]).expand(b, -1, -1)
-
-        def predict_noise(x: Tensor, level: float) -> Tensor:
-            timesteps = torch.full((b,), nearest_timestep(level), dtype=torch.long, device=x.device)
-
-            def evaluate(branches: tuple[Branch, ...]) -> dict[Branch, Tensor]:
-                predictions = {}
-                for branch in branches:
-                    context, tokens = inputs(branch)
-                    predictions[branch] = network(torch.cat([x, context], dim=1), timesteps, tokens, fps).to(x)
-                return predictions
-
-            predictions = guided.predict(level, evaluate, unit=level / (1 + level**2))
-            return combine(predictions, guided.weights(level))
-
-        return sampler.run(predict_noise, start, noise, callback)
+        return sampler.run(guided_noise(network, guidance, sampler.levels, conditions), start, noise, callback)
 
     return sample

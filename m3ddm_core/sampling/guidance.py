@@ -36,11 +36,6 @@ def branch_weights(context_scale: float, global_scale: float) -> dict[Branch, fl
     }
 
 
-def needed_branches(weights: Mapping[Branch, float]) -> tuple[Branch, ...]:
-    """Return the branches that have to be evaluated, in the order of :class:`Branch`."""
-    return tuple(branch for branch in Branch if weights[branch] != 0)
-
-
 def combine(predictions: Mapping[Branch, Tensor], weights: Mapping[Branch, float]) -> Tensor:
     """Weighted sum of predictions of one shape: of noise, or of clean latents, since the weights add up to one."""
     return sum(weights[branch] * prediction for branch, prediction in predictions.items() if weights[branch] != 0)

@@ -1,94 +1,81 @@
-"""Sets of sampling settings by name, the same for nodes, measurements and benchmarks, and what each of them costs."""
+"""How a clip is sampled: one set of settings for all who sample, and presets of them."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-import torch
-from torch import Tensor
-
-from .clip import ClipConditions, guided_sampler
-from .guidance import Branch, Guidance
-from .solvers import PNDM, make_sampler
+from .guidance import Guidance
+from .solvers import PNDM
 
 CUSTOM = "custom"
 """The name for settings of one's own."""
 
-PUBLISHED_EVALUATIONS = 4 * 50
-"""Evaluations of the network for one clip in the published code: four branches, of which it uses three, in 50 steps.
-Its scheduler lists 51 timesteps, of which it leaves out the first."""
+_OF_GUIDANCE = {
+    "context_scale": "context_scale",
+    "global_scale": "global_scale",
+    "guidance_start": "start",
+    "guidance_end": "end",
+    "unconditional_every": "unconditional_every",
+}
+"""What users call the fields of `Guidance`."""
 
 
 @dataclass(frozen=True)
-class Effort:
-    """What decides how much work a clip is; the release's by default. The base of all dataclasses of settings.
+class SamplingSettings:
+    """How clips are sampled; by default as the published code does it.
 
-    ``sampler`` and ``scheduler`` as in :func:`make_sampler`, the rest as in :class:`Guidance`.
+    ``sampler`` and ``scheduler``: names as in `make_sampler`. ``denoise`` in (0, 1]: the part of the schedule that is
+    gone through, from its clean end. ``guide_noise``: the timestep, 0 to 999, to which known frames are noised when a
+    clip is shown them. ``clips_per_batch``: how many clips are sampled at once; 0: as many as there is room for.
     """
 
     steps: int = 50
     sampler: str = PNDM
     scheduler: str = "normal"
-    guidance_start: float = 0.0
-    guidance_end: float = 1.0
-    unconditional_every: int = 1
+    guidance: Guidance = field(default_factory=Guidance)
+    denoise: float = 1.0
+    guide_noise: int = 0
+    clips_per_batch: int = 1
 
-    def guidance(self, context_scale: float, global_scale: float) -> Guidance:
-        """Return guidance with these scales. Raises ``ValueError`` for an interval that is none."""
-        return Guidance(context_scale, global_scale, self.guidance_start, self.guidance_end, self.unconditional_every)
+    def changed(self, values: Mapping[str, Any]) -> SamplingSettings:
+        """Return settings with some values, by the names that users know them under (`flat`), in place of their own.
 
+        Raises `ValueError` for guidance that cannot be.
+        """
+        guidance = {_OF_GUIDANCE[name]: value for name, value in values.items() if name in _OF_GUIDANCE}
+        own = {name: value for name, value in values.items() if name not in _OF_GUIDANCE}
+        return replace(self, guidance=replace(self.guidance, **guidance), **own)
+
+    def flat(self) -> dict[str, Any]:
+        """Return all values by the names that users know them under."""
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "guidance"}
+        return own | {name: getattr(self.guidance, inner) for name, inner in _OF_GUIDANCE.items()}
+
+
+_EFFORT = ("steps", "sampler", "scheduler", "guidance_start", "guidance_end", "unconditional_every")
+"""What a preset decides: what the work of a clip depends on, but for the scales."""
 
 PRESETS = {
-    "reference": Effort(),
+    "reference": SamplingSettings(),
     # A solver that goes by its last two answers takes a sudden change of guidance for a slope: guided throughout.
-    "balanced": Effort(15, "dpmpp_2m", "karras", unconditional_every=2),
+    "balanced": SamplingSettings(15, "dpmpp_2m", "karras", Guidance(unconditional_every=2)),
     # With so few steps each counts for itself, and the last ones, which settle detail, may do without guidance.
-    "fast": Effort(7, "euler", "sgm_uniform", guidance_end=0.75, unconditional_every=2),
+    "fast": SamplingSettings(7, "euler", "sgm_uniform", Guidance(end=0.75, unconditional_every=2)),
 }
 PRESET_NAMES = (*PRESETS, CUSTOM)
 
-Settings = TypeVar("Settings", bound=Effort)
 
+def preset_values(name: str) -> dict[str, Any]:
+    """Return what a preset decides, for `SamplingSettings.changed`; nothing for ``CUSTOM``.
 
-def with_preset(settings: Settings, name: str) -> Settings:
-    """Return settings with a preset's effort in place of their own; ``CUSTOM`` leaves them as they are.
-
-    Scales, denoise and whatever else they hold stay. Raises ``ValueError`` for an unknown name.
+    Raises `ValueError` for an unknown name.
     """
     if name == CUSTOM:
-        return settings
+        return {}
     if name not in PRESETS:
         raise ValueError(f"got the preset {name!r}, expected one of {', '.join(PRESET_NAMES)}")
-    return dataclasses.replace(settings, **dataclasses.asdict(PRESETS[name]))
-
-
-class _CountingNetwork:
-    """Answers with zeros and counts, by what it is told: ones where something is known, zeros where nothing is."""
-
-    def __init__(self) -> None:
-        self.evaluations: Counter[Branch] = Counter()
-
-    def encode_global(self, latents: Tensor) -> Tensor:
-        return latents.flatten(1, -2)
-
-    def __call__(self, x: Tensor, timesteps: Tensor, context: Tensor, fps: Tensor) -> Tensor:
-        told = Branch.FULL if context.any() else Branch.CONTEXT if x[:, 4:].any() else Branch.UNCONDITIONAL
-        self.evaluations[told] += len(x)
-        return torch.zeros_like(x[:, :4])
-
-
-def clip_evaluations(effort: Effort, context_scale: float = 2.0, global_scale: float = 4.0) -> Counter[Branch]:
-    """Count the evaluations of the network for one clip by sampling one, with a network that is none.
-
-    By branch: those without global frames are the cheaper ones.
-    """
-    network = _CountingNetwork()
-    sampler = make_sampler(effort.sampler, effort.scheduler, steps=effort.steps)
-    latents, context = torch.zeros(1, 4, 1, 1, 1), torch.ones(1, 5, 1, 1, 1)
-    conditions = ClipConditions(context, torch.zeros_like(context), torch.ones(1, 4, 1, 1), 1)
-    sample = guided_sampler(network, effort.guidance(context_scale, global_scale), sampler)
-    sample(conditions, latents, latents, lambda step, steps, denoised: None)
-    return network.evaluations
+    preset = PRESETS[name].flat()
+    return {key: preset[key] for key in _EFFORT}

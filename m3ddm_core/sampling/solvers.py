@@ -54,22 +54,22 @@ SCHEDULES: dict[str, Callable[[int], np.ndarray]] = {
 SCHEDULERS = tuple(SCHEDULES)
 
 
-def make_sampler(name: str = PNDM, scheduler: str = "normal", *, steps: int, denoise: float = 1.0) -> Sampler:
+def make_sampler(sampler: str = PNDM, scheduler: str = "normal", *, steps: int, denoise: float = 1.0) -> Sampler:
     """Make one of ``SAMPLERS`` over the noise levels of one of ``SCHEDULERS``.
 
     ``denoise`` in (0, 1]: the last ``steps`` of ``int(steps / denoise)`` are taken. Raises ``ValueError`` for unknown
     names and impossible numbers.
     """
-    for value, known, what in ((name, SAMPLERS, "sampler"), (scheduler, SCHEDULERS, "scheduler")):
+    for value, known, what in ((sampler, SAMPLERS, "sampler"), (scheduler, SCHEDULERS, "scheduler")):
         if value not in known:
             raise ValueError(f"got the {what} {value!r}, expected one of {', '.join(known)}")
-    if name == PNDM:
+    if sampler == PNDM:
         return pndm_sampler(steps, denoise)
     require_steps(steps, denoise)
     levels = tuple(SCHEDULES[scheduler](int(steps / denoise))[-steps:].tolist())
 
     def run(predict_noise: PredictNoise, start: Tensor, noise: Tensor, callback: Callback) -> Tensor:
-        return _solve(_scheduler(name, levels), predict_noise, start, noise, callback)
+        return _solve(_scheduler(sampler, levels), predict_noise, start, noise, callback)
 
     return Sampler(levels, run)
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import torch
-from einops import rearrange
+import torch.nn.functional as F
 from torch import Tensor
 
-from ..canvas.fill import fill_border
-from ..sampling.clip import ClipConditions, Network
-from ..sampling.pndm import reference_sampler
+from ..canvas.placement import place
+from ..pipeline import Models, load_models, outpaint_frames
+from ..sampling.clip import Network
+from ..sampling.placed import PlacedNetwork
 from ..sampling.prediction import noise_network
+from ..sampling.settings import SamplingSettings
 from ..vae import VAE
 from .config import Config
-from .latents import encode_clips
 from .report import side_by_side
 from .samples import Clip, ClipSource
 
@@ -20,7 +21,6 @@ NUMBERS = range(2**40, 2**40 + 100)
 """Clips of the run's own source that no step reaches."""
 
 STEPS = 20
-CONTEXT_SCALE, GLOBAL_SCALE = 2.0, 4.0
 
 
 class Preview:
@@ -32,32 +32,35 @@ class Preview:
         hidden = (clip for number in NUMBERS if (clip := source[number]).border.kind in ("one", "opposite"))
         self.clips = [clip for _, clip in zip(range(clips), hidden, strict=False)]
 
-    @torch.no_grad()
     def outpaint(self, network: Network) -> list[tuple[Tensor, float]]:
         """Return for each clip a film, (f, h, 3 w, 3) with frames a second: the truth, what is given, the result."""
-        return [(self._one(clip, network), float(max(1, clip.fps))) for clip in self.clips]
+        models = load_models(
+            noise_network(PlacedNetwork(network, self.device), self.config.objective.prediction), self.vae
+        )
+        return [(self._one(clip, models), float(max(1, clip.fps))) for clip in self.clips]
 
-    def _one(self, clip: Clip, network: Network) -> Tensor:
-        (latent,) = encode_clips([clip], self.vae.encode, self.config.data, self.device)
+    def _one(self, clip: Clip, models: Models) -> Tensor:
         truth = clip.frames.float() / 255
-        mask = torch.from_numpy(clip.border.mask(clip.frames.shape[2], clip.frames.shape[1]))
-        start = self.vae.encode(fill_border(truth, mask[None]).to(self.device))
-        hidden = latent.mask.expand(len(start), -1, -1, -1)
-        blank = latent.blank.expand(len(start), -1, -1, -1)
-        context, no_context = (
-            rearrange(torch.cat(parts, dim=1), "f c h w -> 1 c f h w")
-            for parts in ((latent.masked, hidden), (blank, torch.ones_like(hidden)))
+        height, width = truth.shape[1:3]
+        x, y, wide, high = clip.border.window(width, height)
+        sides = (x, y, width - x - wide, height - y - high)
+        placement = place(
+            (wide, high),
+            len(truth),
+            pixels=sides,
+            canvas_size=max(width, height),
+            canvas_shape="target",
+            size_multiple=1,
         )
-        conditions = ClipConditions(context, no_context, latent.global_latents, clip.fps)
-        sample = reference_sampler(
-            noise_network(network, self.config.objective.prediction),
-            steps=STEPS,
-            context_scale=CONTEXT_SCALE,
-            global_scale=GLOBAL_SCALE,
+        shown = truth[:, y : y + high, x : x + wide]
+        given = F.pad(shown, (0, 0, sides[0], sides[2], sides[1], sides[3]))
+        made = outpaint_frames(
+            shown,
+            models,
+            placement,
+            clip.fps,
+            settings=SamplingSettings(steps=STEPS),
+            global_frames=self.config.data.global_count,
+            blending={"feather": 0},
         )
-        start = rearrange(start, "f c h w -> 1 c f h w")
-        noise = torch.randn(start.shape, generator=torch.Generator("cpu").manual_seed(0)).to(start)
-        result = sample(conditions, start, noise, lambda step, steps, denoised: None)
-        frames = self.vae.decode(rearrange(result, "1 c f h w -> f c h w")).cpu()
-        given = truth * (1 - mask)[..., None]
-        return side_by_side(truth, given, torch.where(mask[None, ..., None] > 0, frames, given))
+        return side_by_side(truth, given, made)

@@ -153,7 +153,9 @@ def _output(path: str | os.PathLike[str] | IO[bytes]) -> Iterator[OutputContaine
         yield container
         container.close()
     except BaseException:
-        container.close()
+        # On a full disk closing fails as well, and what was written is to go all the same.
+        with suppress(OSError):
+            container.close()
         if to_disk:
             # Before the first packet there may be no file yet.
             with suppress(FileNotFoundError):

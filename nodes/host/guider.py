@@ -16,9 +16,9 @@ from torch import Tensor
 from ...m3ddm_core.sampling.clip import Callback, ClipConditions, SampleClips
 from ...m3ddm_core.sampling.guidance import Branch, Guidance, GuidanceRun, combine
 from ...m3ddm_core.sampling.pndm import pndm_timesteps, sample_pndm
+from ...m3ddm_core.sampling.settings import SamplingSettings
 from ...m3ddm_core.sampling.solvers import PNDM
 from .model import condition
-from .sockets import Sampling
 
 READ_BY_OTHERS = (Branch.FULL, Branch.UNCONDITIONAL)
 """What samplers of the CFG++ kind and functions that patch the guidance read. They say so by
@@ -113,13 +113,13 @@ class PNDMSampler(comfy.samplers.Sampler):
         return sample_pndm(predict_noise, latent_image, noise, steps=self.steps, denoise=self.denoise, callback=report)
 
 
-def clip_sampler(patcher: Any, settings: Sampling, seed: int) -> SampleClips:
+def clip_sampler(patcher: Any, settings: SamplingSettings, seed: int) -> SampleClips:
     """Make the core's clip sampler out of a MODEL and settings."""
 
     def sample(conditions: ClipConditions, start: Tensor, noise: Tensor, callback: Callback) -> Tensor:
         if len(start) > 1 and settings.sampler in ONE_CLIP_SAMPLERS:
             return one_by_one(sample, conditions, start, noise, callback)
-        guider = M3DDMGuider(patcher, conditions, settings.guidance(settings.context_scale, settings.global_scale))
+        guider = M3DDMGuider(patcher, conditions, settings.guidance)
         try:
             return run(guider, settings, seed, start, noise, callback)
         except comfy.model_management.OOM_EXCEPTION as error:
@@ -143,7 +143,9 @@ def clip_sampler(patcher: Any, settings: Sampling, seed: int) -> SampleClips:
     return sample
 
 
-def run(guider: M3DDMGuider, settings: Sampling, seed: int, start: Tensor, noise: Tensor, callback: Callback) -> Tensor:
+def run(
+    guider: M3DDMGuider, settings: SamplingSettings, seed: int, start: Tensor, noise: Tensor, callback: Callback
+) -> Tensor:
     """Sample with ComfyUI; latents are in model space on both sides, raw only on the way in and out of ComfyUI."""
     model = guider.model_patcher.model
     sampler, sigmas = make_sampler(guider.model_patcher, settings, seed, noise)
@@ -176,7 +178,9 @@ def one_by_one(
     return torch.cat(rows)
 
 
-def make_sampler(patcher: Any, settings: Sampling, seed: int, noise: Tensor) -> tuple[comfy.samplers.Sampler, Tensor]:
+def make_sampler(
+    patcher: Any, settings: SamplingSettings, seed: int, noise: Tensor
+) -> tuple[comfy.samplers.Sampler, Tensor]:
     """Return the sampler and its noise levels, from the noisiest down to zero."""
     if settings.sampler == PNDM:
         timesteps = torch.tensor(pndm_timesteps(settings.steps, settings.denoise))

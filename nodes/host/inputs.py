@@ -6,7 +6,8 @@ import logging
 
 from comfy_api.latest import io
 
-from ...m3ddm_core.canvas.placement import ANCHORS, CANVAS_SHAPES, FILL_NAMES, Placement, parse_ratio, place
+from ...m3ddm_core.canvas.framing import Framing
+from ...m3ddm_core.canvas.placement import ANCHORS, CANVAS_SHAPES, FILL_NAMES, parse_ratio
 from ...m3ddm_core.composite.compositor import BLENDS, COLOUR_MATCHES
 from ...m3ddm_core.composite.resample import KERNELS
 
@@ -17,7 +18,7 @@ MOST_PIXELS = 16384
 
 
 def placement_inputs() -> list[io.Input]:
-    """Where the source lies in the target, and the canvas: the keywords of `place_source`."""
+    """Where the source lies in the target, and the canvas: the keywords of `framing_of`, and ``first_frames``."""
     return [
         io.Combo.Input(
             "target",
@@ -137,9 +138,7 @@ def check_target(target: str | None, custom_ratio: str | None) -> bool | str:
     return True
 
 
-def place_source(
-    size: tuple[int, int],
-    count: int,
+def framing_of(
     *,
     target: str,
     custom_ratio: str,
@@ -154,16 +153,10 @@ def place_source(
     canvas_shape: str,
     fill: str,
     size_multiple: int,
-    first_frames: int,
-) -> Placement:
-    """The placement of ``count`` source frames of ``size`` (width, height) that `placement_inputs` ask for.
-
-    Raises ValueError, as `place` does, for what does not fit together.
-    """
+) -> Framing:
+    """What `placement_inputs`, all but ``first_frames``, ask for."""
     by_pixels = target == PIXELS
-    return place(
-        size,
-        min(first_frames or count, count),
+    return Framing(
         ratio=None if by_pixels else custom_ratio if target == CUSTOM_RATIO else target,
         pixels=(left, top, right, bottom) if by_pixels else None,
         anchor=anchor,
@@ -172,7 +165,6 @@ def place_source(
         canvas_shape=canvas_shape,
         size_multiple=size_multiple,
         fill=fill,
-        source_frames=count,
     )
 
 

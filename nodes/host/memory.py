@@ -8,14 +8,14 @@ import comfy.model_management
 
 from ...m3ddm_core.outpaint.plan import CLIP_LENGTH
 from ...m3ddm_core.sampling.guidance import Branch
-from .sockets import Sampling
+from ...m3ddm_core.sampling.settings import SamplingSettings
 
 MOST_CLIPS = 64
 HEADROOM = 1.5
 """Of the estimate, as ComfyUI takes it when it decides how many conditions to evaluate at once."""
 
 
-def clips_at_once(patcher: Any, settings: Sampling, height: int, width: int) -> int:
+def clips_at_once(patcher: Any, settings: SamplingSettings, height: int, width: int) -> int:
     """Number of clips of ``height`` x ``width`` latents to sample side by side: as set, or what there is room for.
 
     Room means that all branches of all clips fit in one evaluation, beside the weights and without other models

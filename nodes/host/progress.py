@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import comfy.model_management
 import comfy.utils
 import latent_preview
 import torch
@@ -19,12 +20,14 @@ from tqdm import tqdm
 
 from ...m3ddm_core.outpaint.stages import Progress
 from ...m3ddm_core.outpaint.time_left import Pace, spoken, time_left
+from ...m3ddm_core.video.progress import Report, Standing
 
 PREVIEW_FORMAT = "JPEG"
 SHEET_ROWS = SHEET_COLUMNS = 4
 """Of 16 frames, always. The frontend's part (web/live_preview.js) takes the sheets apart by the same numbers."""
 SHEET_MARGIN = 2
 SECONDS_BETWEEN_TEXTS = 1.0
+VIDEO_TICKS = 10_000
 
 
 class NodeText:
@@ -107,6 +110,17 @@ def stage_progress(patcher: Any, title: str, look: Tensor | None = None) -> Iter
         yield report
         clips = f"{count} clip{'s' if count > 1 else ''} in {spoken(time.monotonic() - begun)}"
         bar.text.end(clips if count else "nothing left to sample")
+
+
+def video_report(bar: Bar) -> Report:
+    """Make what shows the standing of a whole video's work, and heeds ComfyUI's button for stopping."""
+
+    def report(standing: Standing) -> None:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        bar.look = standing.look
+        bar.show(round(standing.share * VIDEO_TICKS), VIDEO_TICKS, standing.clip, standing.text)
+
+    return report
 
 
 def in_colours(previewer: Any, look: Tensor | None) -> Any:

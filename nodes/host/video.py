@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from comfy_api.latest import Input, InputImpl, Types
 
-from ...m3ddm_core.outpaint.time_left import Pace, spoken, time_left
+from ...m3ddm_core.outpaint.time_left import spoken
 from ...m3ddm_core.video.file import FileSource
 from ...m3ddm_core.video.finished import FinishedVideo
+from ...m3ddm_core.video.progress import Standing, writing_report
 from ...m3ddm_core.video.source import OnFrame, Source, TensorSource
 from ...m3ddm_core.video.writer import write_video
 from .progress import NodeText
@@ -111,14 +112,18 @@ class OutpaintedVideo(Input.Video):
 
     def _watched(self) -> Iterator[torch.Tensor]:
         """The frames, with ComfyUI's bar moving and its button for stopping heeded."""
-        count = self.get_frame_count()
-        bar, text, pace, begun = comfy.utils.ProgressBar(count), NodeText(), Pace(), time.monotonic()
+        count, begun = self.get_frame_count(), time.monotonic()
+        bar, text = comfy.utils.ProgressBar(count), NodeText()
+
+        def report(standing: Standing) -> None:
+            bar.update_absolute(round(standing.share * count), count)
+            text.tell(standing.text)
+
+        written = writing_report(report, count)
         for number, frame in enumerate(self.video.frames(), start=1):
             comfy.model_management.throw_exception_if_processing_interrupted()
             yield frame
-            bar.update_absolute(number, count)
-            pace.reached(number)
-            text.tell(f"finishing frame {number} of {count}{time_left(pace.seconds_for(count - number))}")
+            written(number)
         text.end(f"{count} frames finished in {spoken(time.monotonic() - begun)}")
 
 

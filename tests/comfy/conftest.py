@@ -48,6 +48,10 @@ class Pack:
         defaults = {entry.id: entry.default for entry in schema.inputs if hasattr(entry, "default")}
         return self.run("M3DDM_OutpaintVideo", model=model, vae=vae, video=video, **{**defaults, **options})[0]
 
+    def settings(self, **values: Any) -> Any:
+        """The core's sampling settings, with some by the names that the settings node gives them."""
+        return self.module("m3ddm_core.sampling.settings").SamplingSettings().changed(values)
+
     def noise_state(self, frames: int) -> Any:
         """A video of seeded noise on a canvas of 64x64 pixels, its right half to be made, of which nothing is known."""
         draw = torch.Generator().manual_seed(0)
@@ -208,7 +212,7 @@ def outpaint(pack: Pack, model: Any, vae: LinearVAE, monkeypatch: pytest.MonkeyP
 
         return sample
 
-    monkeypatch.setattr(pack.module("nodes.outpaint_video"), "clip_sampler", clip_sampler)
+    monkeypatch.setattr(pack.module("nodes.host.models"), "clip_sampler", clip_sampler)
 
     def run(video: Any, **options: Any) -> Any:
         return pack.outpaint_video(model, vae, video, **{"canvas_size": 64, **options})

@@ -13,7 +13,7 @@ import torch
 @pytest.fixture
 def sample(pack: Any, small_state: Any) -> Any:
     """Two steps of one clip with all three conditions; what comes out of a model."""
-    settings = pack.module("nodes.host.sockets").Sampling(steps=2)
+    settings = pack.settings(steps=2)
 
     def run(model: Any) -> torch.Tensor:
         return pack.run("M3DDM_SampleInfill", model=model, state=small_state, seed=0, settings=settings)[1]["samples"]

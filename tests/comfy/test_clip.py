@@ -44,7 +44,7 @@ def infill(pack: Any, model: Any) -> Any:
     """Our own sampler node: latents of all frames, raw."""
 
     def run(state: Any, context_scale: float, global_scale: float) -> torch.Tensor:
-        settings = pack.module("nodes.host.sockets").Sampling(
+        settings = pack.settings(
             steps=STEPS,
             sampler=SAMPLER,
             scheduler=SCHEDULER,

@@ -20,7 +20,7 @@ def blank_state(pack: Any) -> Any:
 
 @pytest.fixture
 def sample(pack: Any, model: Any) -> Any:
-    settings = pack.module("nodes.host.sockets").Sampling(steps=1, context_scale=1.0, global_scale=1.0)
+    settings = pack.settings(steps=1, context_scale=1.0, global_scale=1.0)
 
     def run(state: Any, seed: int, *, levels: bool = True) -> Any:
         for node, stride in (("Keyframes", 15), ("Interpolation", 5)) if levels else ():

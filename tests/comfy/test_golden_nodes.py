@@ -22,7 +22,7 @@ def test_golden_video_comes_out_of_the_nodes(pack, golden, model, vae, name):
     )
     assert prepared["canvas"].shape[1:3] == (height, width)
     (state,) = pack.run("M3DDM_EncodeContext", vae=vae, fps=video.metadata["fps"], **prepared)
-    settings = pack.module("nodes.host.sockets").Sampling(
+    settings = pack.settings(
         steps=video.metadata["steps"],
         context_scale=video.metadata["context_scale"],
         global_scale=video.metadata["global_scale"],

@@ -55,7 +55,7 @@ def test_every_tensor_of_a_full_size_file_is_in_the_model(pack, folder, caplog):
 def test_every_weight_dtype_samples(pack, golden, folder, tiny_checkpoint, weight_dtype, small_state):
     (patcher,) = pack.run("M3DDM_LoadCheckpoint", checkpoint=tiny_checkpoint, weight_dtype=weight_dtype)
     (exact,) = pack.run("M3DDM_LoadCheckpoint", checkpoint=tiny_checkpoint, weight_dtype="fp32")
-    settings = pack.module("nodes.host.sockets").Sampling(steps=2, context_scale=1.0, global_scale=1.0)
+    settings = pack.settings(steps=2, context_scale=1.0, global_scale=1.0)
     runs = [
         pack.run("M3DDM_SampleInfill", model=p, state=small_state, seed=0, settings=settings)[1]["samples"]
         for p in (patcher, exact)
@@ -69,7 +69,7 @@ def test_every_weight_dtype_samples(pack, golden, folder, tiny_checkpoint, weigh
 
 def test_lora_style_patches_reach_the_layers(pack, model, small_state):
     """A patch on a convolution that runs reshaped, and on an attention layer, changes what comes out."""
-    settings = pack.module("nodes.host.sockets").Sampling(steps=2, context_scale=1.0, global_scale=1.0)
+    settings = pack.settings(steps=2, context_scale=1.0, global_scale=1.0)
     plain = pack.run("M3DDM_SampleInfill", model=model, state=small_state, seed=0, settings=settings)[1]["samples"]
     weights = model.model.state_dict()
     for name in (

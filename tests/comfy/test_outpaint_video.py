@@ -39,7 +39,7 @@ def test_the_frozen_names(pack: Any) -> None:
 
 def test_the_same_frames_as_the_graph_of_nodes(pack, model, vae, load_video) -> None:
     """A file through both ways: within one step of eight bits, and in fact equal."""
-    settings = pack.module("nodes.host.sockets").Sampling(**ONE_STEP)
+    settings = pack.settings(**ONE_STEP)
     video = load_video(str(CLIP))
     frames = 50  # Enough for three levels.
     finished = pack.outpaint_video(model, vae, video, settings=settings, canvas_size=64, first_frames=frames)
@@ -51,7 +51,7 @@ def test_the_same_frames_as_the_graph_of_nodes(pack, model, vae, load_video) -> 
 
 
 def test_each_scene_is_a_video_of_its_own(pack, model, vae, two_scenes) -> None:
-    settings = pack.module("nodes.host.sockets").Sampling(**ONE_STEP)
+    settings = pack.settings(**ONE_STEP)
     ours = pack.outpaint_video(model, vae, two_scenes, settings=settings, canvas_size=64).get_components().images
     frames = two_scenes.get_components().images
     scenes = [by_the_graph(pack, model, vae, part, 25.0, settings) for part in (frames[:12], frames[12:])]
@@ -187,7 +187,7 @@ def test_one_bar_runs_over_all_scenes_and_stages(pack, model, vae, two_scenes, m
     monkeypatch.setattr(
         comfy.utils, "PROGRESS_BAR_HOOK", lambda value, total, preview, node_id=None: told.append((value, total))
     )
-    settings = pack.module("nodes.host.sockets").Sampling(**ONE_STEP)
+    settings = pack.settings(**ONE_STEP)
     finished = pack.outpaint_video(model, vae, two_scenes, settings=settings, canvas_size=64)
     assert [value for value, _ in told] == sorted(value for value, _ in told)
     assert {total for _, total in told} == {10_000} and told[-1] == (10_000, 10_000)

@@ -70,7 +70,7 @@ def by_the_node(pack: Any, model: Any, vae: Any, video: Any, mask: torch.Tensor,
 @pytest.mark.parametrize("where", [FULL, {"target": "16:9"}], ids=["full", "bordered"])
 @pytest.mark.parametrize("still", [True, False], ids=["still", "moving"])
 def test_a_file_becomes_what_the_graph_of_nodes_makes_of_it(pack, model, vae, load_video, where, still) -> None:
-    settings = pack.module("nodes.host.sockets").Sampling(**ONE_STEP)
+    settings = pack.settings(**ONE_STEP)
     video = load_video(str(CLIP))
     source, frames = video.get_components().images, 50  # Enough for three levels.
     mask = moving(frames, *source.shape[1:3])
@@ -88,7 +88,7 @@ def test_a_file_becomes_what_the_graph_of_nodes_makes_of_it(pack, model, vae, lo
 @pytest.mark.parametrize("second", [0, 80])
 def test_each_scene_has_its_own_frames_of_the_mask(pack, model, vae, two_scenes, where, second) -> None:
     """In one pass and in two; nothing of the second scene is masked."""
-    settings = pack.module("nodes.host.sockets").Sampling(**ONE_STEP)
+    settings = pack.settings(**ONE_STEP)
     mask, frames = moving(22, 48, 32), two_scenes.get_components().images
     options = {"second_pass": second, "second_denoise": 0.5, **where}
     ours = by_the_node(pack, model, vae, two_scenes, mask, settings, **options)

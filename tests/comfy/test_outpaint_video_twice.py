@@ -14,7 +14,7 @@ ONE_STEP = {"steps": 1, "context_scale": 1.0, "global_scale": 1.0}
 
 def test_the_second_pass_is_that_of_the_graph_of_nodes(pack, model, vae, two_scenes) -> None:
     """Scene by scene, from files of frames to finished ones, with nothing but latents kept in between."""
-    settings = pack.module("nodes.host.sockets").Sampling(**ONE_STEP)
+    settings = pack.settings(**ONE_STEP)
     options = {"settings": settings, "canvas_size": 64, "blend": "gradient", "colour_match": "steady"}
     once = pack.outpaint_video(model, vae, two_scenes, **options).get_components().images
     ours = pack.outpaint_video(model, vae, two_scenes, **options, second_pass=80, second_denoise=0.5)

@@ -23,7 +23,7 @@ def test_a_v_prediction_checkpoint_is_sampled_as_the_core_samples_it(pack, golde
     frames = torch.rand((16, 64, 32, 3), generator=torch.Generator().manual_seed(0))
     prepared, _ = pack.prepare(frames, vae, target="1:1")
     (state,) = pack.run("M3DDM_EncodeContext", vae=vae, fps=25.0, **prepared)
-    settings = pack.module("nodes.host.sockets").Sampling(steps=4)
+    settings = pack.settings(steps=4)
     nodes = pack.run("M3DDM_SampleInfill", model=model, state=state, seed=2, settings=settings)[0]
 
     network = pack.module("m3ddm_core.sampling.prediction").noise_network(golden.seeded_network(config), "v_prediction")

@@ -31,7 +31,7 @@ def test_one_bar_runs_over_all_clips_and_shows_all_frames(pack, model, vae, repo
     frames = torch.rand((20, 64, 32, 3), generator=torch.Generator().manual_seed(0))
     prepared, _ = pack.prepare(frames, vae, target="1:1")
     (state,) = pack.run("M3DDM_EncodeContext", vae=vae, fps=25.0, **prepared)
-    settings = pack.module("nodes.host.sockets").Sampling(steps=3, context_scale=1.0, global_scale=1.0)
+    settings = pack.settings(steps=3, context_scale=1.0, global_scale=1.0)
     pack.run("M3DDM_SampleInfill", model=model, state=state, seed=0, settings=settings)
 
     clips = 2
@@ -197,6 +197,6 @@ def test_without_a_server_nothing_is_told_and_nothing_fails(pack, model, server,
 
 
 def test_a_node_run_tells_of_its_clips(pack, model, small_state, server):
-    settings = pack.module("nodes.host.sockets").Sampling(steps=2, context_scale=1.0, global_scale=1.0)
+    settings = pack.settings(steps=2, context_scale=1.0, global_scale=1.0)
     pack.run("M3DDM_SampleInfill", model=model, state=small_state, seed=0, settings=settings)
     assert server.told[0] == ("clip 1 of 1", "7") and server.told[-1][0].startswith("1 clip in ")

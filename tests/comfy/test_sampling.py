@@ -44,7 +44,7 @@ def infill(pack, model, state):
     """Run the infill node with given settings and return the latents of all frames."""
 
     def run(**settings):
-        settings = pack.module("nodes.host.sockets").Sampling(**{"steps": STEPS, **settings})
+        settings = pack.settings(**{"steps": STEPS, **settings})
         done, latent, unknown = pack.run("M3DDM_SampleInfill", model=model, state=state, seed=1, settings=settings)
         assert len(done.known) == FRAMES and not unknown.any()
         assert torch.isfinite(latent["samples"]).all()
@@ -130,7 +130,7 @@ def test_post_cfg_functions_run_and_see_the_unconditional_branch(pack, model, st
 
     patched = model.clone()
     patched.set_model_sampler_post_cfg_function(halve)
-    settings = pack.module("nodes.host.sockets").Sampling(steps=STEPS)
+    settings = pack.settings(steps=STEPS)
     plain = pack.run("M3DDM_SampleInfill", model=model, state=state, seed=1, settings=settings)[1]["samples"]
     changed = pack.run("M3DDM_SampleInfill", model=patched, state=state, seed=1, settings=settings)[1]["samples"]
     assert len(seen) == CLIPS * STEPS and all(value > 0 for value in seen)
@@ -138,8 +138,8 @@ def test_post_cfg_functions_run_and_see_the_unconditional_branch(pack, model, st
 
 
 def test_settings_need_not_be_wired(pack, model, state):
-    short = dataclasses.replace(pack.module("nodes.host.sockets").Sampling(), steps=2)
-    assert pack.run("M3DDM_SamplingSettings", **dataclasses.asdict(short)) == (short,)
-    assert pack.module("nodes.host.sockets").Sampling() == pack.module("nodes.host.sockets").Sampling(
+    short = dataclasses.replace(pack.settings(), steps=2)
+    assert pack.run("M3DDM_SamplingSettings", **short.flat()) == (short,)
+    assert pack.settings() == pack.settings(
         steps=50, sampler="pndm", context_scale=2.0, global_scale=4.0, denoise=1.0, guide_noise=0, clips_per_batch=1
     )

@@ -60,7 +60,7 @@ def second(prepare: Callable[[int], Second]) -> Second:
 
 
 def sampled(pack: Any, model: Any, state: Any, levels: tuple[str, ...], denoise: float) -> Any:
-    settings = pack.module("nodes.host.sockets").Sampling(steps=2, denoise=denoise, context_scale=1.0, global_scale=1.0)
+    settings = pack.settings(steps=2, denoise=denoise, context_scale=1.0, global_scale=1.0)
     for level in levels:
         state = pack.run(f"M3DDM_Sample{level}", model=model, state=state, seed=1, settings=settings, **STRIDES[level])[
             0

@@ -45,7 +45,7 @@ def prepare(pack: Any, vae: Any, images: torch.Tensor, mask: torch.Tensor | None
 
 def outpaint(pack: Any, model: Any, vae: Any, state: Any) -> tuple[Any, torch.Tensor]:
     """The finished state and the decoded canvas, after all three levels."""
-    settings = pack.module("nodes.host.sockets").Sampling(steps=2, context_scale=1.0, global_scale=1.0)
+    settings = pack.settings(steps=2, context_scale=1.0, global_scale=1.0)
     for level, stride in (("Keyframes", {"stride": 15}), ("Interpolation", {"stride": 5}), ("Infill", {})):
         state, latent, _ = pack.run(
             f"M3DDM_Sample{level}", model=model, state=state, seed=1, settings=settings, **stride

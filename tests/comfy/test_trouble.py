@@ -26,7 +26,7 @@ def state(pack, vae, prepared):
 
 
 def settings(pack, **values):
-    return pack.module("nodes.host.sockets").Sampling(**{"steps": 2, **values})
+    return pack.settings(**{"steps": 2, **values})
 
 
 def test_mask_of_another_size(pack, vae, prepared):

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from m3ddm_core.checkpoint import expected_shapes, save_checkpoint
-from m3ddm_core.evaluation.methods import FILLS, Fill, Model, ModelSettings, load_sampler, parse_method
+from m3ddm_core.evaluation.methods import FILLS, Fill, Model, ModelSettings, parse_method
 from m3ddm_core.evaluation.protocol import Case
+from m3ddm_core.pipeline import Models, load_models, load_network
 from m3ddm_core.sampling.clip import ClipConditions
 from m3ddm_core.sampling.pndm import pndm_timesteps
 from m3ddm_core.sampling.schedule import add_noise, noise_schedule
-from m3ddm_core.sampling.settings import PRESETS
+from m3ddm_core.sampling.settings import PRESETS, SamplingSettings
 from m3ddm_core.unet import M3DDM_CONFIG
 from tests.helpers.golden_files import seeded_network, seeded_weights
 from tests.helpers.moving_clips import moving_clip
@@ -56,7 +57,7 @@ def test_edge_repeats_the_pixels_at_the_edge():
     assert (result[:, :, :8] == clip.frames[:, :, 8:9]).all() and (result[:, :, 24:] == clip.frames[:, :, 23:24]).all()
 
 
-def run_model(clip, settings, share=lambda share: None, vae=None):
+def run_model(clip, settings, share=lambda share: None):
     """A sampler that brightens the start latents by a tenth, and tells the frame rate it is given."""
     told = []
 
@@ -66,7 +67,8 @@ def run_model(clip, settings, share=lambda share: None, vae=None):
         return start + 0.1
 
     placement = Case("horizontal", 0.5).place(32, len(clip.frames))
-    method = Model("model", settings, "weights", lambda: (sample, vae or BlockVAE()))
+    models = Models(BlockVAE.encode, BlockVAE.decode, lambda settings, seed: sample, lambda *_: 1)
+    method = Model("model", settings, "weights", lambda: models)
     return method(clip.known(placement), placement, clip.fps, share, whole_frames(clip)), told
 
 
@@ -90,27 +92,6 @@ def test_guide_frames_are_the_truth_and_the_others_are_sampled():
     np.testing.assert_array_equal(result[1:-1], plain[1:-1])
     with pytest.raises(ValueError, match="6 frames"):
         run_model(clip, ModelSettings(guides="9"))
-
-
-def test_a_clip_is_encoded_once_for_methods_in_a_row_that_see_it_alike():
-    class CountingVAE(BlockVAE):
-        encoded = 0
-
-        def encode(self, frames):
-            self.encoded += len(frames)
-            return BlockVAE.encode(frames)
-
-    vae, clip, other = CountingVAE(), moving_clip(0), moving_clip(1)
-    first, _ = run_model(clip, ModelSettings(fill="smooth", steps=2), vae=vae)
-    once = vae.encoded
-    again, _ = run_model(clip, ModelSettings(fill="smooth", steps=3), vae=vae)
-    assert once > 0 and vae.encoded == once
-    np.testing.assert_array_equal(again, first)
-    for another, options in ((clip, {"fill": "telea"}), (clip, {"fill": "telea", "global_frames": 2}), (other, {})):
-        before = vae.encoded
-        result, _ = run_model(another, ModelSettings(**{"fill": "smooth", **options}), vae=vae)
-        assert vae.encoded > before, options
-        np.testing.assert_array_equal(result, run_model(another, ModelSettings(**{"fill": "smooth", **options}))[0])
 
 
 def test_the_border_is_blended_as_asked():
@@ -153,16 +134,19 @@ def files(tmp_path_factory):
 def test_settings_are_read(files):
     method = parse_method("m3ddm:steps=10,global_scale=1.5,strides=15-5-1,seed=7,name=few steps", files)
     assert method.label == "few steps"
-    assert method.settings == ModelSettings(**files, steps=10, global_scale=1.5, strides=(15, 5, 1), seed=7)
-    assert "checkpoint tiny.safetensors, vae vae.safetensors, steps 10" in method.description
+    assert method.settings == ModelSettings(
+        **files, sampling=SamplingSettings().changed({"steps": 10, "global_scale": 1.5}), strides=(15, 5, 1), seed=7
+    )
+    assert method.description.startswith("checkpoint tiny.safetensors, vae vae.safetensors, ")
+    assert ", steps 10, " in method.description
     assert parse_method("m3ddm", files).settings == ModelSettings(**files)
 
 
 def test_a_preset_sets_several_and_gives_way_to_what_is_said(files):
     plain = parse_method("m3ddm:preset=balanced", files)
-    assert plain.settings == ModelSettings(**files, **dataclasses.asdict(PRESETS["balanced"]))
+    assert plain.settings == ModelSettings(**files, sampling=PRESETS["balanced"])
     longer = parse_method("m3ddm:steps=30,preset=balanced,guidance_start=0.1,context_scale=3", files).settings
-    assert longer == dataclasses.replace(plain.settings, steps=30, guidance_start=0.1, context_scale=3.0)
+    assert longer.sampling == PRESETS["balanced"].changed({"steps": 30, "guidance_start": 0.1, "context_scale": 3.0})
     spelled = "m3ddm:sampler=dpmpp_2m,scheduler=karras,steps=15,unconditional_every=2"
     assert parse_method(spelled, files).identity == plain.identity
 
@@ -213,11 +197,12 @@ def test_a_checkpoint_is_sampled_as_its_metadata_says(tmp_path, prediction_type)
     config = dataclasses.replace(M3DDM_CONFIG, block_out_channels=(32, 32, 32, 32))
     path = tmp_path / "network.safetensors"
     save_checkpoint(path, seeded_weights(config), config, {"prediction_type": prediction_type})
-    settings = ModelSettings(checkpoint=str(path), steps=1, context_scale=1.0, global_scale=0.0)
+    settings = SamplingSettings().changed({"steps": 1, "context_scale": 1.0, "global_scale": 0.0})
     draw = torch.Generator().manual_seed(0)
     start, noise, context = (torch.randn(1, c, 16, 8, 8, generator=draw) for c in (4, 4, 5))
     conditions = ClipConditions(context, context, torch.randn(1, 4, 32, 32, generator=draw), 10)
-    found = load_sampler(settings, "cpu")(conditions, start, noise, lambda *step: None)
+    models = load_models(load_network(path), BlockVAE)
+    found = models.sampler(settings, 0)(conditions, start, noise, lambda *step: None)
 
     network = seeded_network(config)
     (timestep,) = pndm_timesteps(1)

@@ -42,9 +42,9 @@ class Latents:
 
         return sampler.run(predict_noise, self.start, self.noise, lambda *step: None)
 
-    def guided(self, effort):
-        guidance = effort.guidance(2.0, 4.0)
-        sampler = make_sampler(effort.sampler, effort.scheduler, steps=effort.steps)
+    def guided(self, settings):
+        guidance = settings.guidance
+        sampler = make_sampler(settings.sampler, settings.scheduler, steps=settings.steps)
         edges = tuple(noise_level(999 * (1 - share)) for share in (guidance.start, guidance.end))
         run = GuidanceRun(guidance, sampler.levels, edges)
 
@@ -56,11 +56,11 @@ class Latents:
 
         return self.sample(sampler, answers)
 
-    def reusing(self, effort, between):
+    def reusing(self, settings, between):
         """As ``guided``, with ``between(level, x, found, held)`` for e(0,0) in every second step."""
-        sampler = make_sampler(effort.sampler, effort.scheduler, steps=effort.steps)
+        sampler = make_sampler(settings.sampler, settings.scheduler, steps=settings.steps)
         weights = Guidance().weights(inside=True)
-        held, steps = {}, iter(range(effort.steps))
+        held, steps = {}, iter(range(settings.steps))
 
         def answers(x, level):
             found = {branch: self.answer(x, level, branch) for branch in Branch}
@@ -95,7 +95,7 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_the_difference_is_the_thing_to_hold(doubts, way):
     """Against holding e(0,0) as clean latents or as noise, or going without it."""
-    latents, effort = Latents(*doubts), PRESETS["balanced"]
-    asked = latents.reusing(effort, lambda level, x, found, held: found[Branch.UNCONDITIONAL])
-    ours = distance(latents.guided(effort), asked)
-    assert ours < 0.7 * distance(latents.reusing(effort, WAYS[way]), asked)
+    latents, settings = Latents(*doubts), PRESETS["balanced"]
+    asked = latents.reusing(settings, lambda level, x, found, held: found[Branch.UNCONDITIONAL])
+    ours = distance(latents.guided(settings), asked)
+    assert ours < 0.7 * distance(latents.reusing(settings, WAYS[way]), asked)

@@ -52,16 +52,16 @@ def test_pndm_keeps_its_own_levels():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "magic"}, "got the sampler 'magic', expected one of pndm, "),
+        ({"sampler": "magic"}, "got the sampler 'magic', expected one of pndm, "),
         ({"scheduler": "beta"}, "got the scheduler 'beta', expected one of normal, "),
         ({"steps": 0}, "got steps=0"),
-        ({"name": "euler", "steps": 0}, "got steps=0"),
-        ({"name": "euler", "denoise": 0.0}, "denoise=0.0"),
+        ({"sampler": "euler", "steps": 0}, "got steps=0"),
+        ({"sampler": "euler", "denoise": 0.0}, "denoise=0.0"),
     ],
 )
 def test_what_is_no_sampler_is_told(arguments, message):
     with pytest.raises(ValueError, match=message):
-        make_sampler(**{"name": "pndm", "steps": 5, **arguments})
+        make_sampler(**{"sampler": "pndm", "steps": 5, **arguments})
 
 
 class Known:

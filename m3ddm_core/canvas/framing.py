@@ -1,0 +1,37 @@
+"""The frame that is asked for, before it is known which source it is for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .placement import Placement, place
+
+
+@dataclass(frozen=True)
+class Framing:
+    """The keywords of `place`, all but the source: a ratio or pixels to add, where the source lies, and the canvas."""
+
+    ratio: str | None = "16:9"
+    pixels: tuple[int, int, int, int] | None = None
+    anchor: str = "center"
+    offset: tuple[int, int] | None = None
+    canvas_size: int = 256
+    canvas_shape: str = "square"
+    size_multiple: int = 2
+    fill: str = "smooth"
+
+    def place(self, source: tuple[int, int], frames: int, source_frames: int | None = None) -> Placement:
+        """Place so many frames of (width, height). Raises ValueError, as `place` does, for what does not fit."""
+        return place(
+            source,
+            frames,
+            ratio=self.ratio,
+            pixels=self.pixels,
+            anchor=self.anchor,
+            offset=self.offset,
+            canvas_size=self.canvas_size,
+            canvas_shape=self.canvas_shape,
+            size_multiple=self.size_multiple,
+            fill=self.fill,
+            source_frames=source_frames,
+        )

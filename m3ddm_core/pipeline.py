@@ -1,0 +1,324 @@
+"""The way of a video through the house, from frames to frames and from file to file.
+
+    frames -> canvas and mask -> state (VAE) -> keyframes -> interpolation -> infill -> frames (VAE) -> composite
+
+Whoever outpaints comes through here: the command line, the nodes, the measurements, the previews in training. The
+networks are called through `Models`, so that a host can bring its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .canvas.build import make_canvas, make_start_canvas
+from .canvas.framing import Framing
+from .canvas.placement import Placement, with_canvas
+from .canvas.source_mask import check_mask
+from .checkpoint import build_unet, read_checkpoint
+from .composite.compositor import composite
+from .outpaint.encode import GLOBAL_FRAMES, Encode, add_guide_frames, encode_context, encode_global_frames
+from .outpaint.plan import INFILL_STRIDE
+from .outpaint.stages import Progress, outpaint_video
+from .outpaint.state import OutpaintState
+from .sampling.clip import Network, SampleClips, guided_sampler
+from .sampling.placed import PlacedNetwork
+from .sampling.prediction import noise_network
+from .sampling.settings import SamplingSettings
+from .sampling.solvers import make_sampler
+from .vae import VAE, load_vae
+from .video.cuts import find_cuts, scene_lengths
+from .video.file import FileSource
+from .video.finished import Decode, FinishedVideo
+from .video.progress import Pass, Report, Work, plan_work, scan_report, writing_report
+from .video.refine import refine_scenes
+from .video.scenes import outpaint_scenes, split_scenes
+from .video.source import Source
+from .video.writer import write_video
+
+__all__ = ["Models", "Options", "load_models", "load_network", "load_vae", "outpaint_file", "outpaint_frames"]
+
+CUT_THRESHOLD = 0.25
+"""How much two frames must differ, beyond the frames around them, to count as a cut, 0..1."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """The two networks as callables, wherever they run: `load_models` gives the library's own, ComfyUI brings its own.
+
+    ``encode``: frames (n, h, w, 3), 0..1, to latents (n, 4, h / 8, w / 8) in model space, and ``decode`` back.
+    ``sampler(settings, seed)`` makes a sampler of clips. ``clips_at_once(settings, h, w)``: how many clips of latents
+    of that height and width it is to be given side by side.
+    """
+
+    encode: Encode
+    decode: Decode
+    sampler: Callable[[SamplingSettings, int], SampleClips]
+    clips_at_once: Callable[[SamplingSettings, int, int], int]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked of a video.
+
+    ``seed`` draws the noise, the same for every clip. ``cut_threshold``: see `find_cuts`; None takes the video as one
+    scene. ``second_pass``: longest side in pixels of the canvas of a second pass, 0 for none, and ``second_denoise``
+    how much it paints anew. ``blending``: the keywords of `Compositor`.
+    """
+
+    framing: Framing = field(default_factory=Framing)
+    settings: SamplingSettings = field(default_factory=SamplingSettings)
+    seed: int = 0
+    cut_threshold: float | None = CUT_THRESHOLD
+    second_pass: int = 0
+    second_denoise: float = 0.4
+    blending: dict[str, Any] = field(default_factory=dict)
+
+
+def load_network(
+    path: str | os.PathLike[str], device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> Network:
+    """Load a checkpoint in any form that `read_checkpoint` takes, as a network that predicts noise.
+
+    It computes in ``dtype`` on ``device`` and answers where, and as what, it is asked. Raises `CheckpointError`.
+    """
+    checkpoint = read_checkpoint(path)
+    network = build_unet(checkpoint, dtype=dtype, device=device).requires_grad_(False)
+    return noise_network(PlacedNetwork(network, device, dtype), checkpoint.prediction_type)
+
+
+def load_models(network: Network, vae: VAE) -> Models:
+    """The library's own way to run a network and a VAE, for one clip at a time unless settings say otherwise."""
+
+    def sampler(settings: SamplingSettings, seed: int) -> SampleClips:
+        solver = make_sampler(settings.sampler, settings.scheduler, steps=settings.steps, denoise=settings.denoise)
+        return guided_sampler(network, settings.guidance, solver)
+
+    return Models(vae.encode, vae.decode, sampler, lambda settings, height, width: settings.clips_per_batch or 1)
+
+
+SampleState = Callable[[OutpaintState, "Callable[[Progress], None] | None"], OutpaintState]
+"""``sample(state, on_progress)`` runs all levels of a state."""
+
+
+def state_sampler(
+    models: Models, settings: SamplingSettings, seed: int, strides: Sequence[int] | None = None
+) -> SampleState:
+    """Make what samples states, at the levels of their length unless ``strides`` are given.
+
+    Raises ValueError for settings that cannot be, before anything is encoded.
+    """
+    sample_clips = models.sampler(settings, seed)
+
+    def sample(state: OutpaintState, on_progress: Callable[[Progress], None] | None) -> OutpaintState:
+        return outpaint_video(
+            state,
+            sample_clips,
+            seed=seed,
+            strides=strides,
+            clips_per_batch=models.clips_at_once(settings, *state.start.shape[-2:]),
+            guide_noise=settings.guide_noise,
+            on_progress=on_progress,
+        )
+
+    return sample
+
+
+@dataclass(frozen=True)
+class Guides:
+    """Whole frames of the user's own: ``images`` (m, h, w, 3), and their ``numbers``, as in "0, 30-32, -1"."""
+
+    images: Tensor
+    numbers: str
+
+
+@torch.no_grad()
+def outpaint_frames(
+    frames: Tensor,
+    models: Models,
+    placement: Placement,
+    fps: float,
+    *,
+    settings: SamplingSettings | None = None,
+    seed: int = 0,
+    source_mask: Tensor | None = None,
+    pictures: Tensor | None = None,
+    guides: Guides | None = None,
+    global_frames: int = GLOBAL_FRAMES,
+    strides: Sequence[int] | None = None,
+    blending: dict[str, Any] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Tensor:
+    """Outpaint frames (n, h, w, 3), float, 0..1, in memory, as one scene; returns them in the placement's target size.
+
+    source_mask: (1 or n, h, w), float: 1 where the source's own pixels are to be made anew too.
+    pictures: (n, h, w, 3), float, 0..1, in the target's shape: a first result to start from, in place of a fill.
+    strides: of the levels; by default those of the number of frames.
+
+    Raises ValueError for what does not belong together, and `NonFiniteLatents` where sampling fails.
+    """
+    sample = state_sampler(models, settings or SamplingSettings(), seed, strides)
+    if pictures is None:
+        canvas, mask = make_canvas(frames, placement, source_mask)
+    else:
+        canvas, mask = make_start_canvas(frames, pictures, placement, source_mask)
+    shown = encode_global_frames(frames, models.encode, global_frames, source_mask)
+    state = encode_context(canvas, mask, shown, models.encode, fps, placement)
+    if guides is not None:
+        state = add_guide_frames(state, guides.images, guides.numbers, models.encode)
+    state = sample(state, on_progress)
+    return composite(frames, models.decode(state.latents), placement, source_mask=source_mask, **(blending or {}))
+
+
+@torch.no_grad()
+def outpaint_source(
+    source: Source,
+    models: Models,
+    options: Options,
+    *,
+    first_frames: int = 0,
+    source_mask: Tensor | None = None,
+    report: Report = lambda standing: None,
+) -> FinishedVideo:
+    """Outpaint a video scene by scene, holding nothing but latents of all its frames.
+
+    What comes back makes its frames when they are asked for. source_mask: (1 or n, h, w), float: 1 where the source's
+    own pixels are to be made anew too. ``first_frames``: how many the source was cut to, 0 if it was not; a mask may be
+    that of the whole. ``report`` hears how far the work has come.
+
+    Raises ValueError for what does not fit the video, before anything is sampled.
+    """
+    count, settings = len(source.info.timeline), options.settings
+    placement = options.framing.place(source.info.size, count)
+    require_writable(placement)
+    mask = check_mask(source_mask, placement.source, count, None if count == first_frames else count)
+    cuts = [] if options.cut_threshold is None else find_cuts(source.thumbnails, options.cut_threshold)
+    logging.info("M3DDM: %d frames, scenes begin at %s.", count, [0, *cuts])
+    scenes = split_scenes(placement, scene_lengths(count, cuts), mask)
+    first, *second = plan_work(scenes, settings.steps, _passes(placement, options.second_pass), report)
+    encode, fps = models.encode, float(source.info.timeline.rate)
+    sample = _scene_sampler(models, settings, options.seed, first)
+    scenes = outpaint_scenes(source.frames(), scenes, encode, sample, fps, on_frame=first.encoded)
+    finished = FinishedVideo(source, scenes, models.decode, options.blending)
+    for work in second:
+        sample = _scene_sampler(models, replace(settings, denoise=options.second_denoise), options.seed, work)
+        scenes = refine_scenes(finished, options.second_pass, encode, sample, on_frame=work.encoded)
+        finished = FinishedVideo(source, scenes, models.decode, options.blending)
+    return finished
+
+
+def outpaint_file(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    models: Models,
+    options: Options | None = None,
+    *,
+    first_frames: int = 0,
+    source_mask: Tensor | None = None,
+    overwrite: bool = False,
+    report: Report = lambda standing: None,
+) -> FinishedVideo:
+    """Outpaint a video file into an MP4 file, with its sound and times; ``first_frames`` 0 takes all of it.
+
+    The file is written beside ``target`` and takes its name when it is whole. ``report`` hears of looking through the
+    source and sampling, and then, from 0 again, of writing.
+
+    Raises ValueError for what cannot be used, and OSError for what cannot be read or written.
+    """
+    check_files(source, target, overwrite=overwrite)
+    video = FileSource(str(source), most=first_frames, on_frame=scan_report(report))
+    options = options or Options()
+    finished = outpaint_source(
+        video, models, options, first_frames=first_frames, source_mask=source_mask, report=report
+    )
+    with _whole_or_not_at_all(Path(target)) as partial:
+        write_video(partial, _counted(finished, report), finished.info, finished.sound)
+    return finished
+
+
+def _counted(finished: FinishedVideo, report: Report) -> Iterator[Tensor]:
+    written = writing_report(report, len(finished.info.timeline))
+    for number, frame in enumerate(finished.frames(), start=1):
+        yield frame
+        written(number)
+
+
+def read_mask(path: str | os.PathLike[str]) -> Tensor:
+    """Read a mask (n, h, w), float32, 0..1, from a picture or a video: how bright each pixel is."""
+    return torch.stack([frame.mean(-1) for frame in FileSource(str(path)).frames()])
+
+
+def check_files(source: str | os.PathLike[str], target: str | os.PathLike[str], *, overwrite: bool) -> None:
+    """Raise ValueError or OSError for files that `outpaint_file` cannot read or write."""
+    source, target = Path(source), Path(target)
+    if source.is_dir():
+        raise ValueError(f"got the folder {source}, expected a video file")
+    if not source.is_file():
+        raise FileNotFoundError(f"got {source}, where no file lies; expected a video file")
+    if target.is_dir() or target.suffix.lower() != ".mp4":
+        raise ValueError(f"got {target} to write to, expected the name of an .mp4 file")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"got {target} to write to, but there is no folder {target.parent}; make it first")
+    if target.exists() and source.samefile(target):
+        raise ValueError(f"got {target} for both input and output, expected another name for the output")
+    if target.exists() and not overwrite:
+        raise FileExistsError(f"got {target}, which exists; expected a new name; overwrite replaces it")
+
+
+@contextmanager
+def _whole_or_not_at_all(target: Path) -> Iterator[Path]:
+    """Yield a name beside the target, which the file is moved from when it is whole."""
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        os.replace(partial, target)
+    except OSError as error:
+        raise OSError(f"{target} could not be written: {error.strerror or error}; nothing of it was kept") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _passes(placement: Placement, second_pass: int) -> list[Pass]:
+    """The first pass with all its levels, and the second, which the first result holds together, with the infill."""
+    first = Pass(placement.canvas, None)
+    if not second_pass:
+        return [first]
+    canvas = with_canvas(placement, second_pass, "target").canvas
+    if max(canvas) <= max(placement.canvas):
+        logging.warning(
+            "M3DDM: the second pass has a canvas of %dx%d, no larger than the first, %dx%d, and will not make the "
+            "border sharper; a canvas is never larger than the target.",
+            *canvas,
+            *placement.canvas,
+        )
+    return [first, Pass(canvas, (INFILL_STRIDE,))]
+
+
+def _scene_sampler(
+    models: Models, settings: SamplingSettings, seed: int, work: Work
+) -> Callable[[int, OutpaintState], OutpaintState]:
+    """Make what samples the scene of a number."""
+    sample = state_sampler(models, settings, seed, work.strides)
+
+    def sample_scene(number: int, state: OutpaintState) -> OutpaintState:
+        return sample(state, lambda progress: work.sampled(number, state, progress))
+
+    return sample_scene
+
+
+def require_writable(placement: Placement) -> None:
+    """Raise ValueError for sizes that no encoder takes, before hours are spent on them."""
+    width, height = placement.target
+    if width % 2 or height % 2:
+        raise ValueError(
+            f"got a target of {width}x{height}, expected even sides, which H.264 asks for: set size_multiple to 2 or "
+            "another even number"
+        )

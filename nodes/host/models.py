@@ -1,0 +1,20 @@
+"""ComfyUI's MODEL and VAE as the core's pipeline calls them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...m3ddm_core.pipeline import Models
+from .guider import clip_sampler
+from .memory import clips_at_once
+from .vae import decoder, warning_encoder
+
+
+def comfy_models(patcher: Any, vae: Any) -> Models:
+    """Return the two networks, run, moved and offloaded by ComfyUI."""
+    return Models(
+        encode=warning_encoder(vae),
+        decode=decoder(vae),
+        sampler=lambda settings, seed: clip_sampler(patcher, settings, seed),
+        clips_at_once=lambda settings, height, width: clips_at_once(patcher, settings, height, width),
+    )

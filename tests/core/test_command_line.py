@@ -1,0 +1,103 @@
+"""``python -m m3ddm_core outpaint``: the demonstration's models on a few frames, and what it says of bad input."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+
+from m3ddm_core.__main__ import SAMPLING, main
+from m3ddm_core.sampling.settings import SamplingSettings
+from m3ddm_core.video.file import FileSource
+from m3ddm_core.video.source import TensorSource
+from m3ddm_core.video.writer import write_video
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = ["--checkpoint", str(ROOT / "models" / "m3ddm_demo.safetensors")]
+MODELS += ["--vae", str(ROOT / "models" / "m3ddm_demo_vae.safetensors")]
+
+
+@pytest.fixture
+def clip(tmp_path):
+    frames = torch.rand(1, 6, 4, 3, generator=torch.Generator().manual_seed(0))
+    frames = frames.repeat_interleave(8, 1).repeat_interleave(8, 2).expand(4, -1, -1, -1)
+    source = TensorSource(frames, Fraction(25))
+    write_video(tmp_path / "in.mp4", source.frames(), source.info)
+    return tmp_path / "in.mp4"
+
+
+def test_a_video_is_outpainted(clip, tmp_path, capsys):
+    target = tmp_path / "out.mp4"
+    arguments = [
+        "--pixels",
+        "8",
+        "0",
+        "8",
+        "0",
+        "--canvas-size",
+        "64",
+        "--steps",
+        "1",
+        "--preset",
+        "fast",
+        "--seed",
+        "3",
+    ]
+    assert main(["outpaint", str(clip), str(target), *MODELS, *arguments]) == 0
+    said = capsys.readouterr()
+    assert said.out.strip() == str(target)
+    assert "clip 1 of 1" in said.err and "finishing frame 4 of 4" in said.err
+    assert FileSource(str(target)).info.size == (48, 48)
+
+
+def test_every_flat_setting_has_an_argument():
+    assert {name: type(value) for name, value in SamplingSettings().flat().items()} == SAMPLING
+
+
+def test_help_does_not_wait_for_torch():
+    code = "import sys; from m3ddm_core.__main__ import main; sys.modules['torch'] = None; main(['outpaint', '--help'])"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert answer.returncode == 0 and "--colour-match" in answer.stdout
+
+
+BAD = {
+    "missing": (["gone.mp4", "out.mp4"], "got gone.mp4, where no file lies; expected a video file"),
+    "folder": ([".", "out.mp4"], "got the folder ., expected a video file"),
+    "no video": (["text.mp4", "out.mp4"], "text.mp4"),
+    "onto itself": (["in.mp4", "in.mp4", "--overwrite"], "for both input and output"),
+    "exists": (["in.mp4", "there.mp4"], "got there.mp4, which exists; expected a new name; overwrite replaces it"),
+    "no folder": (["in.mp4", "nowhere/out.mp4"], "there is no folder nowhere; make it first"),
+    "no mp4": (["in.mp4", "out.gif"], "got out.gif to write to, expected the name of an .mp4 file"),
+    "no ratio": (["in.mp4", "out.mp4", "--ratio", "wide"], "'wide' is not a ratio"),
+    "no network": (["in.mp4", "out.mp4", "--checkpoint", "gone.safetensors"], "gone.safetensors"),
+    "another network": (["in.mp4", "out.mp4", "--checkpoint", "MODELS/m3ddm_demo_vae.safetensors"], "m3ddm_demo_vae"),
+    "another vae": (["in.mp4", "out.mp4", "--vae", "MODELS/m3ddm_demo.safetensors"], "got no autoencoder"),
+    "no preset": (["in.mp4", "out.mp4", "--preset", "quick"], "got the preset 'quick', expected one of reference"),
+    "no sampler": (["in.mp4", "out.mp4", "--sampler", "magic"], "got the sampler 'magic', expected one of pndm"),
+    "odd sides": (["in.mp4", "out.mp4", "--ratio", "3:4.1", "--size-multiple", "1"], "expected even sides"),
+    "wrong mask": (["in.mp4", "out.mp4", "--source-mask", "mask.png"], "source_mask"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_input_is_told_in_a_line(kind, clip, tmp_path, monkeypatch, capsys):
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    Path("text.mp4").write_text("no video")
+    Path("there.mp4").write_bytes(b"there")
+    Image.new("L", (16, 16), 255).save("mask.png")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    arguments, message = BAD[kind]
+    arguments = [argument.replace("MODELS", str(ROOT / "models")) for argument in arguments]
+    usual = [] if "--ratio" in arguments else ["--ratio", "1:1"]
+    assert main(["outpaint", *arguments[:2], *MODELS, *usual, "--canvas-size", "64", *arguments[2:]]) == 2
+    said = capsys.readouterr().err.splitlines()
+    errors = [line for line in said if line.startswith("error: ")]
+    assert len(errors) == 1 and message in errors[0], said
+    assert said[-1] == errors[0], "one line, and nothing after it"
+    assert sorted(path.name for path in tmp_path.iterdir()) == before and Path("there.mp4").read_bytes() == b"there"

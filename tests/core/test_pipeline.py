@@ -1,0 +1,184 @@
+"""The front door: frames in, frames out; file in, file out; with models that answer at once."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+
+import m3ddm_core
+from m3ddm_core.canvas.framing import Framing
+from m3ddm_core.pipeline import Guides, Models, Options, outpaint_file, outpaint_frames, outpaint_source, read_mask
+from m3ddm_core.sampling.settings import SamplingSettings
+from m3ddm_core.video.file import FileSource
+from m3ddm_core.video.source import TensorSource
+from m3ddm_core.video.writer import write_video
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZE = (32, 48)
+
+
+def encode(frames):
+    """Mean colours of 8x8 blocks, and a fourth channel of zeros."""
+    means = torch.nn.functional.avg_pool2d(frames.movedim(-1, 1), 8)
+    return torch.cat([means, torch.zeros_like(means[:, :1])], dim=1)
+
+
+def decode(latents):
+    return latents[:, :3].repeat_interleave(8, -1).repeat_interleave(8, -2).movedim(1, -1)
+
+
+def models(calls=None):
+    """Sampling leaves the start latents as they are, and is told of in ``calls``."""
+
+    def sampler(settings, seed):
+        def sample(conditions, start, noise, callback):
+            if calls is not None:
+                calls.append((settings.steps, settings.denoise, seed, len(start), start.shape[-1] * 8, conditions.fps))
+            callback(0, 1, start)
+            return start
+
+        return sample
+
+    return Models(encode, decode, sampler, lambda settings, height, width: settings.clips_per_batch or 1)
+
+
+def clip(frames=20):
+    draw = torch.rand(1, 3, 6, 8 + frames, generator=torch.Generator().manual_seed(0))
+    wide = torch.nn.functional.interpolate(draw, (SIZE[1], SIZE[0] + frames), mode="bilinear")[0]
+    return torch.stack([wide[:, :, n : n + SIZE[0]] for n in range(frames)]).movedim(1, -1)
+
+
+@pytest.fixture
+def file(tmp_path):
+    """20 frames of 32x48 at 25 a second, with a tone."""
+    source = TensorSource(clip(), Fraction(25), torch.linspace(-0.5, 0.5, 8 * 800).expand(1, -1), 8000)
+    write_video(tmp_path / "in.mp4", source.frames(), source.info, source.sound)
+    return tmp_path / "in.mp4"
+
+
+FRAMING = Framing(ratio="1:1", canvas_size=48)
+
+
+def test_the_front_door_loads_what_is_used_and_no_more():
+    for use, loaded in (("__all__", "False"), ("SamplingSettings", "True")):
+        code = f"import sys, m3ddm_core; m3ddm_core.{use}; print('torch' in sys.modules)"
+        answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert answer.stdout.strip() == loaded
+    for name in m3ddm_core.__all__:
+        assert getattr(m3ddm_core, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'outpaint_film'"):
+        m3ddm_core.outpaint_film  # noqa: B018
+
+
+def test_frames_come_back_wider_with_their_own_pixels_kept():
+    frames, seen = clip(), []
+    result = outpaint_frames(
+        frames, models(), FRAMING.place(SIZE, 20), 25.0, blending={"feather": 0}, on_progress=seen.append
+    )
+    assert result.shape == (20, 48, 48, 3)
+    torch.testing.assert_close(result[:, :, 8:40], frames)
+    assert (seen[-1].done, seen[-1].total) == (2, 2)
+
+
+def test_guides_are_known_and_pictures_are_what_is_started_from():
+    frames, placement = clip(), FRAMING.place(SIZE, 20)
+    white = torch.ones(20, 48, 48, 3)
+    guided = outpaint_frames(frames, models(), placement, 25.0, guides=Guides(white[:1], "0"))
+    assert (guided[0, :, :4] > 0.99).all() and (guided[1, :, :4] < 0.99).all()
+    started = outpaint_frames(frames, models(), placement, 25.0, pictures=white)
+    assert (started[:, :, :4] > 0.99).all()
+
+
+def test_what_is_masked_of_the_source_is_made_anew():
+    frames, mask = clip(), torch.zeros(1, 48, 32)
+    mask[:, 16:32, 8:24] = 1
+    result = outpaint_frames(frames, models(), FRAMING.place(SIZE, 20), 25.0, source_mask=mask, blending={"feather": 0})
+    inside = result[:, 20:28, 20:28]
+    assert not torch.allclose(inside, frames[:, 20:28, 12:20], atol=0.01)
+    torch.testing.assert_close(result[:, :8, 8:40], frames[:, :8])
+
+
+def test_a_file_and_its_frames_come_out_alike(file, tmp_path):
+    calls, told = [], []
+    options = Options(FRAMING, SamplingSettings(3, clips_per_batch=4), seed=7)
+    finished = outpaint_file(file, tmp_path / "out.mp4", models(calls), options, report=told.append)
+    source, written = FileSource(str(file)), FileSource(str(tmp_path / "out.mp4"))
+    frames = torch.stack(list(source.frames()))
+    expected = outpaint_frames(frames, models(), FRAMING.place(SIZE, 20), 25.0)
+    torch.testing.assert_close(torch.stack(list(finished.frames())), expected)
+    assert written.info.size == (48, 48) and written.info.timeline.times == source.info.timeline.times
+    assert (torch.stack(list(written.frames())) - expected).abs().mean() < 0.05
+    assert written.sound is not None and calls == [(3, 1.0, 7, 1, 48, 25)] * 2
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    shares = [standing.share for standing in told]
+    begun = next(i for i, standing in enumerate(told) if standing.text.startswith("finishing frame 1 "))
+    assert shares[:begun] == sorted(shares[:begun]) and shares[begun:] == sorted(shares[begun:]) and shares[-1] == 1
+    assert told[0].text == "looking through the video, frame 1"
+
+
+def test_scenes_and_a_second_pass():
+    calls = []
+    source = TensorSource(torch.cat([clip(12), 1 - clip(10)]), Fraction(25))
+    framing = Framing(ratio="1:1", canvas_size=24)
+    options = Options(framing, SamplingSettings(2), second_pass=48, second_denoise=0.25)
+    finished = outpaint_source(source, models(calls), options)
+    assert [len(scene) for scene in finished.scenes] == [12, 10]
+    assert [call[:5] for call in calls] == [(2, 1.0, 0, 1, 24)] * 2 + [(2, 0.25, 0, 1, 48)] * 2
+    one = outpaint_source(source, models(), Options(framing, cut_threshold=None))
+    assert [len(scene) for scene in one.scenes] == [22]
+
+
+def test_first_frames_take_a_mask_of_the_whole(file, tmp_path):
+    mask = torch.zeros(20, 48, 32)
+    mask[:, :8] = 1
+    finished = outpaint_file(file, tmp_path / "o.mp4", models(), Options(FRAMING), first_frames=5, source_mask=mask)
+    assert len(finished.info.timeline) == 5
+
+
+def test_a_mask_is_read_from_a_picture(tmp_path):
+    from PIL import Image
+
+    picture = Image.new("RGB", (4, 2))
+    picture.paste((255, 255, 255), (0, 0, 1, 2))
+    picture.save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png").tolist() == [[[1, 0, 0, 0]] * 2]
+
+
+def test_a_stop_on_the_way_leaves_nothing_and_keeps_what_was_there(file, tmp_path):
+    target = tmp_path / "out.mp4"
+    target.write_bytes(b"before")
+
+    def stop(standing):
+        if standing.text.startswith("finishing frame 3 "):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        outpaint_file(file, target, models(), Options(FRAMING), overwrite=True, report=stop)
+    assert target.read_bytes() == b"before" and {path.name for path in tmp_path.iterdir()} == {"in.mp4", "out.mp4"}
+
+
+def test_a_full_disk_is_told_by_the_files_own_name(file, tmp_path, monkeypatch):
+    def full(path, *rest, **options):
+        Path(path).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("m3ddm_core.pipeline.write_video", full)
+    with pytest.raises(
+        OSError, match=r"out\.mp4 could not be written: No space left on device; nothing of it was kept"
+    ):
+        outpaint_file(file, tmp_path / "out.mp4", models(), Options(FRAMING))
+    assert {path.name for path in tmp_path.iterdir()} == {"in.mp4"}
+
+
+def test_odd_sides_are_refused_before_sampling(file, tmp_path):
+    calls = []
+    options = Options(Framing(ratio=None, pixels=(1, 0, 0, 0), canvas_size=48, size_multiple=1))
+    with pytest.raises(ValueError, match="got a target of 33x48, expected even sides"):
+        outpaint_file(file, tmp_path / "out.mp4", models(calls), options)
+    assert calls == []
