@@ -10,13 +10,12 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .layers import EmbeddingMLP, from_onednn, sinusoidal_embedding, to_onednn
+from .cpu import by_rows
+from .layers import EmbeddingMLP, sinusoidal_embedding
 
 FRAME_EMBEDDING_DIM = 320
 FRAME_MAX_PERIOD = 1000
 TRANSFORMER_NORM_EPS = 1e-6
-PIECE = 1 << 22
-"""Numbers in the widest intermediate result of a feed-forward layer on a CPU."""
 
 Attention = Callable[..., Tensor]
 """``attention(q, k, v, heads, transformer_options=...)`` over (b, n, heads * d) tensors, as ComfyUI's are called."""
@@ -46,12 +45,8 @@ class MultiHeadAttention(nn.Module):
         self.to_out = nn.ModuleList([operations.Linear(dim, dim, **factory)])
 
     def forward(self, x: Tensor, context: Tensor, transformer_options: dict) -> Tensor:
-        same = context is x
-        x = to_onednn(x)
-        context = x if same else to_onednn(context)
-        q, k, v = (from_onednn(projected) for projected in (self.to_q(x), self.to_k(context), self.to_v(context)))
-        x = self.attention(q, k, v, self.heads, transformer_options=transformer_options)
-        return from_onednn(self.to_out[0](to_onednn(x)))
+        q, k, v = self.to_q(x), self.to_k(context), self.to_v(context)
+        return self.to_out[0](self.attention(q, k, v, self.heads, transformer_options=transformer_options))
 
 
 class GEGLU(nn.Module):
@@ -62,7 +57,7 @@ class GEGLU(nn.Module):
         self.proj = operations.Linear(in_dim, 2 * out_dim, dtype=dtype, device=device)
 
     def forward(self, x: Tensor) -> Tensor:
-        value, gate = from_onednn(self.proj(to_onednn(x))).chunk(2, dim=-1)
+        value, gate = self.proj(x).chunk(2, dim=-1)
         return value * F.gelu(gate)
 
 
@@ -80,15 +75,7 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu":
-            return self.over_rows(x)
-        # Row by row the same; in pieces that stay in the cache and in memory that the process already has.
-        pieces = x.flatten(0, -2).split(max(1, PIECE // (8 * x.shape[-1])))
-        return torch.cat([self.over_rows(piece) for piece in pieces]).view_as(x)
-
-    def over_rows(self, x: Tensor) -> Tensor:
-        gated, _, project = self.net
-        return from_onednn(project(to_onednn(gated(x))))
+        return by_rows(self.net, x, widest=8 * x.shape[-1])
 
 
 class TransformerBlock(nn.Module):

@@ -7,6 +7,7 @@ Axes: ``b`` clips, ``c`` channels, ``f`` frames, ``h w`` latent pixels. Every we
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import torch
@@ -28,25 +29,6 @@ def sinusoidal_embedding(positions: Tensor, dim: int, max_period: float) -> Tens
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 
-def to_onednn(x: Tensor) -> Tensor:
-    """Lay the input of linear layers out for the faster of torch's two matrix libraries.
-
-    On a CPU torch hands float32 to MKL, which reached 0.4 of oneDNN's speed on an AMD EPYC; a tensor in oneDNN's
-    layout takes the other way through the same layer, whatever cast or patch that layer's forward makes.
-    """
-    # A compiler chooses layouts itself; nor may it meet the questions that follow, which would break its graph.
-    if torch.compiler.is_compiling() or torch.is_grad_enabled():
-        return x
-    if x.device.type != "cpu" or x.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
-        return x
-    return x.to_mkldnn()
-
-
-def from_onednn(x: Tensor) -> Tensor:
-    """Lay the output of a linear layer out as usual again."""
-    return x.to_dense() if x.is_mkldnn else x
-
-
 class EmbeddingMLP(nn.Module):
     """Two linear layers around a SiLU: (n, in_dim) to (n, out_dim)."""
 
@@ -64,9 +46,19 @@ def channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last_3d)
 
 
-def convolve_over_frames(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Convolve (b, c, f, n) over ``f`` alone with the weight (c_out, c, 3) of a 1-D convolution."""
-    return F.conv2d(x, weight.unsqueeze(-1), bias, padding=(1, 0))
+@cache
+def over_frames(conv1d: type[nn.Conv1d]) -> type[nn.Conv1d]:
+    """Return a kind of ``conv1d`` that takes (b, c, f, n) and convolves over ``f`` alone.
+
+    As a 1-D convolution it would want every pixel's frames side by side: two copies a convolution. Torch's layers and
+    ComfyUI's hand the weight (c_out, c, 3), cast and patched, to the method that is another one here.
+    """
+
+    class ConvOverFrames(conv1d):
+        def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+            return F.conv2d(x, weight.unsqueeze(-1), bias, padding=(1, 0))
+
+    return ConvOverFrames
 
 
 class Pseudo3DConv(nn.Module):
@@ -75,19 +67,12 @@ class Pseudo3DConv(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, *, operations: Any, dtype: torch.dtype | None, device: Any):
         super().__init__()
         factory = {"dtype": dtype, "device": device}
-        self.out_channels = out_channels
         self.spatial_conv = operations.Conv2d(in_channels, out_channels, 3, padding=1, **factory)
-        self.temporal_conv = operations.Conv1d(out_channels, out_channels, 3, padding=1, **factory)
-        # The layer's own forward still casts and patches its weight; only what it then does with it is another
-        # call. As a 1-D convolution it would want every pixel's frames side by side: two copies a convolution.
-        self.temporal_conv._conv_forward = convolve_over_frames
+        self.temporal_conv = over_frames(operations.Conv1d)(out_channels, out_channels, 3, padding=1, **factory)
 
     def forward(self, x: Tensor) -> Tensor:
-        b, _, f, h, w = x.shape
-        x = rearrange(channels_last(x), "b c f h w -> (b f) c h w")
-        # Torch lays the weight out as the input is, at every call. Where the weight is far larger than the input, at
-        # the coarsest levels, copying the input and the output instead is cheaper.
-        x = self.spatial_conv(x.contiguous() if b * f * h * w < self.out_channels else x)
+        b, _, _, h, _ = x.shape
+        x = self.spatial_conv(rearrange(channels_last(x), "b c f h w -> (b f) c h w"))
         x = channels_last(rearrange(x, "(b f) c h w -> b c f h w", b=b))
         x = self.temporal_conv(rearrange(x, "b c f h w -> b c f (h w)"))
         return rearrange(x, "b c f (h w) -> b c f h w", h=h)

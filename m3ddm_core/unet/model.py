@@ -8,21 +8,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import cpu
 from .attention import Attention, SpatioTemporalTransformer
 from .blocks import DownBlock, MidBlock, NoAttention, UpBlock
 from .config import UNetConfig
 from .global_encoder import GlobalEncoder
 from .layers import Downsample, EmbeddingMLP, Pseudo3DConv, ResidualBlock, Upsample, channels_last, sinusoidal_embedding
-from .scaled_dot_product import sdpa
 
 TIME_MAX_PERIOD = 1000
 FPS_MAX_PERIOD = 30
+OPERATIONS = cpu.tuned(nn)
 
 
 class M3DDMUNet(nn.Module):
     """Predicts the noise of a clip from its noisy latents, what is known of it, and the video's global tokens.
 
-    ``operations`` supplies every layer (``torch.nn`` or a host's), ``attention`` every attention. Parameter names and
+    ``operations`` supplies every layer (torch's or a host's), ``attention`` every attention. Parameter names and
     shapes are those of the published checkpoint. ``dtype`` is that of the weights.
     """
 
@@ -30,8 +31,8 @@ class M3DDMUNet(nn.Module):
         self,
         config: UNetConfig,
         *,
-        operations: Any = nn,
-        attention: Attention = sdpa,
+        operations: Any = OPERATIONS,
+        attention: Attention = cpu.attention,
         dtype: torch.dtype | None = None,
         device: Any = None,
     ):

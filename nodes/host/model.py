@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...m3ddm_core.sampling.clip import ClipConditions
 from ...m3ddm_core.sampling.guidance import Branch
-from ...m3ddm_core.unet import M3DDMUNet, UNetConfig, sdpa
+from ...m3ddm_core.unet import M3DDMUNet, UNetConfig, cpu
 
 ACTIVATION_WIDTHS = 40
 """Peak memory of a forward pass in units of its finest feature map (frames x height x width x first width). The tensors
@@ -27,7 +27,7 @@ measured in all, in float32 on 32x32 latents."""
 @wrap_attn
 def attention_on_cpu(q: Tensor, k: Tensor, v: Tensor, heads: int, **options: Any) -> Tensor:
     """The core's own, open to the same overrides as ComfyUI's, whose signature it has."""
-    return sdpa(q, k, v, heads)
+    return cpu.attention(q, k, v, heads)
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_options: dict) -> Tensor:
@@ -40,7 +40,7 @@ class HostedUNet(M3DDMUNet):
     """The network as ComfyUI calls it, with ComfyUI's layers and attention."""
 
     def __init__(self, config: UNetConfig, *, dtype: torch.dtype, device: Any, operations: Any):
-        super().__init__(config, operations=operations, attention=attention, dtype=dtype, device=device)
+        super().__init__(config, operations=cpu.tuned(operations), attention=attention, dtype=dtype, device=device)
 
     def forward(
         self,

@@ -42,8 +42,15 @@ def network_input() -> dict[str, torch.Tensor]:
     }
 
 
-def test_weights_that_stay_behind_are_cast_and_patched_as_they_are_used(model: Any) -> None:
-    """Low VRAM: ComfyUI keeps weights on the offload device and patches them on the way to each layer."""
+@pytest.mark.parametrize("capability", ["AVX2", "AVX512"])
+def test_weights_that_stay_behind_are_cast_and_patched_as_they_are_used(
+    model: Any, monkeypatch: pytest.MonkeyPatch, capability: str
+) -> None:
+    """Low VRAM: ComfyUI keeps weights on the offload device and patches them on the way to each layer.
+
+    Where a CPU has AVX-512 linear layers are given tensors in oneDNN's layout; that layout runs on any.
+    """
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     answers = {}
     for budget in (0, 1):  # 0: everything at once; 1 byte: nothing fits
         patched = add_patch_everywhere(model).clone(disable_dynamic=True)
@@ -73,6 +80,23 @@ def test_conditions_split_over_devices_give_the_same(model: Any, sample: Any, mo
     # Seeded weights enlarge the rounding of another batch size; another condition's answer would be off by all of it.
     assert (sample(split) - alone).norm() < 1e-3 * alone.norm()
     assert used
+
+
+def test_the_layers_are_comfyuis_made_fast_on_a_cpu(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import comfy.ops
+
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    network = model.model.diffusion_model
+    linear = network.down_blocks[0].attentions[0].transformer_blocks[0].attn1.to_q
+    assert isinstance(linear, comfy.ops.disable_weight_init.Linear)
+    products = []
+    plain = torch.nn.functional.linear
+    monkeypatch.setattr(
+        torch.nn.functional, "linear", lambda x, *weights: products.append(x.is_mkldnn) or plain(x, *weights)
+    )
+    with torch.inference_mode():
+        network(**network_input(), transformer_options={})
+    assert sum(products) > len(products) / 2
 
 
 def test_attention_can_be_overridden_on_a_cpu_too(model: Any) -> None:

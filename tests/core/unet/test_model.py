@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from m3ddm_core.unet import M3DDM_CONFIG, M3DDMUNet, attention, sdpa
+from m3ddm_core.unet import M3DDM_CONFIG, M3DDMUNet, cpu, sdpa
 from m3ddm_core.unet.layers import Pseudo3DConv
 from tests.helpers.golden_files import GOLDEN, relative_difference, seeded_network
 
@@ -106,11 +106,12 @@ def test_layers_and_attention_are_injected():
 
     class Operations:
         def __getattr__(self, name):
-            def make(*args, **kwargs):
-                made.append(name)
-                return getattr(nn, name)(*args, **kwargs)
+            class Layer(getattr(nn, name)):
+                def __init__(self, *args, **kwargs):
+                    made.append(name)
+                    super().__init__(*args, **kwargs)
 
-            return make
+            return Layer
 
     def attention(q, k, v, heads, transformer_options=None):
         asked.append((heads, transformer_options))
@@ -161,18 +162,22 @@ def test_a_layer_that_casts_its_weight_still_does():
 def test_feed_forward_in_pieces_is_the_same(network, monkeypatch):
     given = inputs(b=2, f=3)
     whole = network(**given)
-    monkeypatch.setattr(attention, "PIECE", 8 * 32 * 50)
+    monkeypatch.setattr(cpu, "PIECE", 8 * 32 * 50)
     assert relative_difference(network(**given), whole) < 1e-5
 
 
-def test_with_gradients_it_computes_the_same(network):
-    """Without gradients a CPU takes another matrix library, with them the usual one."""
+def test_what_is_fast_on_a_cpu_computes_the_same(network, monkeypatch):
+    """Torch's own layers and attention in their place; with gradients, too, which take the usual matrix library."""
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     given = inputs(f=2)
+    plain = M3DDMUNet(TINY, operations=nn, attention=sdpa).eval()
+    plain.load_state_dict(network.state_dict())
     with torch.inference_mode():
-        fast = network(**given)
-    plain = network(**given)
-    plain.sum().backward()
-    assert relative_difference(fast, plain.detach()) < 1e-5
+        fast, expected = network(**given), plain(**given)
+    assert relative_difference(fast, expected) < 1e-5
+    learning = network(**given)
+    learning.sum().backward()
+    assert relative_difference(learning.detach(), expected) < 1e-5
     assert all(p.grad is not None for p in network.down_blocks.parameters())
     network.zero_grad(set_to_none=True)
 
