@@ -7,8 +7,8 @@ import subprocess
 from . import host as hosts
 from .report import say
 
-MODULES = ("diffusers", "einops", "matplotlib", "psutil", "safetensors")
-REFERENCE_MODULES = ("transformers",)
+MODULES = ("einops", "matplotlib", "psutil", "safetensors")
+REFERENCE_MODULES = ("diffusers", "transformers")
 
 
 def bench(arguments: list[str]) -> int:

@@ -19,11 +19,12 @@ from .report import Problem
 PACK = Path(__file__).absolute().parents[1]
 PACK_NAME = "comfyui-m3ddm"  # the folder name the registry installs the pack under
 
-DEMO_MODULES = ("diffusers", "einops", "safetensors", "av", "PIL")
+DEMO_MODULES = ("einops", "safetensors", "av", "PIL")
 TEST_MODULES = (
     *DEMO_MODULES,
     "pytest",
     "cv2",
+    "diffusers",
     "lpips",
     "matplotlib",
     "skimage",

@@ -103,8 +103,9 @@ def _add_outpaint(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _outpaint(arguments: argparse.Namespace) -> None:
-    if importlib.util.find_spec("av") is None:
-        raise ValueError("outpaint needs a package that is not installed: run `pip install av`")
+    missing = [package for package in ("av", "diffusers") if importlib.util.find_spec(package) is None]
+    if missing:
+        raise ValueError(f"outpaint needs packages that are not installed: run `pip install {' '.join(missing)}`")
 
     import torch
 

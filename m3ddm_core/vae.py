@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,8 +95,10 @@ def load_vae(path: str | os.PathLike[str], device: torch.device | str = "cpu") -
     """Load an SD 1.x VAE (a file of its own, a whole SD 1.x checkpoint, a diffusers folder) or a tiny one in a file.
 
     A tiny one has the tensors ``taesd_encoder.*``, ``taesd_decoder.*`` and ``vae_scale``, as ComfyUI reads them.
-    Raises :class:`CheckpointError` for what is neither.
+    Raises :class:`CheckpointError` for what is neither, and ``ValueError`` without diffusers.
     """
+    if find_spec("diffusers") is None:
+        raise ValueError("reading a VAE needs the package diffusers: run `pip install diffusers`")
     path = Path(path)
     try:
         if path.is_dir():

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 NEEDED = {
     "av": "av",
     "cv2": "opencv-python-headless",
+    "diffusers": "diffusers",
     "PIL": "pillow",
     "skimage": "scikit-image",
     "tqdm": "tqdm",

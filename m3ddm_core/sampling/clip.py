@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from .guidance import Branch, Guidance, GuidanceRun, combine
 from .schedule import TRAIN_TIMESTEPS, nearest_timestep, noise_level
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,8 @@ def guided_noise(
 ) -> PredictNoise:
     """Make what predicts the noise of a batch of clips under guidance, in one run of a sampler through ``levels``.
 
-    Only those branches are evaluated that the guidance needs at a noise level, one after the other.
+    Only those branches are evaluated that the guidance needs at a noise level, one after the other. No gradients are
+    kept of it, whatever the network's weights ask for: this is where that is decided, for all who sample.
     """
     edges = tuple(noise_level((TRAIN_TIMESTEPS - 1) * (1 - share)) for share in (guidance.start, guidance.end))
     run = GuidanceRun(guidance, levels, edges)
@@ -111,6 +109,7 @@ def guided_noise(
 def guided_sampler(network: Network, guidance: Guidance, sampler: Sampler) -> SampleClips:
     """Make a sampler of clips out of a network, guidance and a way through the noise levels."""
 
+    @torch.no_grad()
     def sample(conditions: ClipConditions, start: Tensor, noise: Tensor, callback: Callback) -> Tensor:
         return sampler.run(guided_noise(network, guidance, sampler.levels, conditions), start, noise, callback)
 

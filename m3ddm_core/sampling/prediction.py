@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from .clip import Network
-from .schedule import noise_schedule
+from .schedule import signal_shares
 
 
 class VelocityNetwork:
@@ -17,7 +17,7 @@ class VelocityNetwork:
 
     def __init__(self, network: Network):
         self.network = network
-        self.signal = noise_schedule().alphas_cumprod
+        self.signal = signal_shares()
 
     def encode_global(self, latents: Tensor) -> Tensor:
         """As the network itself does."""

@@ -7,6 +7,7 @@ method with other details.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from .clip import Callback, PredictNoise, Sampler
 from .pndm import pndm_sampler, require_steps
-from .schedule import TRAIN_TIMESTEPS, log_noise_levels, noise_level, noise_schedule
+from .schedule import BETA_END, BETA_START, TRAIN_TIMESTEPS, log_noise_levels, noise_level
 
 if TYPE_CHECKING:
     from diffusers import SchedulerMixin
@@ -58,13 +59,17 @@ def make_sampler(sampler: str = PNDM, scheduler: str = "normal", *, steps: int, 
     """Make one of ``SAMPLERS`` over the noise levels of one of ``SCHEDULERS``.
 
     ``denoise`` in (0, 1]: the last ``steps`` of ``int(steps / denoise)`` are taken. Raises ``ValueError`` for unknown
-    names and impossible numbers.
+    names and impossible numbers, and without diffusers for all samplers but ``pndm``.
     """
     for value, known, what in ((sampler, SAMPLERS, "sampler"), (scheduler, SCHEDULERS, "scheduler")):
         if value not in known:
             raise ValueError(f"got the {what} {value!r}, expected one of {', '.join(known)}")
     if sampler == PNDM:
         return pndm_sampler(steps, denoise)
+    if find_spec("diffusers") is None:
+        raise ValueError(
+            f"the sampler {sampler!r} needs the package diffusers: run `pip install diffusers`, or take {PNDM!r}"
+        )
     require_steps(steps, denoise)
     levels = tuple(SCHEDULES[scheduler](int(steps / denoise))[-steps:].tolist())
 
@@ -79,9 +84,13 @@ def _scheduler(name: str, levels: tuple[float, ...]) -> SchedulerMixin:
     import diffusers
 
     kind, options = SOLVERS[name]
-    schedule = noise_schedule().config
-    shared = {key: schedule[key] for key in ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule")}
-    scheduler = getattr(diffusers, kind)(**shared, **options)
+    scheduler = getattr(diffusers, kind)(
+        num_train_timesteps=TRAIN_TIMESTEPS,
+        beta_start=BETA_START,
+        beta_end=BETA_END,
+        beta_schedule="scaled_linear",
+        **options,
+    )
     scheduler.set_timesteps(len(levels))
     # The schedulers can be told their noise levels in ways that differ, or not at all; they step along this list. One
     # that evaluates twice a step has every level but the first twice.

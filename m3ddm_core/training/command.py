@@ -7,7 +7,13 @@ import importlib.util
 import os
 import sys
 
-NEEDED = {"accelerate": "accelerate", "tensorboard": "tensorboard", "av": "av", "PIL": "pillow"}
+NEEDED = {
+    "accelerate": "accelerate",
+    "av": "av",
+    "diffusers": "diffusers",
+    "PIL": "pillow",
+    "tensorboard": "tensorboard",
+}
 """Modules and the packages they come in."""
 
 EPILOG = """

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
 from einops import rearrange
 from torch import Tensor
 
-from ..sampling.schedule import TRAIN_TIMESTEPS, noise_schedule
+from ..sampling.schedule import TRAIN_TIMESTEPS, signal_shares
 from . import masks
 from .config import Objective
 from .latents import LatentClip
@@ -94,12 +93,6 @@ def _draw(shape: tuple[int, ...], number: int, seed: int, objective: Objective) 
 def loss_of(answer: Tensor, batch: Batch) -> Tensor:
     """Weighted mean squared error, in float32 whatever the network computed in."""
     return (batch.weights * (answer.float() - batch.target).square()).mean()
-
-
-@lru_cache(maxsize=1)
-def signal_shares() -> Tensor:
-    """The schedule's cumulative alphas (1000,): the signal's share of the variance at each timestep."""
-    return noise_schedule().alphas_cumprod
 
 
 def mix(latents: Tensor, noise: Tensor, signal: Tensor) -> Tensor:

@@ -19,6 +19,8 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 
+sys.modules["diffusers"] = None  # the pack runs without it: whoever imports it here fails
+
 
 class Pack:
     """The loaded pack: its nodes by id, and its modules under the name that ComfyUI gave it."""

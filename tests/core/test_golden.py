@@ -13,7 +13,8 @@ from m3ddm_core.outpaint.encode import encode_context, encode_global_frames
 from m3ddm_core.outpaint.plan import plan_video
 from m3ddm_core.outpaint.stages import outpaint_video
 from m3ddm_core.sampling.clip import ClipConditions
-from m3ddm_core.sampling.pndm import reference_sampler
+from m3ddm_core.sampling.pndm import pndm_timesteps, reference_sampler
+from m3ddm_core.sampling.schedule import signal_shares
 from tests.helpers.golden_files import GoldenFile, files, helper, relative_difference
 
 pytestmark = pytest.mark.golden
@@ -100,11 +101,7 @@ def test_golden_clip(clip_file):
 
 def unnoised(noise: torch.Tensor, steps: int) -> torch.Tensor:
     """Start latents that noised to the first timestep equal the noise itself."""
-    from m3ddm_core.sampling.schedule import noise_schedule
-
-    scheduler = noise_schedule()
-    scheduler.set_timesteps(steps)
-    signal = scheduler.alphas_cumprod[scheduler.timesteps[1]]
+    signal = signal_shares()[pndm_timesteps(steps)[0]]
     return noise * (1 - (1 - signal).sqrt()) / signal.sqrt()
 
 

@@ -11,6 +11,12 @@ from m3ddm_core.checkpoint import CheckpointError
 from m3ddm_core.vae import SCALE, load_vae
 
 
+def test_missing_diffusers_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr("m3ddm_core.vae.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pip install diffusers"):
+        load_vae(tmp_path / "vae.safetensors")
+
+
 def tiny_file(folder, network, **extra):
     """Write a TAESD-format file: the decoder's layers count from a clamp, which diffusers has in its forward."""
     tensors = {}

@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CORE = "m3ddm_core"
 NODES = "nodes"
 
-LIBRARIES = {"torch", "einops", "diffusers", "numpy", "safetensors"}
-OPTIONAL = {"cv2"}
+LIBRARIES = {"torch", "einops", "numpy", "safetensors"}
+OPTIONAL = {"cv2", "diffusers"}
 """May be missing on a user's machine: only ever imported inside a function."""
 EXTRAS = {
     "evaluation": {"PIL", "av", "lpips", "matplotlib", "skimage", "tqdm"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ import torch
 from m3ddm_core.sampling.clip import ClipConditions, guided_sampler
 from m3ddm_core.sampling.guidance import Guidance
 from m3ddm_core.sampling.pndm import pndm_timesteps, reference_sampler
-from m3ddm_core.sampling.schedule import nearest_timestep, noise_level, noise_schedule
+from m3ddm_core.sampling.schedule import nearest_timestep, noise_level, signal_shares
 from m3ddm_core.sampling.solvers import SAMPLERS, SCHEDULERS, make_sampler
 
 SPREAD = 0.3
@@ -17,7 +19,7 @@ SPREAD = 0.3
 
 
 def test_noise_levels_are_those_of_the_schedule():
-    signal = noise_schedule().alphas_cumprod.double()
+    signal = signal_shares().double()
     for timestep in (0, 1, 481, 999):
         level = noise_level(timestep)
         assert level == pytest.approx(((1 - signal[timestep]) / signal[timestep]).sqrt().item())
@@ -179,3 +181,13 @@ def test_guidance_ends_where_it_is_told_to(clip):
     counts = [network.timesteps.count(nearest_timestep(level)) for level in sampler.levels]
     # Eleven steps of "normal" are tenths of the way; both ends belong to the interval.
     assert counts == [1, 1, 3, 3, 3, 3, 1, 1, 1, 1, 1]
+
+
+def test_only_pndm_runs_without_diffusers(monkeypatch):
+    monkeypatch.setitem(sys.modules, "diffusers", None)  # importing it then fails
+    start, noise = torch.randn(2, 1, 4, 2, 3, 3)
+    answer = make_sampler("pndm", steps=2).run(lambda x, level: x, start, noise, lambda *step: None)
+    assert torch.isfinite(answer).all()
+    for name in set(SAMPLERS) - {"pndm"}:
+        with pytest.raises(ValueError, match=f"{name}.*pip install diffusers"):
+            make_sampler(name, steps=2)
