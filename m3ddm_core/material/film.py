@@ -1,7 +1,7 @@
 """The shots of Big Buck Bunny, and which of them are held out: training never sees those, measuring uses no others.
 
-The film is (c) Blender Foundation, peach.blender.org, CC BY 3.0; `recipes/fetch_material.py` fetches the copy of it that
-is meant, 14,315 frames of 1280x720 at 24 a second. The shots were found with `video.cuts` at its usual threshold, .25.
+The film is (c) Blender Foundation, peach.blender.org, CC BY 3.0; `recipes/fetch_material.py` fetches the copy of it
+that is meant, 14,315 frames of 1280x720 at 24 a second. The shots were found with `video.cuts` at its usual threshold.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def held_out_shots() -> tuple[Shot, ...]:
     """The shots that no training sees: those of the demo's frames, and every eighth of those that last a second."""
     long = [shot for shot in shots() if len(shot) >= FPS]
     eighths = set(long[EVERY - 1 :: EVERY])
-    return tuple(shot for shot in shots() if shot in eighths or shot.first < DEMO[1] and shot.end > DEMO[0])
+    return tuple(shot for shot in shots() if shot in eighths or (shot.first < DEMO[1] and shot.end > DEMO[0]))
 
 
 def training_shots() -> tuple[Shot, ...]:
