@@ -53,7 +53,7 @@ class DISTS(nn.Module):
 
     @torch.no_grad()
     def __call__(self, truth: np.ndarray, result: np.ndarray, masks: Sequence[np.ndarray | None]) -> list[float]:
-        """Two frames (h, w, 3), uint8, to a distance for each mask, (h, w), bool; None is the whole frame.
+        """Two frames (h, w, 3), uint8, to a distance, 0..1, for each mask, (h, w), bool; None is the whole frame.
 
         The whole frame's is the paper's. A mask's takes means and variances over what is under it alone.
         """
