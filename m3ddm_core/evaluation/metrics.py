@@ -182,9 +182,7 @@ def _maps(true: np.ndarray, made: np.ndarray, perceptual: Perceptual | None) -> 
     return maps
 
 
-def _textures(
-    truth: np.ndarray, result: np.ndarray, regions: Regions, textural: Textural
-) -> dict[str, float]:
+def _textures(truth: np.ndarray, result: np.ndarray, regions: Regions, textural: Textural) -> dict[str, float]:
     """Each region's mean over every eighth frame, of those in which it has pixels."""
     found: dict[str, list[float]] = defaultdict(list)
     for index in range(0, len(truth), TEXTURAL_EVERY):

@@ -19,8 +19,8 @@ import numpy as np
 
 from .fvd import paired_distance
 from .grid import grid_frames
-from .methods import Method
 from .i3d import I3DFeatures
+from .methods import Method
 from .metrics import Perceptual, Textural, measure, seam
 from .protocol import Case, Clip, Protocol, Source
 from .videos import comment_of, read_frames, write_video

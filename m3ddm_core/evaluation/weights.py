@@ -15,21 +15,48 @@ from torch import Tensor, nn
 LISTED = 3
 """So many names of what is wrong with a file are told."""
 
+CONVOLUTION = 4
+"""Dimensions of a kernel."""
 
-def read_arrays(path: Path) -> dict[str, Any]:
-    """Open a pickle of nested dicts of NumPy arrays; nothing else in it is even looked up.
+_NO_PICKLE = (ValueError, EOFError, IndexError, KeyError, AttributeError, ImportError, TypeError)
+"""What unpickling raises at files that are none."""
 
-    Raises pickle.UnpicklingError for a pickle of anything else, and for what is no pickle.
+
+def read_arrays(path: Path, where: str) -> dict[str, np.ndarray]:
+    """Open a pickle of nested dicts of NumPy arrays, as {"outer/inner": array}; nothing else in it is even looked up.
+
+    Raises ValueError for a file of anything else; ``where`` says what was expected.
     """
-    with path.open("rb") as file:
-        try:
-            tree = _ArraysOnly(file).load()
-        # A file of another kind fails in whichever way its first bytes lead to.
-        except (ValueError, EOFError, IndexError, KeyError, AttributeError, ImportError, TypeError) as error:
-            raise pickle.UnpicklingError(str(error)) from error
-    if not isinstance(tree, dict):
-        raise pickle.UnpicklingError(f"it holds a {type(tree).__name__}")
-    return tree
+    try:
+        with path.open("rb") as file:
+            return _flat(_ArraysOnly(file).load())
+    # A file of another kind fails in whichever way its first bytes lead to.
+    except (pickle.UnpicklingError, *_NO_PICKLE) as error:
+        raise ValueError(f"{path.name}: got no pickle of arrays alone ({error}), expected {where}") from error
+
+
+def read_torch(path: Path, where: str) -> dict[str, Tensor]:
+    """Read a file of torch's own, of tensors alone. Raises ValueError where it is none."""
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, *_NO_PICKLE) as error:
+        raise ValueError(f"{path.name}: got a file that cannot be read, expected {where}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name}: got a {type(found).__name__}, expected {where}")
+    return found
+
+
+def read_converted(path: Path, where: str) -> dict[str, Tensor]:
+    """Read a safetensors file, as `convert-metric` writes it. Raises ValueError where it is none."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise ValueError(f"{path.name}: got no such file, expected {where}")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path.name}: got no safetensors file, expected {where}") from error
 
 
 def read_backbone(path: Path, layers: Iterable[int], where: str) -> dict[str, Tensor]:
@@ -39,11 +66,12 @@ def read_backbone(path: Path, layers: Iterable[int], where: str) -> dict[str, Te
     alone. ``layers``: the numbers of the convolutions. Raises ValueError for a file without them; ``where`` says what
     was expected.
     """
-    found = _read(path, where)
+    found = _torchvisions(path, where)
     names = {f"{layer}.{kind}": f"features.{layer}.{kind}" for layer in layers for kind in ("weight", "bias")}
     if "features.0.weight" not in found:
-        counted = zip(names, (f"{count}.{kind}" for count in range(len(names)) for kind in ("weight", "bias")))  # noqa: B905
-        names = dict(counted)
+        # Flax counts its convolutions, torchvision all layers.
+        counted = [f"{count}.{kind}" for count in range(len(names) // 2) for kind in ("weight", "bias")]
+        names = dict(zip(names, counted, strict=True))
     if missing := [theirs for theirs in names.values() if theirs not in found]:
         raise ValueError(f"{path.name}: got a file without {_some(missing)}, expected {where}")
     return {name: found[theirs] for name, theirs in names.items()}
@@ -66,37 +94,43 @@ def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], file: str, wh
     module.load_state_dict(dict(tensors))
 
 
-def read_converted(path: Path, where: str) -> dict[str, Tensor]:
-    """Read the safetensors file that `convert-metric` wrote. Raises ValueError where it is none."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not path.is_file():
-        raise ValueError(f"{path.name}: got no such file, expected {where}")
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path.name}: got no safetensors file, expected {where}") from error
-
-
-def _read(path: Path, where: str) -> dict[str, Tensor]:
+def _torchvisions(path: Path, where: str) -> dict[str, Tensor]:
     """Tensors by torchvision's names ("features.3.weight"), or of a Flax file by the number of the convolution."""
     if path.suffix == ".safetensors":
         return read_converted(path, where)
     try:
-        return _from_flax(read_arrays(path))
+        return _from_flax(read_arrays(path, where))
     # An old torch file holds several pickles, the first of them a number; a new one is a zip.
-    except pickle.UnpicklingError:
-        pass
-    return read_torch(path, where)
+    except ValueError:
+        return read_torch(path, where)
 
 
-def read_torch(path: Path, where: str) -> dict[str, Tensor]:
-    """Read a file of torch's own, of tensors alone. Raises ValueError where it is none."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path.name}: got a file that cannot be read, expected {where}") from error
+def _from_flax(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    """The convolutions of the first network of a Flax file, such as "VGG16_0/Conv_3/kernel"."""
+    first = next(iter(arrays), "").rpartition("/Conv_")[0]
+    found = {}
+    for name, array in arrays.items():
+        network, _, part = name.rpartition("/Conv_")
+        number, _, kind = part.partition("/")
+        if network != first:
+            continue
+        tensor = torch.from_numpy(array.copy())
+        if kind == "kernel" and tensor.ndim == CONVOLUTION:
+            found[f"{number}.weight"] = rearrange(tensor, "h w i o -> o i h w").contiguous()
+        elif kind == "bias":
+            found[f"{number}.bias"] = tensor
+    return found
+
+
+def _flat(tree: object, above: str = "") -> dict[str, np.ndarray]:
+    if isinstance(tree, np.ndarray) and above and tree.dtype.kind == "f":
+        return {above: tree}
+    if not isinstance(tree, dict):
+        raise pickle.UnpicklingError(f"{above or 'it'} is {type(tree).__name__}")
+    found: dict[str, np.ndarray] = {}
+    for name, part in tree.items():
+        found |= _flat(part, f"{above}/{name}" if above else str(name))
+    return found
 
 
 class _ArraysOnly(pickle.Unpickler):
@@ -108,16 +142,6 @@ class _ArraysOnly(pickle.Unpickler):
         if name == "_reconstruct" and module.startswith("numpy"):
             return np.ndarray(0).__reduce__()[0]
         raise pickle.UnpicklingError(f"{module}.{name} is not an array")
-
-
-def _from_flax(tree: dict[str, Any]) -> dict[str, Tensor]:
-    network = next(iter(tree.get("params", tree).values()))
-    found = {}
-    for name, layer in network.items():
-        number = name.rpartition("_")[2]
-        found[f"{number}.weight"] = rearrange(torch.from_numpy(layer["kernel"].copy()), "h w i o -> o i h w")
-        found[f"{number}.bias"] = torch.from_numpy(layer["bias"].copy())
-    return found
 
 
 def _some(names: list[str]) -> str:

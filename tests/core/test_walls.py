@@ -45,12 +45,13 @@ ROOMS: dict[str, set[str]] = {
     "unet": set(),
     "sampling": set(),
     "checkpoint": {"unet"},
+    "material": set(),
     "outpaint": {"canvas", "sampling"},
     "composite": {"canvas"},
     "synthetic": set(),
     "video": {"canvas", "outpaint", "composite"},
     "training": {"canvas", "checkpoint", "outpaint", "sampling", "synthetic", "unet", "video"},
-    "evaluation": {"canvas", "checkpoint", "composite", "outpaint", "sampling", "synthetic", "video"},
+    "evaluation": {"canvas", "checkpoint", "composite", "material", "outpaint", "sampling", "synthetic", "video"},
 }
 """The rooms, and which others each may enter. Every one may ask `frames` and `vae`, which lie flat beside them."""
 
