@@ -111,11 +111,7 @@ def run(arguments: argparse.Namespace) -> None:
     texts = arguments.method or [*FILLS, *([MODEL] if arguments.checkpoint else [])]
     files = {"checkpoint": arguments.checkpoint, "vae": arguments.vae}
     methods = [parse_method(text, files, arguments.device) for text in texts]
-    sources = [source for source in _sources(arguments) if fnmatch(source.name, arguments.only or "*")][
-        : arguments.clips or None
-    ]
-    if not sources:
-        raise ValueError(f"got no clip whose name matches {arguments.only!r}, expected one or more")
+    sources = _sources(arguments)
     out = Path(arguments.out)
     bench = Bench(out, protocol, methods, _instruments(arguments), grids=not arguments.no_grids)
     total = len(sources) * len(protocol.cases) * len(methods)
@@ -144,7 +140,14 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _sources(arguments: argparse.Namespace) -> list[Source]:
-    """The clips of the set or folder that was asked for."""
+    """The clips that were asked for, of the set or folder that was asked for."""
+    found = [source for source in _set(arguments) if fnmatch(source.name, arguments.only or "*")]
+    if not found:
+        raise ValueError(f"got no clip whose name matches {arguments.only!r}, expected one or more")
+    return found[: arguments.clips or None]
+
+
+def _set(arguments: argparse.Namespace) -> list[Source]:
     from .film import held_out_film_clips
     from .synthetic import held_out_clips
     from .videos import find_clips

@@ -25,9 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     parser.add_argument("metric", choices=INPUTS, help="i3d: for FVD and the I3D distance; dists: for DISTS")
-    parser.add_argument(
-        "sources", metavar="IN", nargs="+", help="; ".join(" ".join(files) for files in INPUTS.values())
-    )
+    parser.add_argument("sources", metavar="IN", nargs="+", help="the published files, see below")
     parser.add_argument("target", metavar="OUT.safetensors", help="the file to write")
     parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
 

@@ -18,7 +18,7 @@ WHERE_TO_GET = "bbb.mp4, which `python recipes/fetch_material.py` fetches"
 
 
 def held_out_film_clips(film: Path) -> list[Source]:
-    """All held-out shots, in the film's order. Raises ValueError where ``film`` is not the film they are numbered in."""
+    """All held-out shots, in the film's order. Raises ValueError where ``film`` is another than the one meant."""
     if not film.is_file() or not is_the_film(film):
         found = "another file" if film.is_file() else "no file"
         raise ValueError(f"{film}: got {found}, expected {WHERE_TO_GET}")

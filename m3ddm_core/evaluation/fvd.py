@@ -1,4 +1,4 @@
-"""Distances of videos in the features of I3D: Frechet's between sets (arXiv 1812.01717), and of a video to its truth."""
+"""Distances of videos in I3D's features: Frechet's between two sets (arXiv 1812.01717), and of each to its truth."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:
 def paired_distance(truth: np.ndarray, result: np.ndarray) -> float | None:
     """Mean Euclidean distance of a result's windows to the same windows of its truth, features (windows, d) of both.
 
-    What a clip shows is in both, so that few clips tell methods apart, where between sets it drowns the difference. None
-    for a clip shorter than a window.
+    What a clip shows is in both, so that few clips tell methods apart; between sets it drowns the difference. None for
+    a clip shorter than a window.
     """
     return float(np.linalg.norm(truth - result, axis=1).mean()) if len(truth) else None

@@ -1,4 +1,4 @@
-"""I3D (Carreira and Zisserman, arXiv 1705.07750) on RGB: the network whose features the Frechet video distance compares.
+"""I3D on RGB (Carreira and Zisserman, arXiv 1705.07750): the network whose features FVD compares.
 
 The two-dimensional Inception v1, with every kernel grown along time. Batch normalisation, whose statistics no longer
 change, is part of the convolutions here.
