@@ -62,9 +62,9 @@ class DISTS(nn.Module):
         pixels = rearrange(torch.from_numpy(np.stack([truth, result])).to(device), "pair h w c -> pair c h w")
         whole = np.ones(truth.shape[:2], dtype=bool)
         regions = torch.from_numpy(np.stack([whole if mask is None else mask for mask in masks])).to(device)
-        total = self.alpha.sum() + self.beta.sum()
-        alphas, betas = (part.split(self.widths) for part in (self.alpha / total, self.beta / total))
-        likeness = torch.zeros(len(masks), device=device)
+        shares = torch.stack([self.alpha, self.beta]).double()
+        alphas, betas = (part.split(self.widths) for part in shares / shares.sum())
+        likeness = torch.zeros(len(masks), dtype=torch.float64, device=device)
         for features, alpha, beta in zip(self.features(pixels.float() / 255), alphas, betas, strict=True):
             weights = F.adaptive_avg_pool2d(regions.float()[:, None], features.shape[-2:])
             means, structure = _likeness(*features, weights[:, 0])
@@ -95,15 +95,12 @@ def _likeness(true: Tensor, made: Tensor, weights: Tensor) -> tuple[Tensor, Tens
 
     ``weights`` (masks, h, w): how much of a place is under each mask.
     """
-    shares = rearrange(weights / reduce(weights, "m h w -> m 1 1", "sum"), "m h w -> (h w) m")
-    # Variances as differences of squares lose digits to the mean: what both share of it is taken away first.
-    true, made = (rearrange(features, "c h w -> c (h w)") for features in (true, made))
-    middle = true.mean(dim=1, keepdim=True)
-    from_true, from_made = true - middle, made - middle
-    of_true, of_made = from_true @ shares, from_made @ shares
-    variances = (from_true**2 @ shares - of_true**2) + (from_made**2 @ shares - of_made**2)
-    covariance = (from_true * from_made) @ shares - of_true * of_made
-    of_true, of_made = of_true + middle, of_made + middle
+    # In float64: variances are differences of squares here, and of a flat area there are only rounding errors left.
+    shares = rearrange(weights.double() / reduce(weights.double(), "m h w -> m 1 1", "sum"), "m h w -> (h w) m")
+    true, made = (rearrange(features.double(), "c h w -> c (h w)") for features in (true, made))
+    of_true, of_made = true @ shares, made @ shares
+    variances = (true**2 @ shares - of_true**2) + (made**2 @ shares - of_made**2)
+    covariance = (true * made) @ shares - of_true * of_made
     means = (2 * of_true * of_made + SMALL) / (of_true**2 + of_made**2 + SMALL)
     return means, (2 * covariance + SMALL) / (variances + SMALL)
 
