@@ -38,15 +38,16 @@ methods:
                         steady), blend (feather, gradient), name
   m3ddm:preset=fast     settings that go together, as in ComfyUI: reference, balanced, fast; others may follow
 
-metrics, of the filled area unless they say otherwise:
-  PSNR, SSIM, LPIPS     against the truth, place by place
+metrics, of the whole frame, of the filled area and of parts of it (a region's distances are taken over it alone):
+  MSE, PSNR, SSIM       against the truth, pixel by pixel and window by window
+  LPIPS                 against the truth, place by place in a network's features
   DISTS                 with --dists: textures and structure, wherever they lie (every eighth frame)
   sharpness             the energy of the gradients over the truth's: less than 1 is blurred
   flicker               the change from frame to frame over the truth's: more than 1 flickers
   seam                  the jump at the edge of the known area over the steps beside it: 1 cannot be seen
-  I3D                   with --i3d: a result's features to its own truth's, of the whole frame; good with few clips
-  FVD                   with --i3d: between all results and all truths, of the whole frame; wants hundreds of clips
-  The files for --i3d and --dists are made by `python -m m3ddm_core convert-metric`.
+  I3D                   with --i3d: each result to its own truth, the mean over windows of 16 frames; for few clips too
+  FVD                   with --i3d: between the set of all results and that of all truths; wants hundreds of windows
+  The files for --dists and --i3d are made by `python -m m3ddm_core convert-metric`.
 
 Run it again with the same OUT to go on after a stop, or to add clips, methods and metrics: what is there is not
 computed again. To repeat the paper's Table 1, see the end of OUT/table.md.
