@@ -192,7 +192,8 @@ def read_published(path: Path, config: I3DConfig = KINETICS_400) -> dict[str, Te
     try:
         weights = _with_norms_folded(arrays)
     except (KeyError, RuntimeError) as error:
-        raise ValueError(f"{path.name}: got layers of another form ({error}), expected {PUBLISHED}") from error
+        what = str(error).strip().splitlines()[0]
+        raise ValueError(f"{path.name}: got layers of another form ({what}), expected {PUBLISHED}") from error
     load_exactly(I3D(config), weights, path.name, PUBLISHED)
     return weights
 
