@@ -1,9 +1,8 @@
 """What a second pass does for the border: ``python -m benchmarks.second_pass --checkpoint FILE --vae FILE``.
 
 Held-out synthetic clips lose half of their width and get it back in one pass on a small canvas, in one on a canvas of
-full size, and in two. Detail is the border's gradient energy over the truth's (1 is as sharp as the truth), beside
-the border's peak signal-to-noise ratio, the seam measure of ``evaluate`` and its flicker (1 is right for both), and
-seconds.
+full size, and in two. Of the border: sharpness, peak signal-to-noise ratio, seam and flicker as ``evaluate`` measures
+them, and seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from m3ddm_core.canvas.placement import Placement, with_canvas
-from m3ddm_core.evaluation.metrics import flicker, psnr, seam
+from m3ddm_core.evaluation.metrics import flicker, psnr, seam, sharpness
 from m3ddm_core.evaluation.protocol import Case
 from m3ddm_core.pipeline import load_models, load_network, load_vae, outpaint_frames
 from m3ddm_core.sampling.settings import SamplingSettings, preset_values
@@ -27,13 +26,6 @@ from .spoiled_clips import known
 MODELS = Path(__file__).resolve().parents[1] / "models"
 FRAMES = 16
 BLENDING = {"feather": 0, "colour_match": "steady", "blend": "gradient"}
-
-
-def detail(frames: Tensor, filled: Tensor) -> float:
-    """Mean square of the differences between neighbours, both in the border."""
-    down, across = frames.diff(dim=1), frames.diff(dim=2)
-    parts = (down[:, filled[1:] & filled[:-1]], across[:, filled[:, 1:] & filled[:, :-1]])
-    return sum(part.square().mean().item() for part in parts)
 
 
 def measure(options: argparse.Namespace) -> None:
@@ -63,7 +55,7 @@ def measure(options: argparse.Namespace) -> None:
             made = (result * 255).round().byte().numpy()
             rows.setdefault(name, []).append(
                 (
-                    detail(result, filled) / detail(truth, filled),
+                    sharpness(true, made, filled.numpy()),
                     psnr((truth - result)[:, filled].square().mean().item()),
                     seam(made, filled.numpy()),
                     flicker(true, made, filled.numpy()),
@@ -82,7 +74,7 @@ def measure(options: argparse.Namespace) -> None:
             began = time.perf_counter()
             result = run(source, large, first, denoise)
             note(f"two passes, denoise {denoise:g}", result, began)
-    print("| way | detail | PSNR | seam | flicker | seconds |\n| --- | --- | --- | --- | --- | --- |")
+    print("| way | sharpness | PSNR | seam | flicker | seconds |\n| --- | --- | --- | --- | --- | --- |")
     for name, values in rows.items():
         means = np.mean(values, axis=0)
         print(f"| {name} | {means[0]:.2f} | {means[1]:.2f} | {means[2]:.2f} | {means[3]:.2f} | {means[4]:.0f} |")

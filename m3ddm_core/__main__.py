@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_outpaint(commands)
     _add_convert(commands)
     _add_evaluate(commands)
+    _add_convert_metric(commands)
     _add_train(commands)
     arguments = parser.parse_args(argv)
     try:
@@ -187,6 +188,18 @@ def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser = commands.add_parser("evaluate", help="measure methods over a folder of videos", description=description)
     add_arguments(parser)
     parser.set_defaults(run=run, kept="the same command goes on from here")
+
+
+def _add_convert_metric(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from .evaluation.convert_metric import add_arguments, run
+
+    description = (
+        "Turn the published weights of a network that measures, I3D or DISTS, into one safetensors file for evaluate, "
+        "checked tensor by tensor. Nothing in a pickle is run."
+    )
+    parser = commands.add_parser("convert-metric", help="weights of I3D or DISTS for evaluate", description=description)
+    add_arguments(parser)
+    parser.set_defaults(run=run, kept="nothing was changed")
 
 
 def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

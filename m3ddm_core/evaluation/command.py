@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .protocol import Source
     from .runner import Instruments
 
 NEEDED = {
@@ -22,7 +23,7 @@ NEEDED = {
 }
 """Modules and the packages they come in; lpips and matplotlib are asked for where they are used."""
 
-HELD_OUT = "held-out"
+HELD_OUT, HELD_OUT_FILM = "held-out", "held-out-film"
 
 EPILOG = """
 methods:
@@ -38,6 +39,17 @@ methods:
                         steady), blend (feather, gradient), name
   m3ddm:preset=fast     settings that go together, as in ComfyUI: reference, balanced, fast; others may follow
 
+metrics, of the whole frame, of the filled area and of parts of it (a region's distances are taken over it alone):
+  MSE, PSNR, SSIM       against the truth, pixel by pixel and window by window
+  LPIPS                 against the truth, place by place in a network's features
+  DISTS                 with --dists: textures and structure, wherever they lie (every eighth frame)
+  sharpness             the energy of the gradients over the truth's: less than 1 is blurred
+  flicker               the change from frame to frame over the truth's: more than 1 flickers
+  seam                  the jump at the edge of the known area over the steps beside it: 1 cannot be seen
+  I3D                   with --i3d: each result to its own truth, the mean over windows of 16 frames; for few clips too
+  FVD                   with --i3d: between the set of all results and that of all truths; wants hundreds of windows
+  The files for --dists and --i3d are made by `python -m m3ddm_core convert-metric`.
+
 Run it again with the same OUT to go on after a stop, or to add clips, methods and metrics: what is there is not
 computed again. To repeat the paper's Table 1, see the end of OUT/table.md.
 """
@@ -51,7 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "videos",
         metavar="VIDEOS",
         help=f"a folder of videos, or of folders of frames as DAVIS has them; or {HELD_OUT}: the synthetic clips of "
-        "which it is known what other frames show",
+        f"which it is known what other frames show; or {HELD_OUT_FILM}: the shots of Big Buck Bunny that no training "
+        "here sees, 32 frames out of the middle of each (--film)",
     )
     parser.add_argument("out", metavar="OUT", help="the folder to write to")
     parser.add_argument(
@@ -59,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--checkpoint", default="", help="the model's weights: any file or folder `convert` reads")
     parser.add_argument("--vae", default="", help="a Stable Diffusion 1.x VAE, or a tiny one in TAESD's format")
+    parser.add_argument("--film", metavar="FILE", help=f"bbb.mp4, for {HELD_OUT_FILM}: see recipes/fetch_material.py")
     parser.add_argument("--size", type=int, default=256, help="side of the square frames (256)")
     parser.add_argument(
         "--direction", nargs="+", default=["horizontal", "vertical"], help="horizontal, vertical (both)"
@@ -70,7 +84,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fit", default="crop", choices=("crop", "stretch"), help="how frames become square (crop)")
     parser.add_argument("--lpips", default="alex", choices=("alex", "vgg", "none"), help="LPIPS's network (alex)")
     parser.add_argument("--lpips-backbone", metavar="FILE", help="its weights (default: torchvision's download)")
-    parser.add_argument("--i3d", metavar="FILE", help="i3d_torchscript.pt, for FVD")
+    parser.add_argument(
+        "--i3d", metavar="FILE", help="I3D's weights (see convert-metric), for FVD and the I3D distance"
+    )
+    parser.add_argument("--dists", metavar="FILE", help="DISTS's weights (see convert-metric)")
     parser.add_argument("--device", help="cpu, cuda, ... (default: cuda where there is one)")
     parser.add_argument("--no-grids", action="store_true", help="write no side-by-side videos")
 
@@ -88,8 +105,6 @@ def run(arguments: argparse.Namespace) -> None:
     from .protocol import Protocol
     from .report import write_report
     from .runner import Bench
-    from .synthetic import held_out_clips
-    from .videos import find_clips
 
     arguments.device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
     protocol = Protocol(
@@ -98,10 +113,7 @@ def run(arguments: argparse.Namespace) -> None:
     texts = arguments.method or [*FILLS, *([MODEL] if arguments.checkpoint else [])]
     files = {"checkpoint": arguments.checkpoint, "vae": arguments.vae}
     methods = [parse_method(text, files, arguments.device) for text in texts]
-    sources = held_out_clips() if arguments.videos == HELD_OUT else find_clips(arguments.videos, arguments.out)
-    sources = [source for source in sources if fnmatch(source.name, arguments.only or "*")][: arguments.clips or None]
-    if not sources:
-        raise ValueError(f"got no clip whose name matches {arguments.only!r}, expected one or more")
+    sources = _sources(arguments)
     out = Path(arguments.out)
     bench = Bench(out, protocol, methods, _instruments(arguments), grids=not arguments.no_grids)
     total = len(sources) * len(protocol.cases) * len(methods)
@@ -118,7 +130,8 @@ def run(arguments: argparse.Namespace) -> None:
         "clips": arguments.videos + (f" ({arguments.only})" if arguments.only else ""),
         **{method.label: method.description for method in methods},
         "LPIPS": arguments.lpips,
-        "FVD": "windows of 16 frames" if arguments.i3d else "not measured: no --i3d",
+        "DISTS": "every eighth frame" if arguments.dists else "not measured: no --dists",
+        "I3D, FVD": "windows of 16 frames" if arguments.i3d else "not measured: no --i3d",
     }
     for name, why in results.skipped.items():
         print(f"skipped {name}: {why}", file=sys.stderr)
@@ -128,18 +141,40 @@ def run(arguments: argparse.Namespace) -> None:
     print("\n".join(str(path) for path in written))
 
 
+def _sources(arguments: argparse.Namespace) -> list[Source]:
+    """The clips that were asked for, of the set or folder that was asked for."""
+    found = [source for source in _set(arguments) if fnmatch(source.name, arguments.only or "*")]
+    if not found:
+        raise ValueError(f"got no clip whose name matches {arguments.only!r}, expected one or more")
+    return found[: arguments.clips or None]
+
+
+def _set(arguments: argparse.Namespace) -> list[Source]:
+    from .film import held_out_film_clips
+    from .synthetic import held_out_clips
+    from .videos import find_clips
+
+    if arguments.videos == HELD_OUT:
+        return held_out_clips()
+    if arguments.videos == HELD_OUT_FILM:
+        if not arguments.film:
+            raise ValueError(f"got {HELD_OUT_FILM} without a film, expected --film FILE: see recipes/fetch_material.py")
+        return held_out_film_clips(Path(arguments.film))
+    return find_clips(arguments.videos, arguments.out)
+
+
 def _instruments(arguments: argparse.Namespace) -> Instruments:
-    from .fvd import load_i3d
+    from .dists import load_dists
+    from .i3d import load_i3d
     from .methods import file_identity
     from .perceptual import load_lpips
     from .runner import Instruments
 
-    perceptual = i3d = None
-    identity = f"lpips {arguments.lpips}"
+    perceptual = None
     if arguments.lpips != "none":
         perceptual = load_lpips(arguments.lpips, arguments.lpips_backbone, arguments.device)
-        identity += f" {file_identity(arguments.lpips_backbone)}" if arguments.lpips_backbone else ""
-    if arguments.i3d:
-        i3d = load_i3d(arguments.i3d, arguments.device)
-        identity += f" {file_identity(arguments.i3d)}"
-    return Instruments(perceptual, i3d, identity)
+    textural = load_dists(arguments.dists, arguments.device) if arguments.dists else None
+    i3d = load_i3d(arguments.i3d, arguments.device) if arguments.i3d else None
+    files = (arguments.lpips_backbone if perceptual else None, arguments.dists, arguments.i3d)
+    identity = " ".join([f"lpips {arguments.lpips}", *(file_identity(file) for file in files if file)])
+    return Instruments(perceptual, textural, i3d, identity)

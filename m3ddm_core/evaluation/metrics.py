@@ -7,7 +7,7 @@ each frame counting by its pixels in the region. A region that is empty has no v
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -19,7 +19,10 @@ SEAM_REACH = 4
 """How many pixels on either side of the border tell how much neighbours differ there anyway."""
 
 LEAST_LEVEL = 1.0
-"""Flicker and seams are ratios of differences; below one level of 255 the denominator says nothing."""
+"""Flicker, seams and sharpness are ratios of differences; below one level of 255 the denominator says nothing."""
+
+TEXTURAL_EVERY = 8
+"""DISTS looks at every so many frames: it is by far the slowest, and frames so near one another look alike to it."""
 
 Regions = Mapping[str, np.ndarray | None]
 
@@ -31,13 +34,25 @@ class Perceptual(Protocol):
         """Frames (n, h, w, 3), uint8, to distances (n,) and where they come from, (n, h, w)."""
 
 
+class Textural(Protocol):
+    """DISTS, or what measures like it."""
+
+    def __call__(self, truth: np.ndarray, result: np.ndarray, masks: Sequence[np.ndarray | None]) -> list[float]:
+        """Two frames (h, w, 3), uint8, to a distance for each mask (h, w), bool; None is the whole frame."""
+
+
 def measure(
-    truth: np.ndarray, result: np.ndarray, regions: Regions, perceptual: Perceptual | None = None
+    truth: np.ndarray,
+    result: np.ndarray,
+    regions: Regions,
+    perceptual: Perceptual | None = None,
+    textural: Textural | None = None,
 ) -> dict[str, dict[str, float]]:
     """Measure a result (n, h, w, 3), uint8, against the truth; by region, then by metric.
 
     ``mse`` (of values in 0..1), ``psnr`` (dB), ``ssim`` (Gaussian window, sigma 1.5, as published), ``lpips`` where
-    ``perceptual`` is given, ``flicker`` (see :func:`flicker`). Raises ValueError for unequal shapes.
+    ``perceptual`` is given, ``dists`` where ``textural`` is, ``flicker`` and ``sharpness`` (see :func:`flicker` and
+    :func:`sharpness`). Raises ValueError for unequal shapes.
     """
     if truth.shape != result.shape or truth.dtype != np.uint8 or result.dtype != np.uint8:
         raise ValueError(
@@ -61,9 +76,11 @@ def measure(
         for name, metrics in values.items()
     }
     for name, region in regions.items():
-        ratio = flicker(truth, result, region)
-        if ratio is not None:
-            measured[name]["flicker"] = ratio
+        ratios = {"flicker": flicker(truth, result, region), "sharpness": sharpness(truth, result, region)}
+        measured[name] |= {metric: ratio for metric, ratio in ratios.items() if ratio is not None}
+    if textural is not None:
+        for name, distance in _textures(truth, result, regions, textural).items():
+            measured[name]["dists"] = distance
     return measured
 
 
@@ -108,6 +125,25 @@ def flicker(truth: np.ndarray, result: np.ndarray, region: np.ndarray | None) ->
     return float(made / max(true, LEAST_LEVEL * pixels)) if pixels else None
 
 
+def sharpness(truth: np.ndarray, result: np.ndarray, region: np.ndarray | None) -> float | None:
+    """The energy of a result's gradients in the region over that of the truth's: 1 is right, less is blurred.
+
+    The mean square of the steps, in both directions, between neighbours that both lie in the region. None where there
+    are none.
+    """
+    made = true = pairs = 0.0
+    for index, (true_frame, made_frame) in enumerate(zip(truth, result, strict=True)):
+        mask = _frame_of(region, index)
+        mask = np.ones(true_frame.shape[:2], dtype=bool) if mask is None else mask
+        for axis in (0, 1):
+            inside = np.moveaxis(mask, axis, 0)
+            both = inside[1:] & inside[:-1]
+            pairs += both.sum()
+            true += _steps(true_frame, axis)[both].sum()
+            made += _steps(made_frame, axis)[both].sum()
+    return float(made / max(true, LEAST_LEVEL**2 * pairs)) if pairs else None
+
+
 def seam(result: np.ndarray, filled: np.ndarray) -> float | None:
     """How visible the edge of the known area is: the mean jump across it over the mean step between pixels beside it.
 
@@ -144,6 +180,23 @@ def _maps(true: np.ndarray, made: np.ndarray, perceptual: Perceptual | None) -> 
         distances, spread = perceptual(true[None], made[None])
         maps["lpips"] = float(distances[0]), spread[0]
     return maps
+
+
+def _textures(truth: np.ndarray, result: np.ndarray, regions: Regions, textural: Textural) -> dict[str, float]:
+    """Each region's mean over every eighth frame, of those in which it has pixels."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for index in range(0, len(truth), TEXTURAL_EVERY):
+        masks = {name: _frame_of(region, index) for name, region in regions.items()}
+        masks = {name: mask for name, mask in masks.items() if mask is None or mask.any()}
+        for name, distance in zip(masks, textural(truth[index], result[index], [*masks.values()]), strict=True):
+            found[name].append(distance)
+    return {name: float(np.mean(distances)) for name, distances in found.items()}
+
+
+def _steps(frame: np.ndarray, axis: int) -> np.ndarray:
+    """Squared differences of neighbours along an axis of (h, w, 3), which comes first: a mean over channels."""
+    steps = np.diff(np.moveaxis(frame.astype(np.float32), axis, 0), axis=0)
+    return np.einsum("h w c, h w c -> h w", steps, steps) / steps.shape[-1]
 
 
 def _difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:

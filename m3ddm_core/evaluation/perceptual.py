@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import pickle
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from torch import Tensor
+
+from .weights import load_exactly, read_backbone
 
 if TYPE_CHECKING:
     import lpips
@@ -80,61 +80,8 @@ def load_lpips(
 
 
 def _load_backbone(model: lpips.LPIPS, net: str, path: Path) -> None:
-    found = _read(path)
     # The package cuts torchvision's list of layers into slices and keeps their numbers.
-    names = {name: "features." + name.partition(".")[2] for name in model.net.state_dict()}
-    if "features.0.weight" not in found:
-        # Flax counts its convolutions, torchvision all layers.
-        layers = sorted({int(name.split(".")[1]) for name in names.values()})
-        names = {
-            name: f"{layers.index(int(theirs.split('.')[1]))}.{theirs.rsplit('.', 1)[1]}"
-            for name, theirs in names.items()
-        }
-    try:
-        model.net.load_state_dict({name: found[theirs] for name, theirs in names.items()})
-    except (KeyError, RuntimeError) as error:
-        raise ValueError(
-            f"{path.name}: got a file without the weights of {BACKBONES[net]} ({str(error)[:120]}), expected "
-            f"{WHERE_TO_GET}"
-        ) from error
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    """Tensors by torchvision's names ("features.3.weight"), or of a Flax file by the number of the convolution."""
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    try:
-        with path.open("rb") as file:
-            arrays = _ArraysOnly(file).load()
-        # An old torch file holds several pickles, the first of them a number.
-        if isinstance(arrays, dict):
-            return _from_flax(arrays)
-    except pickle.UnpicklingError:
-        pass
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path.name}: got a file that cannot be read, expected {WHERE_TO_GET}") from error
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Opens a pickle of nested dicts of NumPy arrays, and nothing that could run."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")):
-            return getattr(np, name)
-        if name == "_reconstruct" and module.startswith("numpy"):
-            return np.ndarray(0).__reduce__()[0]
-        raise pickle.UnpicklingError(f"{module}.{name} is not an array")
-
-
-def _from_flax(tree: dict[str, Any]) -> dict[str, Tensor]:
-    network = next(iter(tree.get("params", tree).values()))
-    found = {}
-    for name, layer in network.items():
-        number = name.rpartition("_")[2]
-        found[f"{number}.weight"] = rearrange(torch.from_numpy(layer["kernel"].copy()), "h w i o -> o i h w")
-        found[f"{number}.bias"] = torch.from_numpy(layer["bias"].copy())
-    return found
+    names = {name: name.partition(".")[2] for name in model.net.state_dict()}
+    where = f"the weights of {BACKBONES[net]}: {WHERE_TO_GET}"
+    found = read_backbone(path, sorted({int(theirs.split(".")[0]) for theirs in names.values()}), where)
+    load_exactly(model.net, {name: found[theirs] for name, theirs in names.items()}, path.name, where)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .fvd import WHERE_TO_GET as I3D_FILE
+from .i3d import WHERE_TO_GET as I3D_FILE
 from .perceptual import WHERE_TO_GET as BACKBONE_FILE
 
 PUBLISHED = {
@@ -24,5 +24,5 @@ TO_REPEAT = (
 CAVEAT = (
     "The code that measured the published figures was not released: how it made frames square (--fit), which frames it "
     "used and how it averaged may differ from this. FVD depends on the number of windows: compare it between methods "
-    "of one run, not across papers."
+    "of one run, not across papers; of few clips the I3D distance, each to its own truth, says more."
 )

@@ -50,8 +50,8 @@ def draw_chart(entries: Sequence[Entry], path: Path) -> bool:
     except ImportError:
         return False
     of_all = [entry for entry in entries if entry.case == entry.group == ALL]
-    wanted = [("frame", metric) for metric in ("psnr", "ssim", "lpips", "fvd")]
-    wanted += [("filled", metric) for metric in ("psnr", "lpips", "flicker", "seam")]
+    wanted = [("frame", metric) for metric in ("psnr", "ssim", "lpips", "i3d", "fvd")]
+    wanted += [("filled", metric) for metric in ("psnr", "lpips", "dists", "sharpness", "flicker", "seam")]
     wanted += [(region, "psnr") for region in ("seen", "unseen")]
     panels = [panel for panel in wanted if any((entry.region, entry.metric) == panel for entry in of_all)]
     methods = list(dict.fromkeys(entry.method for entry in of_all))
@@ -146,8 +146,9 @@ def _differences(results: Results, entries: Sequence[Entry], methods: Sequence[s
 
 def _metrics(entries: Sequence[Entry], region: str) -> list[str]:
     found = {entry.metric for entry in entries if entry.region == region}
-    # The flicker of known pixels is the truth's own: over the whole frame it says little.
-    return [metric for metric in METRICS if metric in found and not (region == "frame" and metric == "flicker")]
+    # Flicker and sharpness of known pixels are the truth's own: over the whole frame they say little.
+    hidden = {"flicker", "sharpness"} if region == "frame" else set()
+    return [metric for metric in METRICS if metric in found - hidden]
 
 
 def _head(metric: str) -> str:

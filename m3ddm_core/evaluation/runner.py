@@ -17,15 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from .fvd import I3D
+from .fvd import paired_distance
 from .grid import grid_frames
+from .i3d import I3DFeatures
 from .methods import Method
-from .metrics import Perceptual, measure, seam
+from .metrics import Perceptual, Textural, measure, seam
 from .protocol import Case, Clip, Protocol, Source
 from .videos import comment_of, read_frames, write_video
 
 TRUTH = "truth"
-REVISION = 1
+REVISION = 2
 """Of what the metrics compute: numbers measured before it changed are measured again."""
 
 
@@ -34,7 +35,8 @@ class Instruments:
     """The networks that measure, None where they are left out. ``identity`` names them as text."""
 
     perceptual: Perceptual | None = None
-    i3d: I3D | None = None
+    textural: Textural | None = None
+    i3d: I3DFeatures | None = None
     identity: str = ""
 
 
@@ -118,12 +120,15 @@ class Bench:
             truth, placement = clip().frames, case.place(self.protocol.size, len(clip().frames))
             result = self._result(source, case, method, clip, report)
             regions = clip().regions(placement)
-            values = measure(truth, result, regions, self.instruments.perceptual)
+            values = measure(truth, result, regions, self.instruments.perceptual, self.instruments.textural)
             if (jump := seam(result, regions["filled"])) is not None:
                 values["filled"]["seam"] = jump
             entry = {"values": values}
             if self.instruments.i3d is not None:
-                entry["features"] = self.instruments.i3d(result).tolist()
+                features = self.instruments.i3d(result)
+                if (distance := paired_distance(self._truth_features(source, clip), features)) is not None:
+                    values["frame"]["i3d"] = distance
+                entry["features"] = features.tolist()
             _write_json(path, entry)
         return entry
 

@@ -30,7 +30,10 @@ METRICS = {
     "psnr": Metric("PSNR", 2, "higher"),
     "ssim": Metric("SSIM", 3, "higher"),
     "lpips": Metric("LPIPS", 3, "lower"),
+    "dists": Metric("DISTS", 3, "lower"),
+    "i3d": Metric("I3D", 2, "lower"),
     "fvd": Metric("FVD", 1, "lower"),
+    "sharpness": Metric("sharpness", 2, "one"),
     "flicker": Metric("flicker", 2, "one"),
     "seam": Metric("seam", 2, "one"),
 }

@@ -19,6 +19,7 @@ LIBRARIES = {"torch", "einops", "numpy", "safetensors"}
 OPTIONAL = {"cv2", "diffusers"}
 """May be missing on a user's machine: only ever imported inside a function."""
 EXTRAS = {
+    "material": {"PIL", "av"},
     "evaluation": {"PIL", "av", "lpips", "matplotlib", "skimage", "tqdm"},
     "video": {"av"},
     "training": {"PIL", "accelerate", "av", "matplotlib", "tensorboard", "tomli"},
@@ -49,8 +50,9 @@ ROOMS: dict[str, set[str]] = {
     "composite": {"canvas"},
     "synthetic": set(),
     "video": {"canvas", "outpaint", "composite"},
-    "training": {"canvas", "checkpoint", "outpaint", "sampling", "synthetic", "unet", "video"},
-    "evaluation": {"canvas", "checkpoint", "composite", "outpaint", "sampling", "synthetic", "video"},
+    "material": {"video"},
+    "training": {"canvas", "checkpoint", "material", "outpaint", "sampling", "synthetic", "unet", "video"},
+    "evaluation": {"canvas", "checkpoint", "composite", "material", "outpaint", "sampling", "synthetic", "video"},
 }
 """The rooms, and which others each may enter. Every one may ask `frames` and `vae`, which lie flat beside them."""
 

@@ -8,22 +8,23 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from m3ddm_core.__main__ import main
 from m3ddm_core.evaluation.command import NEEDED
+from m3ddm_core.evaluation.dists import DISTS
 from m3ddm_core.evaluation.protocol import Case, Protocol
 from m3ddm_core.evaluation.synthetic import held_out_clips
 from m3ddm_core.evaluation.videos import write_video
+from tests.helpers.metric_files import TINY_VGG
 from tests.helpers.moving_clips import moving_clip
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICK = ["--lpips", "none", "--size", "32"]
 
 
-class Features(torch.nn.Module):
-    def forward(self, x, rescale: bool = True, resize: bool = True, return_features: bool = False):
-        return x.mean(dim=(2, 3, 4))
+def mean_colours(frames):
+    """Stands in for I3D: one window."""
+    return frames.mean(axis=(0, 1, 2))[None]
 
 
 @pytest.fixture
@@ -43,10 +44,15 @@ def test_help_needs_nothing_but_python():
     assert "--i3d" in found.stdout and "m3ddm:steps=10" in found.stdout
 
 
-def test_one_command_from_a_folder_to_the_report(videos, tmp_path, capsys):
-    torch.jit.script(Features()).save(tmp_path / "i3d.pt")
+def test_one_command_from_a_folder_to_the_report(videos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("m3ddm_core.evaluation.i3d.load_i3d", lambda path, device: mean_colours)
+    monkeypatch.setattr("m3ddm_core.evaluation.dists.load_dists", lambda path, device: DISTS(TINY_VGG))
+    networks = []
+    for name in ("i3d", "dists"):
+        (tmp_path / f"{name}.safetensors").write_bytes(b"")
+        networks += [f"--{name}", str(tmp_path / f"{name}.safetensors")]
     out = tmp_path / "out"
-    assert main(["evaluate", str(videos), str(out), *QUICK, "--i3d", str(tmp_path / "i3d.pt"), "--frames", "16"]) == 0
+    assert main(["evaluate", str(videos), str(out), *QUICK, *networks, "--frames", "16"]) == 0
     assert {path.name for path in out.iterdir()} == {
         "cache",
         "chart.png",
@@ -57,7 +63,11 @@ def test_one_command_from_a_folder_to_the_report(videos, tmp_path, capsys):
     }
     content = json.loads((out / "table.json").read_text())
     assert {row["method"] for row in content["table"]} == {"edge", "smooth", "telea"}
-    assert {row["metric"] for row in content["table"]} == {"mse", "psnr", "ssim", "fvd", "flicker", "seam"}
+    assert {row["metric"] for row in content["table"]} == {
+        *("mse", "psnr", "ssim", "dists", "i3d", "fvd", "sharpness", "flicker", "seam")
+    }
+    table = (out / "table.md").read_text()
+    assert "DISTS ↓ | I3D ↓ | FVD ↓" in table and "sharpness →1 | flicker →1" in table
     assert len(content["clips"]) == 2 * 4 * 3
     assert list(content["skipped"]) == ["bad.mp4"]
     assert "skipped bad.mp4: it cannot be read" in capsys.readouterr().err
@@ -82,11 +92,21 @@ def test_clips_cases_and_methods_are_chosen(videos, tmp_path):
         (["--method", "m3ddm"], "pass --checkpoint FILE"),
         (["--size", "30"], "got a size of 30"),
         (["--only", "nothing*"], "got no clip whose name matches 'nothing*'"),
-        (["--i3d", "missing.pt"], "missing.pt: got no TorchScript file"),
+        (["--i3d", "missing.pt"], "missing.pt: got no such file, expected what `python -m m3ddm_core convert-metric"),
+        (["--dists", "missing.pt"], "missing.pt: got no such file, expected what `python -m m3ddm_core convert-metric"),
     ],
 )
 def test_bad_input_is_told_in_a_line(videos, tmp_path, capsys, arguments, message):
     assert main(["evaluate", str(videos), str(tmp_path / "out"), *QUICK, *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("film", "message"),
+    [([], "got held-out-film without a film, expected --film FILE"), (["--film", "0.mp4"], "0.mp4: got no file")],
+)
+def test_the_held_out_shots_need_their_film(tmp_path, capsys, film, message):
+    assert main(["evaluate", "held-out-film", str(tmp_path / "out"), *QUICK, *film]) == 2
     assert message in capsys.readouterr().err
 
 

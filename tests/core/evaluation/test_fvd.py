@@ -1,13 +1,12 @@
-"""Frechet distances in closed form and against a matrix root; and how videos reach the network."""
+"""Distances in I3D's features, in closed form and against a matrix root."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from scipy.linalg import sqrtm
 
-from m3ddm_core.evaluation.fvd import frechet_distance, load_i3d
+from m3ddm_core.evaluation.fvd import frechet_distance, paired_distance
 
 
 def draw(seed: int, n: int, d: int) -> np.ndarray:
@@ -40,25 +39,9 @@ def test_one_video_has_no_spread():
         frechet_distance(draw(0, 1, 3), draw(0, 4, 3))
 
 
-class Stand(torch.nn.Module):
-    """Called as the I3D of StyleGAN-V is; its features tell what it was given."""
-
-    def forward(self, x, rescale: bool = True, resize: bool = True, return_features: bool = False):
-        assert not rescale and not resize and return_features
-        return torch.stack([x.amin(), x.amax(), x[:, :, 0].mean(), torch.tensor(float(x.shape[2] * x.shape[3]))])[None]
-
-
-def test_clips_are_cut_into_windows_of_the_networks_size(tmp_path):
-    torch.jit.script(Stand()).save(tmp_path / "i3d.pt")
-    i3d = load_i3d(tmp_path / "i3d.pt")
-    frames = np.zeros((37, 16, 16, 3), dtype=np.uint8)
-    frames[0], frames[16] = 255, 51
-    found = i3d(frames)
-    np.testing.assert_allclose(found, [[-1, 1, 1, 16 * 224], [-1, -0.6, -0.6, 16 * 224]], rtol=1e-6)
-    assert len(i3d(frames[:15])) == 0
-
-
-def test_another_file_is_told(tmp_path):
-    (tmp_path / "i3d.pt").write_bytes(b"nothing of the kind")
-    with pytest.raises(ValueError, match=r"i3d\.pt: got no TorchScript file, expected i3d_torchscript\.pt"):
-        load_i3d(tmp_path / "i3d.pt")
+def test_each_window_is_held_against_its_own_truth():
+    truth = draw(0, 3, 4)
+    assert paired_distance(truth, truth) == 0
+    steps = np.array([[3.0, 4.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
+    assert paired_distance(truth, truth + steps) == pytest.approx((5 + 1 + 0) / 3)
+    assert paired_distance(np.empty((0, 0)), np.empty((0, 0))) is None

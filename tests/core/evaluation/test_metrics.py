@@ -8,7 +8,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from m3ddm_core.evaluation.metrics import PSNR_CAP, flicker, measure, seam, ssim
+from m3ddm_core.evaluation.metrics import PSNR_CAP, TEXTURAL_EVERY, flicker, measure, seam, sharpness, ssim
 
 EVERYWHERE = {"frame": None}
 
@@ -23,7 +23,7 @@ def flat(*levels: int, size: int = 32) -> np.ndarray:
 
 def test_equal_frames():
     found = measure(noise(0), noise(0), EVERYWHERE)["frame"]
-    assert found == {"mse": 0, "ssim": pytest.approx(1), "psnr": PSNR_CAP, "flicker": 1}
+    assert found == {"mse": 0, "ssim": pytest.approx(1), "psnr": PSNR_CAP, "flicker": 1, "sharpness": 1}
 
 
 def test_an_even_error_has_a_closed_form():
@@ -100,6 +100,39 @@ def test_flicker_is_change_over_the_truths_change():
     changed[1, :, :4] += 20
     changed[3] += 100
     assert flicker(truth, changed, region) == pytest.approx(3), "only frames 0 and 1 share pixels of the region"
+
+
+def test_textures_are_looked_at_every_eighth_frame_where_there_are_any():
+    seen = []
+
+    def textural(truth, result, masks):
+        seen.append(int(truth[0, 0, 0]))
+        return [float(truth[0, 0, 0])] + [0.25] * (len(masks) - 1)
+
+    frames = 2 * TEXTURAL_EVERY + 1
+    truth = flat(*range(frames))
+    late = np.zeros((frames, 32, 32), dtype=bool)
+    late[TEXTURAL_EVERY + 1 :] = True
+    found = measure(truth, truth, {"frame": None, "late": late, "seen": late & False}, textural=textural)
+    assert seen == [0, TEXTURAL_EVERY, 2 * TEXTURAL_EVERY]
+    assert found["frame"]["dists"] == TEXTURAL_EVERY and found["late"]["dists"] == 0.25
+    assert "dists" not in found["seen"] and "dists" not in measure(truth, truth, EVERYWHERE)["frame"]
+
+
+def test_sharpness_is_the_energy_of_steps_over_the_truths():
+    ramp = np.broadcast_to((np.arange(32) * 4).astype(np.uint8)[None, None, :, None], (2, 32, 32, 3)).copy()
+    assert sharpness(ramp, ramp // 2, None) == pytest.approx(1 / 4)
+    assert sharpness(ramp, flat(100, 100), None) == 0
+    # A flat truth: the energy in squared levels, of which the steps across the ramp are half.
+    assert sharpness(flat(9, 9), ramp, None) == pytest.approx(16 / 2)
+    region = np.zeros((32, 32), dtype=bool)
+    region[:, :8] = True
+    changed = ramp.copy()
+    changed[:, :, 8:] = 255 - changed[:, :, 8:]
+    assert sharpness(ramp, changed, region) == 1, "neither what lies outside nor the step across its edge counts"
+    alone = np.zeros((32, 32), dtype=bool)
+    alone[3, 3] = True
+    assert sharpness(ramp, ramp, alone) is None
 
 
 def test_seam_of_a_ramp_is_one_and_of_repeated_pixels_none():

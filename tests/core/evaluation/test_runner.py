@@ -53,7 +53,7 @@ def test_every_clip_case_and_method_is_measured_once(tmp_path):
     assert len(first.records) == 2 * CASES * 2 and slow.calls == 2 * CASES and counted.loads == 2
     assert watched == sorted(watched) and 0.5 + 1 in watched
     assert set(first.records[0].values) == {"frame", "filled", "early", "late"}
-    assert set(first.records[0].values["filled"]) == {"mse", "psnr", "ssim", "flicker", "seam"}
+    assert set(first.records[0].values["filled"]) == {"mse", "psnr", "ssim", "flicker", "sharpness", "seam"}
     again = runner.run(counted.sources)
     assert values_of(again) == values_of(first)
     assert slow.calls == 2 * CASES and counted.loads == 2, "what is remembered needs neither method nor clip"
@@ -120,6 +120,9 @@ def test_features_are_kept_for_results_and_truths(tmp_path):
         results = bench(tmp_path, Fill("edge"), instruments=means).run(counted.sources)
         assert results.records[0].features.shape == (2, 3)
         assert set(results.truths) == {"clip 0", "clip 1"} and results.truths["clip 0"].shape == (2, 3)
+        record = results.records[0]
+        apart = np.linalg.norm(record.features - results.truths["clip 0"], axis=1).mean()
+        assert apart > 0 and record.values["frame"]["i3d"] == pytest.approx(apart), "each to its own truth"
     assert counted.loads == 2
 
 

@@ -115,7 +115,7 @@ def test_the_report_is_four_files(tmp_path):
     assert "| M3DDM on YouTube-VOS, published | 20.20 | 66.6 |" in table
     assert "| m3ddm | +1.00 [+1.00, +1.00] |" in table
     assert "skipped 1: bad.mp4: it cannot be read" in table and "- LPIPS: none" in table
-    for name in ("DAVIS 2017", "i3d_torchscript.pt", "diffusion_pytorch_model.bin", "alexnet"):
+    for name in ("DAVIS 2017", "i3d-kinetics-400.ckpt", "diffusion_pytorch_model.bin", "alexnet"):
         assert name in table.partition("## To repeat")[2]
     rows = list(csv.DictReader((tmp_path / "table.csv").open()))
     assert len(rows) == len(summarise(results))
