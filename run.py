@@ -1,5 +1,5 @@
-"""The commands: ``python run.py demo`` outpaints a real clip in a real ComfyUI, ``test`` tests all, ``bench`` measures, ``docs``
-writes the papers that repeat the nodes' schemas.
+"""The commands: ``python run.py demo`` outpaints a real clip in a real ComfyUI, ``test`` tests all, ``bench`` measures,
+``docs`` writes the papers that repeat the nodes' schemas.
 
 All find a ComfyUI (COMFYUI_PATH, or the one this pack is installed in) or make one in a cache folder, once. Only the
 standard library is needed to start them.
