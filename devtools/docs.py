@@ -69,7 +69,7 @@ def docs(check: bool) -> int:
     outdated = stale(hosts.PACK, nodes)
     if check:
         for file in outdated:
-            say(f"{file.as_posix()} is stale: {COMMAND} mends it.")
+            say(remedy(file))
         return 1 if outdated else 0
     for file, text in outdated.items():
         (hosts.PACK / file).parent.mkdir(exist_ok=True)
@@ -77,6 +77,11 @@ def docs(check: bool) -> int:
         say(f"written  {file.as_posix()}")
     say(f"{len(outdated)} papers written; all agree with the schemas of {len(nodes)} nodes.")
     return 0
+
+
+def remedy(file: Path) -> str:
+    """What is to be said of a stale paper."""
+    return f"{file.as_posix()} is not what the nodes' schemas say: `{COMMAND}` mends it."
 
 
 def read_schemas(host: hosts.Host) -> list[Node]:

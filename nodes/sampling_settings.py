@@ -77,7 +77,8 @@ class SamplingSettings(io.ComfyNode):
                     min=0,
                     max=999,
                     tooltip="Noises the known frames that a clip is shown to this timestep, against errors that build "
-                    "up over a long video. 0 as in the published code; around 100 is a start. What is kept stays clean.",
+                    "up over a long video. 0: not at all, as in the published code; around 100 is a start. What is "
+                    "kept stays clean.",
                 ),
                 io.Int.Input(
                     "clips_per_batch",
