@@ -28,6 +28,7 @@ WORKFLOWS = [*sorted((ROOT / "workflows").glob("*.json")), *sorted((ROOT / "subg
 TEMPLATES = [file for file in WORKFLOWS if file.parent.name == "workflows"]
 READ_ON = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 """What the registry's package carries, and so may link only to what is in it."""
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 OTHERS = [ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md", ROOT / "recipes" / "README.md"]
 
 ACCELERATORS = {"NVIDIA CUDA", "AMD ROCm", "Intel Arc", "Apple Metal"}
@@ -158,6 +159,22 @@ def test_help_pages_fit_their_panel(page: Path) -> None:
 def test_chinese_help_is_headed_by_the_nodes_chinese_name(node_id: str) -> None:
     first = (HELP / node_id / "zh.md").read_text("utf-8").partition("\n")[0]
     assert first == f"# {CHINESE[node_id]['display_name']}"
+
+
+def test_the_drawing_shows_modules_where_they_are() -> None:
+    (drawing,) = re.findall(r"```mermaid\n(.*?)```", ARCHITECTURE, re.DOTALL)
+    rooms = re.findall(r'subgraph \w+ \["(\w+)/:.*?\n(.*?)\n    end', drawing, re.DOTALL)
+    assert {room for room, _ in rooms} == {"canvas", "outpaint", "sampling", "composite"}
+    for room, stations in rooms:
+        for module in re.findall(r'\["(\w+)', stations):
+            assert (ROOT / "m3ddm_core" / room / f"{module}.py").is_file(), f"{room}/{module}"
+
+
+def test_the_layout_names_every_room_and_none_that_is_not_there() -> None:
+    named = set(re.findall(r"`((?:\w+/)+|(?:\w+/)*\w+\.py)`", ARCHITECTURE))
+    rooms = {f"m3ddm_core/{folder.parent.name}/" for folder in (ROOT / "m3ddm_core").glob("*/__init__.py")}
+    assert rooms <= named
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
 def test_the_readme_is_short() -> None:
