@@ -66,6 +66,17 @@ def paragraph(file: Path, start: str) -> str:
     return " ".join(found.split())
 
 
+def parts(page: Path) -> list[str]:
+    """What a page is made of, part by part: the kind, and of a list how many entries it has."""
+    kinds = {"heading": r"#+ ", "picture": r"!\[", "code": r"```", "marker": r"<!--", "list": r"- |\d+\. "}
+    found = []
+    for part in page.read_text("utf-8").strip().split("\n\n"):
+        kind = next((kind for kind, start in kinds.items() if re.match(start, part)), "paragraph")
+        entries = len(re.findall(rf"^(?:{kinds['list']})", part, re.MULTILINE))
+        found.append(f"list of {entries}" if kind == "list" else kind)
+    return found
+
+
 def notes(template: Path) -> str:
     """All that a template's notes say, without line breaks."""
     graph = json.loads(template.read_text("utf-8"))
@@ -153,6 +164,11 @@ def test_help_pages_are_of_nodes_there_are() -> None:
 def test_help_pages_fit_their_panel(page: Path) -> None:
     """ComfyUI shows them some 220 to 270 pixels wide, where a table is cut off."""
     assert not re.search(r"^\|", page.read_text("utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("node_id", sorted(CHINESE))
+def test_help_has_the_same_parts_in_both_languages(node_id: str) -> None:
+    assert parts(HELP / node_id / "zh.md") == parts(HELP / f"{node_id}.md")
 
 
 @pytest.mark.parametrize("node_id", sorted(CHINESE))
