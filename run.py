@@ -1,4 +1,5 @@
-"""The commands: ``python run.py demo`` outpaints a real clip in a real ComfyUI, ``test`` tests all, ``bench`` measures.
+"""The commands: ``python run.py demo`` outpaints a real clip in a real ComfyUI, ``test`` tests all, ``bench`` measures,
+``docs`` writes the papers that repeat the nodes' schemas.
 
 All find a ComfyUI (COMFYUI_PATH, or the one this pack is installed in) or make one in a cache folder, once. Only the
 standard library is needed to start them.
@@ -33,10 +34,13 @@ def main() -> int:
     test.add_argument("tiers", nargs="*", metavar="TIER", help="lint, core, golden, comfy, e2e, browser (default: all)")
     test.epilog = "Whatever else is given goes to pytest: a file or test::name of the one tier, -k NAME, -x, ..."
 
+    docs = commands.add_parser("docs", help="write what the papers repeat of the nodes' schemas")
+    docs.add_argument("--check", action="store_true", help="write nothing; name what is stale")
+
     commands.add_parser("bench", help="measure a denoising step, a clip and a video (--help: options)", add_help=False)
 
     arguments, rest = parser.parse_known_args()
-    if rest and arguments.command == "demo":
+    if rest and arguments.command in ("demo", "docs"):
         parser.error(f"unknown arguments: {' '.join(rest)}")
 
     from devtools.report import Problem
@@ -49,6 +53,10 @@ def main() -> int:
 
             run_demo(arguments.input, arguments.output, arguments.checkpoint, arguments.vae, arguments.steps)
             return 0
+        if arguments.command == "docs":
+            from devtools.docs import docs as write_docs
+
+            return write_docs(arguments.check)
         if arguments.command == "bench":
             from devtools.bench import bench
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from .report import Problem
 
 PACK = Path(__file__).absolute().parents[1]
-PACK_NAME = "comfyui-m3ddm"  # the folder name the registry installs the pack under
+PACK_NAME = "m3ddm-video-outpainting"  # pyproject.toml's: the folder that the registry installs the pack under
 
 DEMO_MODULES = ("einops", "safetensors", "av", "PIL")
 TEST_MODULES = (

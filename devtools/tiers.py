@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import host as hosts
+from .lint import lint
 from .report import Problem, elapsed, say
 
 PACK = hosts.PACK
@@ -130,16 +131,9 @@ def _read(report: Path) -> Counts:
 
 
 def _lint(host: hosts.Host) -> Counts:
-    """`ruff check` and `ruff format --check`, each counted as a test; skipped where the host has no ruff."""
+    """Each check of the lint tier counted as a test."""
     counts = Counts()
-    for arguments in (("check", "."), ("format", "--check", ".")):
-        command = [str(host.python), "-m", "ruff", *arguments]
-        answer = subprocess.run(command, cwd=PACK, env=hosts.clean_environment(), capture_output=True, text=True)
-        if "No module named ruff" in answer.stderr:
-            say("ruff is not installed.")
-            counts.skipped += 1
-            continue
-        say((answer.stdout + answer.stderr).strip())
-        counts.passed += answer.returncode == 0
-        counts.failed += answer.returncode != 0
+    for check, said, skipped in lint(host):
+        say("\n".join([f"{check}: {'skipped' if skipped else 'failed' if said else 'passed'}", *said]))
+        counts.add(Counts(skipped=1) if skipped else Counts(failed=1) if said else Counts(passed=1))
     return counts

@@ -9,12 +9,11 @@ from .host import PACK, Host
 from .report import Problem, say
 
 HOW_TO_GET = """\
-  1. The checkpoint, by its authors: `alimama-creative/M3DDM-Video-Outpainting` on Hugging Face. Make one file of it:
-       python -m m3ddm_core convert DOWNLOADED.bin m3ddm.safetensors --dtype fp16
-     and put that into ComfyUI/models/diffusion_models.
+  1. The checkpoint, by its authors: diffusion_pytorch_model.bin of `alimama-creative/M3DDM-Video-Outpainting` on
+     Hugging Face, or that of M3DDM+, `MurakawaTakuya/M3DDM-Plus`; as it is, into ComfyUI/models/diffusion_models.
   2. The VAE of Stable Diffusion 1.5: vae-ft-mse-840000-ema-pruned.safetensors (`stabilityai/sd-vae-ft-mse-original`
      on Hugging Face), into ComfyUI/models/vae.
-  Then: python run.py demo --checkpoint m3ddm.safetensors --vae vae-ft-mse-840000-ema-pruned.safetensors"""
+  Then: python run.py demo --checkpoint diffusion_pytorch_model.bin --vae vae-ft-mse-840000-ema-pruned.safetensors"""
 
 _SUFFIXES = (".safetensors", ".bin", ".ckpt", ".pt", ".pth")
 _VAE_NAMES = ("vae-ft-mse-840000", "vae-ft-ema-560000", "sd-vae-ft-mse", "sd15_vae", "sd1.5_vae", "vae-sd15")

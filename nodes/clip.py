@@ -36,7 +36,7 @@ class ClipConditioning(io.ComfyNode):
                     default=INFILL_STRIDE,
                     min=1,
                     max=120,
-                    tooltip="The level: 15, then 5, then 1 as released; under 50 frames 1 alone.",
+                    tooltip="The level: 15, then 5, then 1 in the published code; under 50 frames 1 alone.",
                 ),
                 io.Int.Input(
                     "clip_number",

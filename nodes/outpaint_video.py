@@ -65,7 +65,7 @@ class OutpaintVideo(io.ComfyNode):
                 SamplingSocket.Input(
                     "settings",
                     optional=True,
-                    tooltip="From M3DDM Sampling Settings; without it, the release's settings.",
+                    tooltip="From M3DDM Sampling Settings; without it, those of the published code.",
                 ),
                 io.Int.Input(
                     "second_pass",

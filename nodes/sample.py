@@ -36,7 +36,9 @@ def sampler_schema(
             seed_input(),
             *strides,
             SamplingSocket.Input(
-                "settings", optional=True, tooltip="From M3DDM Sampling Settings; without it, the release's settings."
+                "settings",
+                optional=True,
+                tooltip="From M3DDM Sampling Settings; without it, those of the published code.",
             ),
         ],
         outputs=state_outputs("The state with the frames of this level known."),
@@ -56,7 +58,12 @@ class SampleKeyframes(io.ComfyNode):
             "First level: generates sparse keyframes, each clip going on from the one before. Videos under 50 frames "
             "pass through to the infill.",
             ["outpaint keyframes", "m3ddm sampler", "video outpainting", "hierarchical sampling"],
-            [stride_input(KEYFRAME_STRIDE, "Every so many frames is a keyframe. 15 as released; M3DDM+ also uses 5.")],
+            [
+                stride_input(
+                    KEYFRAME_STRIDE,
+                    "Every so many frames is a keyframe. 15 in the published code; M3DDM+ also uses 5.",
+                )
+            ],
         )
 
     @classmethod
@@ -76,7 +83,8 @@ class SampleInterpolation(io.ComfyNode):
             ["outpaint interpolation", "m3ddm sampler", "video outpainting", "hierarchical sampling"],
             [
                 stride_input(
-                    INTERPOLATION_STRIDE, "Distance of the frames made here. 5 as released; M3DDM+ also uses 3."
+                    INTERPOLATION_STRIDE,
+                    "Distance of the frames made here. 5 in the published code; M3DDM+ also uses 3.",
                 )
             ],
         )

@@ -22,7 +22,7 @@ class SamplingSettings(io.ComfyNode):
             node_id="M3DDM_SamplingSettings",
             display_name="M3DDM Sampling Settings",
             category=CATEGORY,
-            description="Settings for the three sampler nodes. Without it they use the release's.",
+            description="Settings for the three sampler nodes. Without it they sample as the published code does.",
             search_aliases=["m3ddm settings", "steps", "cfg", "guidance scale", "scheduler", "sampler settings"],
             inputs=[
                 io.Int.Input(
@@ -30,14 +30,14 @@ class SamplingSettings(io.ComfyNode):
                     default=release["steps"],
                     min=1,
                     max=1000,
-                    tooltip="Denoising steps of each clip. The release takes 50; fewer are faster and coarser.",
+                    tooltip="Denoising steps of each clip. The published code takes 50; fewer are faster and coarser.",
                 ),
                 io.Combo.Input(
                     "sampler",
                     options=[PNDM, *comfy.samplers.KSampler.SAMPLERS],
                     default=release["sampler"],
-                    tooltip="pndm is the release's sampler. ComfyUI's own work as well, several of them well with "
-                    "fewer steps.",
+                    tooltip="pndm is the published code's sampler. ComfyUI's own work as well, several of them well "
+                    "with fewer steps.",
                 ),
                 io.Combo.Input(
                     "scheduler",
@@ -77,7 +77,8 @@ class SamplingSettings(io.ComfyNode):
                     min=0,
                     max=999,
                     tooltip="Noises the known frames that a clip is shown to this timestep, against errors that build "
-                    "up over a long video. 0 is the release; around 100 is a start. What is kept stays clean.",
+                    "up over a long video. 0: not at all, as in the published code; around 100 is a start. What is "
+                    "kept stays clean.",
                 ),
                 io.Int.Input(
                     "clips_per_batch",
@@ -94,9 +95,9 @@ class SamplingSettings(io.ComfyNode):
                     default=CUSTOM,
                     optional=True,
                     tooltip="All but custom set steps, sampler, scheduler, guidance_start, guidance_end and "
-                    "unconditional_every in place of what stands here. reference: the release. balanced: a fifth of "
-                    "the published network evaluations, for pictures as near as may be. fast: a twelfth, for finding "
-                    "placement and seed; coarser.",
+                    "unconditional_every in place of what stands here. reference: as the published code samples. "
+                    "balanced: a fifth of its network evaluations, for pictures as near as may be. fast: a twelfth, "
+                    "for finding placement and seed; coarser.",
                 ),
                 io.Float.Input(
                     "guidance_start",
@@ -128,8 +129,8 @@ class SamplingSettings(io.ComfyNode):
                     max=50,
                     optional=True,
                     tooltip="In every so many steps the network is asked without any condition; in between its answer "
-                    "is estimated. 1 always asks, as the release. 2 saves a sixth of the evaluations; the fewer steps "
-                    "there are, the coarser the estimate. Not for pndm, which builds up the differences.",
+                    "is estimated. 1 always asks, as the published code does. 2 saves a sixth of the evaluations; the "
+                    "fewer steps there are, the coarser the estimate. Not for pndm, which builds up the differences.",
                 ),
             ],
             outputs=[SamplingSocket.Output(display_name="settings", tooltip="For the three M3DDM sampler nodes.")],

@@ -85,7 +85,7 @@ def placement_inputs() -> list[io.Input]:
             options=list(FILL_NAMES),
             default="smooth",
             tooltip="How the unknown border is filled before sampling starts. smooth needs nothing else; "
-            "telea is the release's method and needs OpenCV.",
+            "telea is the published code's method and needs OpenCV.",
         ),
         io.Int.Input(
             "size_multiple",

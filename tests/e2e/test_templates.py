@@ -190,7 +190,7 @@ def test_what_it_names_is_what_its_note_speaks_of(template: Path) -> None:
     assert loader["widgets_values"][0] == checkpoint
     assert vae["widgets_values"][0] == templates.VAE
     assert clip["widgets_values"][0] == CLIP.name
-    licences = ("repository" if plus else "Apache-2.0", "MIT", "CC BY 3.0")
+    licences = ("Apache-2.0", "MIT", "CC BY 3.0")
     others = [node["widgets_values"][0] for kind in OTHER_MODELS for node in by_type.get(kind, [])]
     for word in (checkpoint, templates.VAE, CLIP.name, *licences, "`assets`", *others):
         assert word in text, word
