@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -228,7 +227,7 @@ def outpaint_file(
 ) -> FinishedVideo:
     """Outpaint a video file into an MP4 file, with its sound and times; ``first_frames`` 0 takes all of it.
 
-    The file is written beside ``target`` and takes its name when it is whole. ``report`` hears of looking through the
+    ``target`` appears when it is whole. ``report`` hears of looking through the
     source and sampling, and then, from 0 again, of writing.
 
     Raises ValueError for what cannot be used, and OSError for what cannot be read or written.
@@ -239,8 +238,10 @@ def outpaint_file(
     finished = outpaint_source(
         video, models, options, first_frames=first_frames, source_mask=source_mask, report=report
     )
-    with _whole_or_not_at_all(Path(target)) as partial:
-        write_video(partial, _counted(finished, report), finished.info, finished.sound)
+    try:
+        write_video(target, _counted(finished, report), finished.info, finished.sound)
+    except OSError as error:
+        raise OSError(f"{target} could not be written: {error.strerror or error}; nothing of it was kept") from error
     return finished
 
 
@@ -271,19 +272,6 @@ def check_files(source: str | os.PathLike[str], target: str | os.PathLike[str], 
         raise ValueError(f"got {target} for both input and output, expected another name for the output")
     if target.exists() and not overwrite:
         raise FileExistsError(f"got {target}, which exists; expected a new name; overwrite replaces it")
-
-
-@contextmanager
-def _whole_or_not_at_all(target: Path) -> Iterator[Path]:
-    """Yield a name beside the target, which the file is moved from when it is whole."""
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        os.replace(partial, target)
-    except OSError as error:
-        raise OSError(f"{target} could not be written: {error.strerror or error}; nothing of it was kept") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _passes(placement: Placement, second_pass: int) -> list[Pass]:

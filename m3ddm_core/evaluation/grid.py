@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
+import torch
 
 from ..canvas.build import placement_mask
 from ..canvas.placement import Placement
+from ..video.source import VideoInfo
+from ..video.writer import write_video
 
 GRID_FRAMES = 150
 """A grid is for looking at: longer clips are cut."""
 
 LABEL_HEIGHT = 24
 BLANK = 128
+QUALITY = 20
+"""x264's."""
+
+
+def write_grid(
+    path: Path,
+    truth: np.ndarray,
+    rows: Mapping[str, Mapping[str, np.ndarray]],
+    placements: Mapping[str, Placement],
+    fps: float,
+    comment: str,
+) -> None:
+    """Write the frames of `grid_frames` as a video that says ``comment``."""
+    frames = grid_frames(truth, rows, placements)
+    first = next(frames)
+    info = VideoInfo.even((first.shape[1], first.shape[0]), min(len(truth), GRID_FRAMES), fps)
+    pictures = (torch.from_numpy(frame) / 255 for frame in chain([first], frames))
+    write_video(path, pictures, info, crf=QUALITY, metadata={"comment": comment})
 
 
 def grid_frames(

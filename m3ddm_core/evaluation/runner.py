@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from .fvd import paired_distance
-from .grid import grid_frames
+from .grid import write_grid
 from .i3d import I3DFeatures
 from .methods import Method
 from .metrics import Perceptual, Textural, measure, seam
 from .protocol import Case, Clip, Protocol, Source
-from .videos import comment_of, read_frames, write_video
+from .videos import comment_of, read_result, write_result
 
 TRUTH = "truth"
 REVISION = 2
@@ -138,11 +138,11 @@ class Bench:
         """The frames a method makes, (n, size, size, 3), uint8; a slow method's are kept."""
         path = self._path("results", self._key(source, case, method), ".mkv")
         if path.is_file():
-            return read_frames(path)
+            return read_result(path)
         placement = case.place(self.protocol.size, len(clip().frames))
         result = method(clip().known(placement), placement, clip().fps, report, lambda n: clip().frames[list(n)])
         if method.slow:
-            write_video(path, result, clip().fps, lossless=True)
+            write_result(path, result, clip().fps)
         return result
 
     def _truth_features(self, source: Source, clip: _Lazy) -> np.ndarray | None:
@@ -168,7 +168,7 @@ class Bench:
             for case in self.protocol.cases
         }
         cases = {case.label: case.place(self.protocol.size, len(clip().frames)) for case in self.protocol.cases}
-        write_video(path, grid_frames(clip().frames, rows, cases), clip().fps, lossless=False, comment=key)
+        write_grid(path, clip().frames, rows, cases, clip().fps, key)
 
     def _key(self, source: Source, case: Case, method: Method) -> str:
         protocol = self.protocol

@@ -1,14 +1,18 @@
-"""Clips from files: videos and folders of pictures, through PyAV; and results written to files."""
+"""Clips from files, videos and folders of pictures; and results that are kept as files."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from ..video.reader import BrokenVideo, read_facts, read_pictures
+from ..video.source import VideoInfo
+from ..video.writer import write_lossless
 from .protocol import LEAST_FRAMES, Clip, Protocol, Source
 
 VIDEOS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".gif"}
@@ -16,7 +20,8 @@ PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 PICTURES_FPS = 24.0
 """The rate of a folder of pictures, which does not tell; DAVIS's is 24."""
 
-GRID_QUALITY = "20"
+READING = 2
+"""Of how files are read: what was made of a clip before that changed is made again."""
 
 
 def find_clips(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None = None) -> list[Source]:
@@ -48,72 +53,37 @@ def read_clip(paths: list[Path], protocol: Protocol) -> Clip:
 
     Raises ValueError where there is no video in it, or too short a one.
     """
-    import av
-
-    frames: list[np.ndarray] = []
-    fps = PICTURES_FPS
-    try:
-        for frame, rate in _decoded(paths):
-            frames.append(protocol.fitted(frame))
-            fps = rate or fps
-            if len(frames) == protocol.frames:
-                break
-    # What is whole before the damage is not used: which frames it is depends on the decoder.
-    except av.FFmpegError as error:
-        raise ValueError(f"it cannot be read ({error.strerror})") from error
+    fps = float(read_facts(paths[0]).rate) if len(paths) == 1 else PICTURES_FPS
+    pictures = (picture for path in paths for picture in read_pictures(path))
+    frames = [protocol.fitted(_bytes(picture)) for picture in islice(pictures, protocol.frames or None)]
     if len(frames) < LEAST_FRAMES:
         raise ValueError(f"it has {len(frames)} frames, expected {LEAST_FRAMES} or more")
     return Clip(np.stack(frames), fps)
 
 
-def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, *, lossless: bool, comment: str = "") -> None:
-    """Write frames (h, w, 3), uint8, with even sides: H.264, or FFV1 that comes back bit for bit.
-
-    The file appears when it is whole.
-    """
-    import av
-
-    part = path.with_name(f"{path.stem}.part{path.suffix}")
-    codec, pixels, options = ("ffv1", "bgr0", {}) if lossless else ("libx264", "yuv420p", {"crf": GRID_QUALITY})
-    try:
-        with av.open(part, "w") as file:
-            file.metadata["comment"] = comment
-            stream = None
-            for picture in frames:
-                if stream is None:
-                    stream = file.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
-                    stream.height, stream.width = picture.shape[:2]
-                    stream.pix_fmt = pixels
-                file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
-            if stream is not None:
-                file.mux(stream.encode())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+def write_result(path: Path, frames: np.ndarray, fps: float) -> None:
+    """Write frames (n, h, w, 3), uint8, to a file from which `read_result` reads them bit for bit."""
+    num_frames, height, width, _ = frames.shape
+    pictures = (torch.from_numpy(frame) / 255 for frame in frames)
+    write_lossless(path, pictures, VideoInfo.even((width, height), num_frames, fps))
 
 
-def read_frames(path: Path) -> np.ndarray:
-    """Read back all frames of a file as they are, (n, h, w, 3), uint8."""
-    return np.stack([frame for frame, _ in _decoded([path])])
+def read_result(path: Path) -> np.ndarray:
+    """Read back what `write_result` wrote: (n, h, w, 3), uint8."""
+    return np.stack([_bytes(picture) for picture in read_pictures(path)])
 
 
 def comment_of(path: Path) -> str | None:
     """The comment a video was written with; None where there is no such video."""
-    import av
-
-    if not path.is_file():
-        return None
     try:
-        with av.open(path) as file:
-            # Matroska writes its keys in capitals.
-            return {key.lower(): value for key, value in file.metadata.items()}.get("comment", "")
-    except av.FFmpegError:
+        return read_facts(path).metadata.get("comment", "")
+    except BrokenVideo:
         return None
 
 
 def _source(name: str, paths: list[Path]) -> Source:
     stats = [path.stat() for path in paths]
-    identity = f"{name} {len(paths)} {sum(s.st_size for s in stats)} {max(s.st_mtime_ns for s in stats)}"
+    identity = f"{name} {len(paths)} {sum(s.st_size for s in stats)} {max(s.st_mtime_ns for s in stats)} {READING}"
     return Source(name, identity, lambda protocol: read_clip(paths, protocol))
 
 
@@ -121,16 +91,6 @@ def _pictures(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.name[0] != ".")
 
 
-def _decoded(paths: list[Path]) -> Iterator[tuple[np.ndarray, float | None]]:
-    """Frames (h, w, 3), uint8, with the rate of the video they come from, None for pictures."""
-    import av
-
-    for path in paths:
-        with av.open(path) as file:
-            if not file.streams.video:
-                raise ValueError("it holds no video")
-            stream = file.streams.video[0]
-            stream.thread_type = "AUTO"
-            rate = float(stream.average_rate) if len(paths) == 1 and stream.average_rate else None
-            for frame in file.decode(stream):
-                yield frame.to_ndarray(format="rgb24"), rate
+def _bytes(picture: Tensor) -> np.ndarray:
+    """A picture in 0..1 as uint8."""
+    return (picture * 255).round().to(torch.uint8).numpy()

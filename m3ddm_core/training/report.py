@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -79,21 +78,6 @@ def gif(frames: Tensor, fps: float) -> bytes:
     pause = max(20, round(1000 / fps))
     pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=pause, loop=0)
     return buffer.getvalue()
-
-
-def write_video(path: Path, frames: Tensor, fps: float) -> None:
-    """Write frames (n, h, w, 3), float, 0..1, of even width and height, as an mp4 file."""
-    import av
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    with av.open(str(partial), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
-        for picture in to_bytes(frames):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture.numpy(), format="rgb24")))
-        container.mux(stream.encode())
-    partial.replace(path)
 
 
 def side_by_side(*clips: Tensor) -> Tensor:

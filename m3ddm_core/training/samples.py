@@ -17,9 +17,11 @@ from torch import Tensor
 
 from ..synthetic.camera import Motion
 from ..synthetic.scenes import make_scene
+from ..video.indexed import IndexedVideo
+from ..video.reader import BrokenVideo
 from . import masks
 from .config import Config
-from .videos import BrokenVideo, Video, read_frames, scan_folder
+from .videos import scan_folder
 
 CLIPS, SCENES, STEPS, PICTURES, PICTURE_SCENES, LATENT_NOISE = range(1, 7)
 """Second part of a seed: what it draws. Seeds have three parts in training, and two in the held-out list."""
@@ -53,7 +55,7 @@ class ClipSource:
     def __init__(self, config: Config):
         self.config = config
         self.skipped: dict[str, str] = {}
-        self.videos: tuple[Video, ...] = ()
+        self.videos: tuple[IndexedVideo, ...] = ()
         if config.data.source == "folder":
             folder = scan_folder(config.path(config.data.folder), config.data.frames)
             self.videos, self.skipped = folder.videos, folder.skipped
@@ -89,21 +91,21 @@ class ClipSource:
         data, skipped = self.config.data, []
         for _ in range(ATTEMPTS):
             video = self.videos[rng.integers(len(self.videos))]
-            length = min(video.frames, data.video_frames)
+            length = min(video.num_frames, data.video_frames)
             stride = masks.draw_stride(rng, length, data.frames, data.max_stride, data.strides)
-            first = int(rng.integers(video.frames - length + 1))
+            first = int(rng.integers(video.num_frames - length + 1))
             start = first + int(rng.integers(length - stride * (data.frames - 1)))
             times = start + stride * np.arange(data.frames)
             everywhere = np.linspace(first, first + length - 1, data.global_count, dtype=int)
             place, mirrored = rng.uniform(size=2), rng.uniform() < 0.5
             try:
-                pictures = read_frames(video, np.concatenate([times, everywhere]))
+                pictures = video.read([*times, *everywhere])
             except BrokenVideo as error:
                 skipped.append((video.path.name, str(error)))
                 continue
             pictures = cut_out(pictures, data.size, place)
             pictures = pictures.flip(2) if mirrored else pictures
-            return self._clip(number, pictures, border, video.fps / stride, tuple(skipped))
+            return self._clip(number, pictures, border, float(video.rate) / stride, tuple(skipped))
         name, reason = skipped[-1]
         raise ValueError(
             f"got {ATTEMPTS} unreadable videos in a row, the last {name} ({reason}); expected a folder whose files play"

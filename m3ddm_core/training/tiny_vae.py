@@ -21,12 +21,13 @@ from ..checkpoint.convert import DTYPES
 from ..synthetic.camera import Motion
 from ..synthetic.scenes import make_scene
 from ..vae import save_tiny
+from ..video.reader import BrokenVideo
 from .config import Optimizer, Run, Synthetic
 from .loop import TrainingLoop
 from .samples import LATENT_NOISE, PICTURE_SCENES, PICTURES, cut_out
 from .schema import Sections, number, parse_sections
 from .tiny_start import begin_as_mean_colours
-from .videos import BrokenVideo, read_frames, scan_folder
+from .videos import scan_folder
 from .wrappers import Averaged
 
 if TYPE_CHECKING:
@@ -131,9 +132,9 @@ class PictureSource(torch.utils.data.Dataset):
     def _from_video(self, rng: np.random.Generator) -> Tensor | None:
         settings = self.config.pictures
         video = self.videos[rng.integers(len(self.videos))]
-        first = int(rng.integers(video.frames - settings.each + 1))
+        first = int(rng.integers(video.num_frames - settings.each + 1))
         try:
-            pictures = read_frames(video, np.arange(first, first + settings.each))
+            pictures = video.read(range(first, first + settings.each))
         except BrokenVideo:
             return None
         # Somewhere between the whole picture and its own pixels.

@@ -12,6 +12,8 @@ from torch import Tensor
 from ..checkpoint import save_checkpoint
 from ..checkpoint.convert import DTYPES
 from ..vae import load_vae
+from ..video.source import VideoInfo
+from ..video.writer import write_video
 from .config import Config
 from .initialise import initial_network
 from .latents import ClipLoader, LatentCache, LatentClip, encode_clips
@@ -94,12 +96,16 @@ class _NetworkTraining(TrainingLoop):
 
     def show(self, step: int) -> None:
         from .preview import Preview
-        from .report import write_video
 
         if self.preview is None:
             self.preview = Preview(self.config, self.source, self.vae, self.device)
         with Averaged(self.ema, self.network):
             films = self.preview.outpaint(self.network)
+        samples = self.folder.folder / "samples"
+        samples.mkdir(exist_ok=True)
         for number, (film, fps) in enumerate(films):
             self.curves.video(f"clip {number}", film, step, fps)
-            write_video(self.folder.folder / "samples" / f"step-{step:08d}-{number}.mp4", film, fps)
+            height, width = film.shape[1:3]
+            write_video(
+                samples / f"step-{step:08d}-{number}.mp4", film, VideoInfo.even((width, height), len(film), fps)
+            )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from .cuts import THUMBNAIL
 from .pictures import PictureReader, turned
+from .reader import File, decodable, open_file, rate_of, video_stream
 from .source import EIGHT_BIT, LAYOUTS, TEN_BIT, OnFrame, Sound, VideoInfo, aac_rate
 from .timeline import Timeline
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 GAP = 0.05
 """Seconds by which sound may be late before silence is put in: less is rounding."""
 
-USUAL_RATE = Fraction(25)
 NOT_CARRIED = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 """Metadata that speaks of the old file, not of the video."""
 
@@ -41,7 +40,7 @@ class FileSource:
 
     def __init__(
         self,
-        file: str | io.BytesIO,
+        file: File,
         start: float = 0.0,
         duration: float = 0.0,
         *,
@@ -59,7 +58,7 @@ class FileSource:
         """
         read = PictureReader()
         count, (width, height) = 0, self.info.size
-        with self._open() as container:
+        with open_file(self.file) as container:
             for frame in self._decoded(container):
                 picture = torch.from_numpy(read(frame))
                 if picture.shape[:2] != (height, width):
@@ -75,39 +74,21 @@ class FileSource:
                 "file been changed? Run the graph again"
             )
 
-    @contextmanager
-    def _open(self) -> Iterator[InputContainer]:
-        import av
-
-        # Each pass over bytes has a position of its own; the bytes themselves are shared.
-        file = io.BytesIO(self.file.getvalue()) if isinstance(self.file, io.BytesIO) else self.file
-        with av.open(file, mode="r") as container:
-            yield container
-
     def _decoded(self, container: InputContainer) -> Iterator[Any]:
         """The frames that are used, as PyAV's."""
-        import av
+        return islice(self._in_time(container), self.most or None)
 
-        stream = _video_stream(container)
-        stream.thread_type = "AUTO"
+    def _in_time(self, container: InputContainer) -> Iterator[Any]:
+        stream = video_stream(container)
         start, end = (int(second / stream.time_base) for second in (self.start, self.start + self.duration))
         if start:
             container.seek(start, stream=stream)
-        count = 0
-        for packet in container.demux(stream):
-            try:
-                decoded = packet.decode()
-            except av.error.InvalidDataError:
+        for frame in decodable(container, stream):
+            if frame.pts is not None and frame.pts < start:
                 continue
-            for frame in decoded:
-                if frame.pts is not None and frame.pts < start:
-                    continue
-                if self.duration and frame.pts is not None and frame.pts >= end:
-                    return
-                yield frame
-                count += 1
-                if count == self.most:
-                    return
+            if self.duration and frame.pts is not None and frame.pts >= end:
+                return
+            yield frame
 
     def _scan(self, on_frame: OnFrame | None) -> None:
         from av.video.reformatter import Interpolation, VideoReformatter
@@ -116,9 +97,9 @@ class FileSource:
         stamps: list[int | None] = []
         thumbnails = []
         first = last = None
-        with self._open() as container:
-            stream = _video_stream(container)
-            rate = Fraction(stream.average_rate or stream.guessed_rate or USUAL_RATE)
+        with open_file(self.file) as container:
+            stream = video_stream(container)
+            rate = rate_of(stream)
             expected = _expected_frames(container, stream, rate)
             for frame in self._decoded(container):
                 first = first or frame
@@ -159,7 +140,7 @@ class FileSource:
     def _find_sound(self) -> Sound | None:
         import av
 
-        with self._open() as container:
+        with open_file(self.file) as container:
             stream = _sound_stream(container)
             if stream is None:
                 return None
@@ -180,40 +161,26 @@ class FileSource:
         resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
         origin, whole = self._first_stamp, round(self.info.timeline.seconds * rate)
         position = 0
-        with self._open() as container:
+        with open_file(self.file) as container:
             stream = _sound_stream(container)
             if self.start:
                 container.seek(int(origin * av.time_base))
-            for packet in container.demux(stream):
-                try:
-                    decoded = packet.decode()
-                except av.error.InvalidDataError:
-                    continue
-                for part in (part for frame in decoded for part in resampler.resample(frame)):
-                    samples = part.to_ndarray()
-                    if part.pts is not None:
-                        begins = round((part.pts * part.time_base - origin) * rate)
-                        if begins > position + GAP * rate:
-                            silence = min(begins, whole) - position
-                            yield np.zeros((len(samples), silence), np.float32)
-                            position += silence
-                        elif not position and begins < 0:
-                            samples = samples[:, -begins:]
-                    samples = samples[:, : whole - position]
-                    if samples.shape[1]:
-                        yield samples
-                        position += samples.shape[1]
-                    if position >= whole:
-                        return
-
-
-def _video_stream(container: InputContainer) -> Any:
-    from av.stream import Disposition
-
-    streams = sorted(container.streams.video, key=lambda stream: bool(stream.disposition & Disposition.attached_pic))
-    if not streams:
-        raise ValueError("got a file without pictures, expected a video; check what is connected")
-    return streams[0]
+            for part in (part for frame in decodable(container, stream) for part in resampler.resample(frame)):
+                samples = part.to_ndarray()
+                if part.pts is not None:
+                    begins = round((part.pts * part.time_base - origin) * rate)
+                    if begins > position + GAP * rate:
+                        silence = min(begins, whole) - position
+                        yield np.zeros((len(samples), silence), np.float32)
+                        position += silence
+                    elif not position and begins < 0:
+                        samples = samples[:, -begins:]
+                samples = samples[:, : whole - position]
+                if samples.shape[1]:
+                    yield samples
+                    position += samples.shape[1]
+                if position >= whole:
+                    return
 
 
 def _sound_stream(container: InputContainer) -> Any:

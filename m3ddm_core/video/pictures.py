@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-EXACT_IN_BYTES = {"rgb24", "rgba", "pal8", "yuvj420p", "yuvj422p", "yuvj444p"}
-"""Formats that ComfyUI reads as bytes; all others it reads as floats, which keeps what ten bits and chroma hold."""
+EXACT_IN_BYTES = {"rgb24", "rgba", "pal8", "yuvj420p", "yuvj422p", "yuvj444p", "bgr0"}
+"""Formats that ComfyUI reads as bytes; all others it reads as floats, which keeps what ten bits and chroma hold. The
+last is that of `write_lossless`, whose bytes floats would miss by one."""
 
 ALIGNMENT = 32
 """FFmpeg converts so many pixels of a row at a time, and what lies beyond the end of a row can leak into it."""

@@ -73,6 +73,11 @@ class VideoInfo:
     aspect: Fraction = Fraction(1)
     metadata: dict[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def even(cls, size: tuple[int, int], num_frames: int, rate: float) -> VideoInfo:
+        """What there is to know of frames (width, height) that were made: ``rate`` of them a second."""
+        return cls(size, Timeline.even(num_frames, Fraction(rate).limit_denominator(1001)))
+
 
 class Source(Protocol):
     """A video that can be read from its start any number of times."""

@@ -1,4 +1,7 @@
-"""Frames and sound to an H.264 and AAC file, one frame at a time."""
+"""Frames and sound to files, one frame at a time.
+
+H.264 and AAC for people to look at, FFV1 for frames that must come back as they were.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,42 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
 from .source import TEN_BIT, Sound, VideoInfo
-from .timeline import Timeline
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
+
+KNOWN_MATRICES = {1, 4, 5, 6, 7, 9}
+"""Those of colours that FFmpeg converts to, by its numbers."""
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How pictures are stored: FFmpeg's names of the codec, of the pixels in the file, and of those it is given.
+
+    ``kind`` and ``largest``: numpy's type of the latter, and what white is in them.
+    """
+
+    codec: str
+    stored: str
+    given: str
+    kind: type[np.unsignedinteger]
+    largest: int
+
+
+EIGHT_BIT_H264 = Coding("h264", "yuv420p", "rgb24", np.uint8, 255)
+# Sixteen bits hold what floats have for ten.
+TEN_BIT_H264 = Coding("h264", "yuv420p10le", "rgb48le", np.uint16, 65535)
+LOSSLESS = Coding("ffv1", "bgr0", "rgb24", np.uint8, 255)
 
 
 def write_video(
@@ -35,7 +62,7 @@ def write_video(
 
     ``info`` tells size, times, colours and metadata; ``metadata`` is added to that, and what is no text written as
     JSON. ``bit_depth`` (10 and above is 10, less is 8; default: that of ``info``) and ``crf`` (x264's quality, lower is
-    better) are the encoder's. A file that could not be finished is removed.
+    better) are the encoder's. A file appears when it is whole.
 
     Raises ValueError for sides that are odd, which H.264 does not take, and for fewer frames than there are times.
     """
@@ -44,43 +71,54 @@ def write_video(
         raise ValueError(
             f"got frames of {width}x{height}, expected even sides, which H.264 asks for; size_multiple 2 does"
         )
-    with _output(path) as container:
+    coding = TEN_BIT_H264 if (bit_depth or info.bit_depth) >= TEN_BIT else EIGHT_BIT_H264
+    with _output(path, "mp4") as container:
         for key, value in {**info.metadata, **(metadata or {})}.items():
             container.metadata[key] = value if isinstance(value, str) else json.dumps(value)
-        picture = PictureWriter(container, info, (bit_depth or info.bit_depth) >= TEN_BIT, crf)
+        picture = PictureWriter(container, info, coding, {} if crf is None else {"crf": str(crf)})
         voice = SoundWriter(container, sound) if sound else None
-        count = 0
         for count, frame in enumerate(frames, start=1):
             picture.write(frame)
             if voice:
                 voice.write_until(info.timeline.second(count))
-        if count < len(info.timeline):
-            raise ValueError(f"got {count} frames, expected {len(info.timeline)}")
         picture.finish()
         if voice:
             voice.finish()
 
 
+def write_lossless(path: str | os.PathLike[str], frames: Iterable[Tensor], info: VideoInfo) -> None:
+    """Write frames (h, w, 3), float, 0..1, to a Matroska file from which they come back as they were in bytes.
+
+    The file appears when it is whole. Raises ValueError for fewer frames than there are times.
+    """
+    with _output(path, "matroska") as container:
+        picture = PictureWriter(container, info, LOSSLESS, {})
+        for frame in frames:
+            picture.write(frame)
+        picture.finish()
+
+
 class PictureWriter:
     """The video stream of a file that is being written."""
 
-    def __init__(self, container: OutputContainer, info: VideoInfo, ten_bit: bool, crf: float | None):
+    def __init__(self, container: OutputContainer, info: VideoInfo, coding: Coding, options: dict[str, str]):
         from av.video.reformatter import VideoReformatter
 
-        self.container, self.info = container, info
-        self.stream = stream = container.add_stream("h264", rate=info.timeline.rate)
+        self.container, self.info, self.coding = container, info, coding
+        self.stream = stream = container.add_stream(coding.codec, rate=info.timeline.rate)
         stream.width, stream.height = info.size
-        stream.pix_fmt = "yuv420p10le" if ten_bit else "yuv420p"
-        stream.options = {} if crf is None else {"crf": str(crf)}
+        stream.pix_fmt, stream.options = coding.stored, options
         context = stream.codec_context
         context.time_base = info.timeline.time_base
         # Frames that are stored out of order would have durations of that order: uneven times would be lost.
         context.max_b_frames = 0
-        context.colorspace, context.color_primaries, context.color_trc = info.matrix, info.primaries, info.transfer
-        context.color_range = 1
         context.sample_aspect_ratio = info.aspect
-        # Sixteen bits hold what floats have for ten.
-        self.levels, self.kind, self.name = (65535, np.uint16, "rgb48le") if ten_bit else (255, np.uint8, "rgb24")
+        self.colours: dict[str, int | None] = {}
+        if not stream.format.is_rgb:
+            context.colorspace, context.color_primaries, context.color_trc = info.matrix, info.primaries, info.transfer
+            context.color_range = 1
+            matrix = info.matrix if info.matrix in KNOWN_MATRICES else None
+            self.colours = {"dst_colorspace": matrix, "dst_color_range": 1}
         self.reformatter = VideoReformatter()
         self.written = 0
         self.durations: dict[int, int] = {}
@@ -88,15 +126,10 @@ class PictureWriter:
     def write(self, frame: Tensor) -> None:
         import av
 
-        timeline: Timeline = self.info.timeline
-        pixels = (frame.float() * self.levels).round_().clamp_(0, self.levels).cpu().numpy().astype(self.kind)
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=self.name)
-        picture = self.reformatter.reformat(
-            picture,
-            format=self.stream.pix_fmt,
-            dst_colorspace=self.info.matrix if self.info.matrix in (1, 4, 5, 6, 7, 9) else None,
-            dst_color_range=1,
-        )
+        timeline, largest = self.info.timeline, self.coding.largest
+        pixels = (frame.float() * largest).round_().clamp_(0, largest).cpu().numpy().astype(self.coding.kind)
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=self.coding.given)
+        picture = self.reformatter.reformat(picture, format=self.coding.stored, **self.colours)
         time = timeline.times[self.written]
         picture.pts, picture.time_base = time, timeline.time_base
         self.written += 1
@@ -105,6 +138,9 @@ class PictureWriter:
         self._mux(self.stream.encode(picture))
 
     def finish(self) -> None:
+        """Write what is still to be written. Raises ValueError where there were fewer frames than times."""
+        if self.written < len(self.info.timeline):
+            raise ValueError(f"got {self.written} frames, expected {len(self.info.timeline)}")
         self._mux(self.stream.encode(None))
 
     def _mux(self, packets: Iterable[Any]) -> None:
@@ -142,25 +178,27 @@ class SoundWriter:
 
 
 @contextmanager
-def _output(path: str | os.PathLike[str] | IO[bytes]) -> Iterator[OutputContainer]:
-    import av
-
+def _output(path: str | os.PathLike[str] | IO[bytes], form: str) -> Iterator[OutputContainer]:
+    """A file that is being written: beside its own name until it is whole, or into an open one, emptied on failure."""
     to_disk = isinstance(path, (str, os.PathLike))
-    # The index is moved to the front by opening the file again, which only works for one that has a name.
-    flags = "use_metadata_tags+faststart" if to_disk else "use_metadata_tags"
-    container = av.open(path, mode="w", format="mp4", options={"movflags": flags})
+    part = Path(path).with_name(f".{Path(path).name}.part") if to_disk else path
     try:
-        yield container
-        container.close()
-    except BaseException:
-        # On a full disk closing fails as well, and what was written is to go all the same.
-        with suppress(OSError):
-            container.close()
+        with _container(part, form) as container:
+            yield container
         if to_disk:
-            # Before the first packet there may be no file yet.
-            with suppress(FileNotFoundError):
-                os.remove(path)
+            os.replace(part, path)
+    except BaseException:
+        if to_disk:
+            part.unlink(missing_ok=True)
         elif isinstance(path, io.BytesIO):
             path.seek(0)
             path.truncate()
         raise
+
+
+def _container(path: Path | IO[bytes], form: str) -> OutputContainer:
+    import av
+
+    # The index is moved to the front by opening the file again, which only works for one that has a name.
+    flags = "use_metadata_tags+faststart" if isinstance(path, Path) else "use_metadata_tags"
+    return av.open(path, mode="w", format=form, options={"movflags": flags} if form == "mp4" else {})

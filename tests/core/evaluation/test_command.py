@@ -14,7 +14,7 @@ from m3ddm_core.evaluation.command import NEEDED
 from m3ddm_core.evaluation.dists import DISTS
 from m3ddm_core.evaluation.protocol import Case, Protocol
 from m3ddm_core.evaluation.synthetic import held_out_clips
-from m3ddm_core.evaluation.videos import write_video
+from tests.helpers.clip_files import write_clip
 from tests.helpers.metric_files import TINY_VGG
 from tests.helpers.moving_clips import moving_clip
 
@@ -32,7 +32,7 @@ def videos(tmp_path):
     folder = tmp_path / "videos"
     folder.mkdir()
     for seed in range(2):
-        write_video(folder / f"{seed}.mp4", moving_clip(seed, frames=18).frames, 10, lossless=False)
+        write_clip(folder / f"{seed}.mp4", moving_clip(seed, frames=18).frames, 10)
     (folder / "bad.mp4").write_bytes(b"bad")
     return folder
 

@@ -11,7 +11,7 @@ import pytest
 from m3ddm_core.evaluation.methods import Fill
 from m3ddm_core.evaluation.protocol import Protocol, Source
 from m3ddm_core.evaluation.runner import Bench, Instruments
-from m3ddm_core.evaluation.videos import read_frames
+from m3ddm_core.evaluation.videos import read_result
 from tests.helpers.moving_clips import SIZE, CountedSources
 
 PROTOCOL = Protocol(size=SIZE, ratios=(0.25, 0.66))
@@ -131,7 +131,7 @@ def test_grids_show_truth_given_and_methods_and_are_not_made_twice(tmp_path):
     runner = bench(tmp_path, Fill("edge"), slow, grids=True)
     runner.run(counted.sources)
     (path,) = (tmp_path / "grids").iterdir()
-    frames = read_frames(path)
+    frames = read_result(path)
     assert path.name == "clip 0.mp4"
     assert frames.shape == (6, 24 + CASES * (24 + SIZE), 4 * SIZE, 3)
     truth = counted.load(0, PROTOCOL).frames

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from m3ddm_core.evaluation.protocol import Protocol
-from m3ddm_core.evaluation.videos import comment_of, find_clips, read_clip, read_frames, write_video
+from m3ddm_core.evaluation.videos import comment_of, find_clips, read_clip, read_result, write_result
+from tests.helpers.clip_files import rotated_file, write_clip
 from tests.helpers.moving_clips import moving_clip
 
 PROTOCOL = Protocol(size=32)
@@ -17,9 +18,9 @@ PROTOCOL = Protocol(size=32)
 def folder(tmp_path):
     """Two videos, one of them broken, one too short, and a folder of pictures."""
     frames = moving_clip(0, frames=5, size=48).frames
-    write_video(tmp_path / "b.mp4", frames, 12.5, lossless=False)
-    write_video(tmp_path / "short.mkv", frames[:1], 12.5, lossless=True)
-    (tmp_path / "a.mp4").write_bytes((tmp_path / "b.mp4").read_bytes()[:300])
+    write_clip(tmp_path / "b.mp4", frames, 12.5)
+    write_result(tmp_path / "short.mkv", frames[:1], 12.5)
+    (tmp_path / "a.mp4").write_bytes(b"no video at all")
     (tmp_path / "notes.txt").write_text("not a video")
     (tmp_path / "davis" / "bear").mkdir(parents=True)
     for number, frame in enumerate(frames):
@@ -73,19 +74,25 @@ def test_no_videos_are_told(tmp_path):
         find_clips(tmp_path / "missing")
 
 
-def test_results_come_back_bit_for_bit(tmp_path):
+@pytest.mark.parametrize("size", [32, 33])
+def test_results_come_back_bit_for_bit(tmp_path, size):
+    frames = moving_clip(1, size=size).frames
+    write_result(tmp_path / "result.mkv", frames, 29.97)
+    np.testing.assert_array_equal(read_result(tmp_path / "result.mkv"), frames)
+
+
+def test_the_comment_of_a_video_is_found(tmp_path):
     frames = moving_clip(1).frames
-    write_video(tmp_path / "result.mkv", frames, 29.97, lossless=True, comment="what it is")
-    np.testing.assert_array_equal(read_frames(tmp_path / "result.mkv"), frames)
-    assert comment_of(tmp_path / "result.mkv") == "what it is"
-    assert comment_of(tmp_path / "missing.mkv") is None
+    write_clip(tmp_path / "commented.mp4", frames, 10, comment="what it is")
+    write_clip(tmp_path / "silent.mp4", frames, 10)
+    (tmp_path / "broken.mp4").write_bytes(b"no video at all")
+    comments = [comment_of(tmp_path / f"{name}.mp4") for name in ("commented", "silent", "broken", "missing")]
+    assert comments == ["what it is", "", None, None]
 
 
-def test_a_video_appears_when_it_is_whole(tmp_path):
-    def frames():
-        yield moving_clip(1).frames[0]
-        raise OSError("no space left on device")
-
-    with pytest.raises(OSError, match="no space left"):
-        write_video(tmp_path / "result.mkv", frames(), 10, lossless=True)
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize("rotation", [90, -90, 180])
+def test_a_clip_is_measured_upright(tmp_path, rotation):
+    """The picture is bright above, dark below, whichever way the camera was held."""
+    path = rotated_file(tmp_path / "phone.mp4", rotation)
+    frames = read_clip([path], Protocol(size=32, fit="stretch")).frames
+    assert frames[:, :14].mean() > 180 and frames[:, 18:].mean() < 70

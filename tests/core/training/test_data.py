@@ -13,17 +13,16 @@ import torch
 
 from m3ddm_core.training.config import Config, parse_config
 from m3ddm_core.training.latents import ClipLoader, LatentCache, LatentClip, encode_clips
-from m3ddm_core.training.report import write_video
 from m3ddm_core.training.samples import Clip, ClipSource, cut_out
-from m3ddm_core.training.videos import BrokenVideo, probe, read_frames, scan_folder
+from m3ddm_core.training.videos import scan_folder
 from m3ddm_core.vae import load_vae
+from tests.helpers.clip_files import rotated_file, write_clip
 
 
 def counting_video(path: Path, frames: int, size: tuple[int, int] = (64, 48), fps: float = 10.0) -> Path:
     """Write a video whose frames tell their number by their brightness."""
-    levels = torch.linspace(0.1, 0.9, frames)
-    write_video(path, levels[:, None, None, None].expand(frames, size[1], size[0], 3), fps)
-    return path
+    levels = np.linspace(25, 230, frames).round().astype(np.uint8)
+    return write_clip(path, np.tile(levels[:, None, None, None], (1, size[1], size[0], 3)), fps)
 
 
 @pytest.fixture
@@ -40,9 +39,9 @@ def folder(tmp_path: Path) -> Path:
 
 def test_broken_and_short_videos_are_passed_over_and_named(folder: Path) -> None:
     found = scan_folder(folder, 16)
-    assert [(video.path.name, video.frames, video.fps) for video in found.videos] == [
-        ("other.mp4", 40, 10.0),
-        ("long.mp4", 60, 10.0),
+    assert [(video.path.name, video.num_frames, video.rate) for video in found.videos] == [
+        ("other.mp4", 40, 10),
+        ("long.mp4", 60, 10),
     ]
     assert set(found.skipped) == {"broken.mp4", "cut.mkv", "short.mp4"}
     assert found.skipped["short.mp4"] == "3 frames, fewer than 16"
@@ -54,22 +53,6 @@ def test_a_folder_without_videos_is_an_error(tmp_path: Path, folder: Path) -> No
         scan_folder(tmp_path / "empty", 16)
     with pytest.raises(ValueError, match=r"5 video files of which none can be used(?s:.*)short\.mp4: 3 frames"):
         scan_folder(folder, 100)
-
-
-def test_frames_are_the_ones_asked_for(folder: Path) -> None:
-    video = probe(folder / "long.mp4")
-    numbers = np.array([45, 3, 30, 59, 30])
-    frames = read_frames(video, numbers)
-    assert frames.shape == (5, 48, 64, 3)
-    expected = torch.linspace(0.1, 0.9, 60)[numbers]
-    torch.testing.assert_close(frames.mean(dim=(1, 2, 3)), expected, atol=0.012, rtol=0)
-
-
-def test_a_file_that_breaks_off_is_a_broken_video(folder: Path) -> None:
-    video = probe(folder / "long.mp4")
-    (folder / "long.mp4").write_bytes(b"gone")
-    with pytest.raises(BrokenVideo, match="breaks off"):
-        read_frames(video, np.array([5]))
 
 
 def config_of(settings: dict[str, Any], **data: Any) -> Config:
@@ -96,11 +79,23 @@ def test_a_video_that_turns_out_broken_is_passed_over_and_told(settings: dict[st
     assert set(clips.skipped) == {"broken.mp4", "cut.mkv"}
     (folder / "deeper" / "other.mp4").write_bytes(b"gone")
     found = [clips[number] for number in range(24)]
-    assert ("other.mp4", "breaks off while reading (InvalidDataError)") in {entry for c in found for entry in c.skipped}
+    reasons = dict(entry for clip in found for entry in clip.skipped)
+    assert reasons["other.mp4"].startswith("it cannot be read")
     for file in folder.rglob("*.mp4"):
         file.write_bytes(b"gone")
     with pytest.raises(ValueError, match="unreadable videos in a row"):
         clips[0]
+
+
+@pytest.mark.parametrize("rotation", [90, -90, 180])
+def test_a_clip_is_trained_on_upright(settings: dict[str, Any], tmp_path: Path, rotation: int) -> None:
+    """The picture is bright above, dark below, whichever way the camera was held."""
+    path = rotated_file(tmp_path / "videos" / "phone.mp4", rotation)
+    size = [48, 64] if rotation % 180 else [64, 48]
+    clip = ClipSource(config_of(settings, source="folder", folder=str(path.parent), size=size))[0]
+    for pictures in (clip.frames.float(), clip.global_frames.float()):
+        half = pictures.shape[1] // 2
+        assert pictures[:, : half - 4].mean() > 180 and pictures[:, half + 4 :].mean() < 70
 
 
 @pytest.mark.parametrize("kind", ["masked", "cropped"])

@@ -5,17 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
 
 from m3ddm_core.training.checkpoints import RunFolder
-from m3ddm_core.training.report import draw_losses, write_video
+from m3ddm_core.training.report import draw_losses
 from m3ddm_core.training.schema import ConfigError
 from m3ddm_core.training.tiny_start import begin_as_mean_colours
 from m3ddm_core.training.tiny_vae import PictureSource, Reconstruction, parse_tiny_vae_config, train_tiny_vae
 from m3ddm_core.vae import SCALE, VAE, load_vae, tiny_state_dict
+from tests.helpers.clip_files import write_clip
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def test_pictures_come_from_scenes_and_videos(pictures: dict[str, Any], tmp_path
     scenes = PictureSource(parse_tiny_vae_config(pictures))
     assert scenes[3].shape == (2, 32, 32, 3) and scenes[3].dtype == torch.uint8
     assert torch.equal(scenes[3], PictureSource(parse_tiny_vae_config(pictures))[3])
-    write_video(tmp_path / "videos" / "grey.mp4", torch.full((4, 64, 80, 3), 0.5), 10)
+    write_clip(tmp_path / "videos" / "grey.mp4", np.full((4, 64, 80, 3), 128, np.uint8), 10)
     pictures["pictures"] |= {"folder": str(tmp_path / "videos"), "videos": 1.0}
     videos = PictureSource(parse_tiny_vae_config(pictures))
     assert (videos[0].float() - 127.5).abs().max() < 6
