@@ -23,7 +23,7 @@ def video():
 
 @pytest.fixture
 def prepared(video):
-    placement = place((16, 32), len(video), ratio="1:1", canvas_size=64)
+    placement = place((16, 32), ratio="1:1", canvas_size=64)
     canvas, mask = make_canvas(video, placement)
     return canvas, mask, encode_global_frames(video, mean_colours), placement
 
@@ -54,7 +54,7 @@ def test_one_frame_serves_as_all_global_frames():
 
 def test_the_state_knows_what_its_latents_look_like(state):
     """The stand-in's latents are the colours themselves."""
-    torch.testing.assert_close(state.look, torch.eye(5, 3), atol=0.01, rtol=0)
+    torch.testing.assert_close(state.latent_rgb, torch.eye(5, 3), atol=0.01, rtol=0)
 
 
 def test_context_blacks_out_what_the_mask_covers(prepared, state):
