@@ -12,6 +12,7 @@ from m3ddm_core.canvas.placement import place
 from m3ddm_core.composite.compositor import composite
 from m3ddm_core.outpaint.encode import encode_context, encode_global_frames
 from m3ddm_core.video.finished import FinishedVideo
+from m3ddm_core.video.refine import refine_scenes
 from m3ddm_core.video.scenes import outpaint_scenes, split_scenes
 from m3ddm_core.video.source import TensorSource
 
@@ -71,6 +72,22 @@ def test_each_scene_is_encoded_as_a_video_of_its_own(source, placement, lengths)
             assert torch.equal(getattr(state, name), getattr(expected, name)), name
         assert (state.fps, state.known, state.placement) == (25.0, frozenset(), placement)
         start += length
+
+
+def test_scenes_are_filled_as_asked_in_both_passes(source, placement, monkeypatch):
+    grey = {"smooth": lambda frames, hole: frames * 0 + 0.25, "telea": lambda frames, hole: frames * 0 + 0.75}
+    monkeypatch.setattr("m3ddm_core.canvas.fill.FILL_METHODS", grey)
+    states = []
+
+    def outpaint(number, state):
+        states.append(state)
+        return state
+
+    once = outpainted(source, placement, [9, 11], outpaint, fill="telea")
+    refine_scenes(once, 48, block_colours, outpaint, fill="telea")
+    assert [state.fill for state in states] == ["telea"] * 4
+    border = states[0].masks.bool().expand(-1, 3, -1, -1)
+    assert border.any() and (states[0].start[:, :3][border] == 0.75).all()
 
 
 def test_frames_are_read_only_as_far_as_the_scene_goes(source, placement):
