@@ -74,9 +74,9 @@ def speed() -> None:
     torch.set_num_threads(1)
     print("\nms of one CPU thread a frame, 1920x1080 from a canvas of 256")
     shapes = {
-        "left and right 656": place((608, 1080), frames, ratio="16:9"),
-        "top and bottom 132": place((1920, 816), frames, ratio="16:9"),
-        "all four sides": place((1600, 900), frames, pixels=(160, 90, 160, 90)),
+        "left and right 656": place((608, 1080), ratio="16:9"),
+        "top and bottom 132": place((1920, 816), ratio="16:9"),
+        "all four sides": place((1600, 900), pixels=(160, 90, 160, 90)),
     }
     for shape, placement in shapes.items():
         source = torch.rand(frames, placement.source[1], placement.source[0], 3)

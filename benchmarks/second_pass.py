@@ -40,7 +40,7 @@ def measure(options: argparse.Namespace) -> None:
     rows: dict[str, list[tuple[float, ...]]] = {}
     for clip in HELD_OUT[:: len(HELD_OUT) // options.clips][: options.clips]:
         truth = clip.scene((options.size, options.size)).render(np.arange(FRAMES))
-        large = Case("horizontal", 0.5).place(options.size, FRAMES)
+        large = Case("horizontal", 0.5).place(options.size)
         source, filled = known(large, truth)
         true = (truth * 255).round().byte().numpy()
 

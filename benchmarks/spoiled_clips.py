@@ -62,7 +62,7 @@ def spoiled_clips(
     """Event, placement, truth and generated of so many held-out clips, spread over the list."""
     for clip in HELD_OUT[:: len(HELD_OUT) // clips][:clips]:
         pictures = clip.scene((size, size)).render(np.arange(frames))
-        placement = Case("vertical" if clip.vertical else "horizontal", 0.5).place(size, frames)
+        placement = Case("vertical" if clip.vertical else "horizontal", 0.5).place(size)
         for event in events:
             yield event, placement, *spoiled(pictures, event, clip.seed)
 

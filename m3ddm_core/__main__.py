@@ -111,7 +111,7 @@ def _outpaint(arguments: argparse.Namespace) -> None:
     import torch
 
     from .canvas.framing import Framing
-    from .checkpoint.convert import DTYPES
+    from .checkpoint import DTYPES
     from .pipeline import Options, check_files, load_models, load_network, load_vae, outpaint_file, read_mask
     from .sampling.settings import SamplingSettings, preset_values
 
@@ -166,7 +166,8 @@ def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _convert(arguments: argparse.Namespace) -> None:
     # Imported here: torch takes seconds, and --help should not.
-    from .checkpoint.convert import DTYPES, convert
+    from .checkpoint import DTYPES
+    from .checkpoint.convert import convert
 
     convert(
         arguments.source,

@@ -24,7 +24,7 @@ from .canvas.placement import Placement, with_canvas
 from .canvas.source_mask import check_mask
 from .checkpoint import build_unet, read_checkpoint
 from .composite.compositor import composite
-from .outpaint.encode import GLOBAL_FRAMES, Encode, add_guide_frames, encode_context, encode_global_frames
+from .outpaint.encode import GLOBAL_FRAMES, add_guide_frames, encode_context, encode_global_frames
 from .outpaint.plan import INFILL_STRIDE
 from .outpaint.stages import Progress, outpaint_video
 from .outpaint.state import OutpaintState
@@ -33,10 +33,10 @@ from .sampling.placed import PlacedNetwork
 from .sampling.prediction import noise_network
 from .sampling.settings import SamplingSettings
 from .sampling.solvers import make_sampler
-from .vae import VAE, load_vae
+from .vae import VAE, Decode, Encode, load_vae
 from .video.cuts import find_cuts, scene_lengths
 from .video.file import FileSource
-from .video.finished import Decode, FinishedVideo
+from .video.finished import FinishedVideo
 from .video.progress import Pass, Report, Work, plan_work, scan_report, writing_report
 from .video.refine import refine_scenes
 from .video.scenes import outpaint_scenes, split_scenes
@@ -146,6 +146,7 @@ def outpaint_frames(
     placement: Placement,
     fps: float,
     *,
+    fill: str = "smooth",
     settings: SamplingSettings | None = None,
     seed: int = 0,
     source_mask: Tensor | None = None,
@@ -158,6 +159,7 @@ def outpaint_frames(
 ) -> Tensor:
     """Outpaint frames (n, h, w, 3), float, 0..1, in memory, as one scene; returns them in the placement's target size.
 
+    fill: of the canvas, a key of `FILL_METHODS`.
     source_mask: (1 or n, h, w), float: 1 where the source's own pixels are to be made anew too.
     pictures: (n, h, w, 3), float, 0..1, in the target's shape: a first result to start from, in place of a fill.
     strides: of the levels; by default those of the number of frames.
@@ -166,11 +168,11 @@ def outpaint_frames(
     """
     sample = state_sampler(models, settings or SamplingSettings(), seed, strides)
     if pictures is None:
-        canvas, mask = make_canvas(frames, placement, source_mask)
+        canvas, mask = make_canvas(frames, placement, source_mask, fill=fill)
     else:
-        canvas, mask = make_start_canvas(frames, pictures, placement, source_mask)
+        canvas, mask = make_start_canvas(frames, pictures, placement, source_mask, fill=fill)
     shown = encode_global_frames(frames, models.encode, global_frames, source_mask)
-    state = encode_context(canvas, mask, shown, models.encode, fps, placement)
+    state = encode_context(canvas, mask, shown, models.encode, fps, placement, fill)
     if guides is not None:
         state = add_guide_frames(state, guides.images, guides.numbers, models.encode)
     state = sample(state, on_progress)
@@ -195,8 +197,8 @@ def outpaint_source(
 
     Raises ValueError for what does not fit the video, before anything is sampled.
     """
-    count, settings = len(source.info.timeline), options.settings
-    placement = options.framing.place(source.info.size, count)
+    count, settings, fill = len(source.info.timeline), options.settings, options.framing.fill
+    placement = options.framing.place(source.info.size)
     require_writable(placement)
     mask = check_mask(source_mask, placement.source, count, None if count == first_frames else count)
     cuts = [] if options.cut_threshold is None else find_cuts(source.thumbnails, options.cut_threshold)
@@ -205,11 +207,11 @@ def outpaint_source(
     first, *second = plan_work(scenes, settings.steps, _passes(placement, options.second_pass), report)
     encode, fps = models.encode, float(source.info.timeline.rate)
     sample = _scene_sampler(models, settings, options.seed, first)
-    scenes = outpaint_scenes(source.frames(), scenes, encode, sample, fps, on_frame=first.encoded)
+    scenes = outpaint_scenes(source.frames(), scenes, encode, sample, fps, fill=fill, on_frame=first.encoded)
     finished = FinishedVideo(source, scenes, models.decode, options.blending)
     for work in second:
         sample = _scene_sampler(models, replace(settings, denoise=options.second_denoise), options.seed, work)
-        scenes = refine_scenes(finished, options.second_pass, encode, sample, on_frame=work.encoded)
+        scenes = refine_scenes(finished, options.second_pass, encode, sample, fill=fill, on_frame=work.encoded)
         finished = FinishedVideo(source, scenes, models.decode, options.blending)
     return finished
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,12 @@ SCALE = 0.18215
 """From a VAE's raw latents to model space, by Stable Diffusion 1.5."""
 
 FRAMES_AT_ONCE = 8
+
+Encode = Callable[[Tensor], Tensor]
+"""Frames (n, h, w, 3), float, 0..1, sides multiples of 8, to latents (n, 4, h / 8, w / 8) in model space."""
+
+Decode = Callable[[Tensor], Tensor]
+"""Latents (n, 4, h, w) in model space to frames (n, 8 h, 8 w, 3), float, 0..1."""
 
 SD15_VAE = {
     "_class_name": "AutoencoderKL",

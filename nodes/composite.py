@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..m3ddm_core.canvas.placement import Placement
 from ..m3ddm_core.composite.compositor import composite
 from .host.inputs import composite_inputs
+from .host.placed_video import PlacedVideo
 from .host.sockets import CATEGORY, PlacementSocket
 
 
@@ -47,6 +47,12 @@ class Composite(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, source: torch.Tensor, generated: torch.Tensor, placement: Placement, **blending: Any
+        cls,
+        source: torch.Tensor,
+        generated: torch.Tensor,
+        placement: PlacedVideo,
+        source_mask: torch.Tensor | None = None,
+        **blending: Any,
     ) -> io.NodeOutput:
-        return io.NodeOutput(composite(source, generated, placement, **blending))
+        source, source_mask = placement.used(source), placement.used_masks(source_mask)
+        return io.NodeOutput(composite(source, generated, placement.placement, source_mask=source_mask, **blending))

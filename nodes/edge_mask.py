@@ -11,6 +11,7 @@ from ..m3ddm_core.canvas.build import make_canvas
 from ..m3ddm_core.canvas.placement import Placement
 from ..m3ddm_core.frames import drop_alpha
 from .host.inputs import check_target, framing_of, placement_inputs, source_mask_input, warn_of_nothing
+from .host.placed_video import PlacedVideo
 from .host.sockets import CATEGORY, PlacementSocket
 
 TINT = (0.9, 0.1, 0.6)
@@ -64,15 +65,17 @@ class EdgeMask(io.ComfyNode):
         cls, images: torch.Tensor, first_frames: int, source_mask: torch.Tensor | None = None, **framing: Any
     ) -> io.NodeOutput:
         count, height, width = images.shape[:3]
-        placement = framing_of(**framing).place((width, height), min(first_frames or count, count), count)
-        frames = drop_alpha(images)[: placement.frames]
-        canvas, mask = make_canvas(frames, placement, source_mask)
+        asked = framing_of(**framing)
+        placement = asked.place((width, height))
+        video = PlacedVideo(placement, min(first_frames or count, count), count, asked.fill)
+        frames = video.used(drop_alpha(images))
+        canvas, mask = make_canvas(frames, placement, video.used_masks(source_mask), fill=video.fill)
         if not mask.any():
             warn_of_nothing("M3DDM Edge Mask", (width, height), source_mask is not None)
         preview = _preview(canvas[len(canvas) // 2], mask[len(mask) // 2], placement)
         # The drawing in the node (nodes/web) reads the size; before the first run it can only guess it from the file.
         shown = {**ui.PreviewImage(preview, cls=cls).as_dict(), "source_size": [width, height]}
-        return io.NodeOutput(canvas, mask, placement, frames, ui=shown)
+        return io.NodeOutput(canvas, mask, video, frames, ui=shown)
 
 
 def _preview(canvas: torch.Tensor, mask: torch.Tensor, placement: Placement) -> torch.Tensor:

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..m3ddm_core.canvas.placement import Placement
 from ..m3ddm_core.outpaint.encode import GlobalFrames, encode_context
+from .host.placed_video import PlacedVideo
 from .host.sockets import CATEGORY, GlobalFramesSocket, PlacementSocket, State
 from .host.vae import warning_encoder
 
@@ -65,6 +65,10 @@ class EncodeContext(io.ComfyNode):
         global_frames: GlobalFrames,
         vae: Any,
         fps: float,
-        placement: Placement | None = None,
+        placement: PlacedVideo | None = None,
     ) -> io.NodeOutput:
-        return io.NodeOutput(encode_context(canvas, mask, global_frames, warning_encoder(vae), fps, placement))
+        encoded = (canvas, mask, global_frames, warning_encoder(vae), fps)
+        if placement is None:
+            return io.NodeOutput(encode_context(*encoded, None))
+        placement.require_canvas(canvas)
+        return io.NodeOutput(encode_context(*encoded, placement.placement, placement.fill))

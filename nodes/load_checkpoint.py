@@ -12,7 +12,7 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ..m3ddm_core.checkpoint import CheckpointError, check_file, normalise
+from ..m3ddm_core.checkpoint import DTYPES, CheckpointError, check_file, normalise
 from .host.model import M3DDMConfig
 from .host.sockets import CATEGORY, DEMO_MODELS
 
@@ -21,9 +21,7 @@ DEMO = "m3ddm_demo.safetensors"
 
 WEIGHT_DTYPES = {
     "default": None,
-    "fp32": torch.float32,
-    "fp16": torch.float16,
-    "bf16": torch.bfloat16,
+    **DTYPES,
     "fp8_e4m3fn": torch.float8_e4m3fn,
     "fp8_e5m2": torch.float8_e5m2,
 }

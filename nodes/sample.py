@@ -131,7 +131,7 @@ def sample_level(
     """Run one level through the core's stage loop."""
     require_m3ddm(patcher)
     settings = settings or SamplingSettings()
-    with stage_progress(patcher, title, state.look) as on_progress:
+    with stage_progress(patcher, title, state.latent_rgb) as on_progress:
         state = outpaint_stage(
             state,
             stride,

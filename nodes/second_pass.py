@@ -6,7 +6,8 @@ import torch
 from comfy_api.latest import io
 
 from ..m3ddm_core.canvas.build import make_start_canvas
-from ..m3ddm_core.canvas.placement import CANVAS_SHAPES, Placement, with_canvas
+from ..m3ddm_core.canvas.placement import CANVAS_SHAPES
+from .host.placed_video import PlacedVideo
 from .host.sockets import CATEGORY, PlacementSocket
 
 
@@ -69,10 +70,12 @@ class SecondPass(io.ComfyNode):
         cls,
         source: torch.Tensor,
         generated: torch.Tensor,
-        placement: Placement,
+        placement: PlacedVideo,
         canvas_size: int,
         canvas_shape: str,
         source_mask: torch.Tensor | None = None,
     ) -> io.NodeOutput:
-        placement = with_canvas(placement, canvas_size, canvas_shape)
-        return io.NodeOutput(*make_start_canvas(source, generated, placement, source_mask), placement)
+        video = placement.on_canvas(canvas_size, canvas_shape)
+        source, source_mask = video.used(source), video.used_masks(source_mask)
+        canvas, mask = make_start_canvas(source, generated, video.placement, source_mask, fill=video.fill)
+        return io.NodeOutput(canvas, mask, video)

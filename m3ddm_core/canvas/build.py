@@ -4,60 +4,65 @@ from __future__ import annotations
 
 import torch
 
-from ..frames import chunks, drop_alpha, require_shape, resize
+from ..frames import chunks, drop_alpha, require_frames, require_shape, resize
 from .fill import fill_border
 from .placement import Placement
 from .source_mask import matte_on_canvas, read_matte
 
 
 def make_canvas(
-    frames: torch.Tensor, placement: Placement, source_mask: torch.Tensor | None = None
+    frames: torch.Tensor, placement: Placement, source_mask: torch.Tensor | None = None, *, fill: str = "smooth"
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The source on the canvas, the rest filled.
 
-    frames: (n, h, w, c), float, 0..1, of the placement's source size; the first `placement.frames` are used. A fourth
-        channel (alpha) is dropped.
+    frames: (n, h, w, c), float, 0..1, of the placement's source size. A fourth channel (alpha) is dropped.
     source_mask: (1, h, w) for all frames, or one for each, float: 1 where the source's own pixels are to be replaced
         too. On the canvas it covers whole latents.
+    fill: a key of `FILL_METHODS`.
 
-    Returns the canvas (frames, ch, cw, 3), float32, 0..1, and the mask, float32, 1 where it was filled: (1, ch, cw), or
-    (frames, ch, cw) where the source mask changes. It is 0 all over frames in which there is nothing to generate.
-    Raises ValueError when frames or mask are not the placement's.
+    Returns the canvas (n, ch, cw, 3), float32, 0..1, and the mask, float32, 1 where it was filled: (1, ch, cw), or
+    (n, ch, cw) where the source mask changes. It is 0 all over frames in which there is nothing to generate.
+    Raises ValueError for no frames, and for frames or a mask of another size than the placement's source.
     """
-    frames = _source_frames(frames, placement)
-    hole = _matte_of(source_mask, placement)
-    return put_on_canvas(frames, placement, placement.canvas_source, hole), _mask(placement, hole)
+    require_source(frames, placement)
+    hole = _hole(source_mask, len(frames), placement)
+    return put_on_canvas(frames, placement, placement.canvas_source, fill, hole), _mask(placement, hole)
 
 
 def make_start_canvas(
-    frames: torch.Tensor, pictures: torch.Tensor, placement: Placement, source_mask: torch.Tensor | None = None
+    frames: torch.Tensor,
+    pictures: torch.Tensor,
+    placement: Placement,
+    source_mask: torch.Tensor | None = None,
+    *,
+    fill: str = "smooth",
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The source on the canvas, and around it whole frames that sampling is to start from, in place of a fill.
+    """The source on the canvas, and around it whole frames that sampling is to start from; beyond the target a fill.
 
-    frames, source_mask: as in `make_canvas`.
-    pictures: (frames, h, w, c), float, 0..1, in the target's shape, of any size: a first, coarser result.
+    frames, source_mask, fill: as in `make_canvas`.
+    pictures: (n, h, w, c), float, 0..1, in the target's shape, of any size: a first, coarser result.
 
-    Returns canvas and mask as `make_canvas` does; where the mask is 0 they are the same. Raises ValueError where
-    frames, pictures or mask are not the placement's.
+    Returns canvas and mask as `make_canvas` does; where the mask is 0 they are the same. Raises ValueError for what
+    `make_canvas` refuses, and for another number or shape of pictures.
     """
-    frames = _source_frames(frames, placement)
-    if len(pictures) != placement.frames:
+    require_source(frames, placement)
+    if len(pictures) != len(frames):
         raise ValueError(
-            f"Got {len(pictures)} pictures to start from. Expected {placement.frames}, one for each frame of the video."
+            f"got {len(pictures)} pictures to start from, expected {len(frames)}: one for each frame of the source"
         )
     require_shape(pictures, placement.target, "pictures to start from")
-    canvas = put_on_canvas(pictures, placement, placement.canvas_target)
-    hole = _matte_of(source_mask, placement)
+    canvas = put_on_canvas(pictures, placement, placement.canvas_target, fill)
+    hole = _hole(source_mask, len(frames), placement)
     _paste(canvas, frames, placement.canvas_source, hole)
     return canvas, _mask(placement, hole)
 
 
-def make_guide_canvas(frames: torch.Tensor, placement: Placement) -> torch.Tensor:
-    """Whole frames of the target's shape, (n, h, w, c), float, 0..1, on the canvas; what lies beyond is filled alike.
+def make_guide_canvas(frames: torch.Tensor, placement: Placement, fill: str = "smooth") -> torch.Tensor:
+    """Whole frames of the target's shape, (n, h, w, c), float, 0..1, on the canvas; what lies beyond is filled.
 
     Returns (n, ch, cw, 3), float32, 0..1. Any size is stretched to the target's rectangle.
     """
-    return put_on_canvas(frames, placement, placement.canvas_target)
+    return put_on_canvas(frames, placement, placement.canvas_target, fill)
 
 
 def placement_mask(placement: Placement) -> torch.Tensor:
@@ -73,6 +78,7 @@ def put_on_canvas(
     frames: torch.Tensor,
     placement: Placement,
     rectangle: tuple[int, int, int, int],
+    fill: str,
     hole: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Frames (n, h, w, c) resized to a rectangle (x, y, width, height) of the canvas, the rest filled.
@@ -85,24 +91,24 @@ def put_on_canvas(
     canvas = torch.zeros(len(frames), canvas_height, canvas_width, 3)
     _paste(canvas, frames, rectangle)
     for some in chunks(len(canvas), canvas_width, canvas_height):
-        canvas[some] = fill_border(canvas[some], mask if len(mask) == 1 else mask[some], placement.fill)
+        canvas[some] = fill_border(canvas[some], mask if len(mask) == 1 else mask[some], fill)
     return canvas
 
 
-def _source_frames(frames: torch.Tensor, placement: Placement) -> torch.Tensor:
-    """The source frames that are used, if they are the placement's."""
+def require_source(frames: torch.Tensor, placement: Placement) -> None:
+    """Raise ValueError unless there is at least one frame (n, h, w, c), of the placement's source size."""
+    require_frames(frames, "source frames")
     height, width = frames.shape[1:3]
-    if (width, height) != placement.source or len(frames) not in (placement.frames, placement.source_frames):
+    if (width, height) != placement.source:
         raise ValueError(
-            f"Got {len(frames)} frames of {width}x{height}. Expected the source that the placement was made for: "
-            f"{placement.source_frames} frames of {placement.source[0]}x{placement.source[1]}."
+            f"got source frames of {width}x{height}, expected {placement.source[0]}x{placement.source[1]}: give the "
+            "frames that the placement was made for"
         )
-    return frames[: placement.frames]
 
 
-def _matte_of(source_mask: torch.Tensor | None, placement: Placement) -> torch.Tensor | None:
+def _hole(source_mask: torch.Tensor | None, frames: int, placement: Placement) -> torch.Tensor | None:
     """The source mask on the canvas (1 or frames, ch, cw), bool, if there is anything under it."""
-    matte = read_matte(source_mask, placement.source, placement.frames, placement.source_frames)
+    matte = read_matte(source_mask, placement.source, frames)
     return None if matte is None else matte_on_canvas(matte, placement)
 
 

@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from einops import rearrange
 
 from ..frames import chunks
-from .placement import FILL_NAMES
 
 TELEA_RADIUS = 5
 
@@ -131,6 +130,4 @@ def _telea(frames: torch.Tensor, hole: torch.Tensor) -> torch.Tensor:
     return (torch.stack(filled).float() / 255).to(frames)
 
 
-FILL_METHODS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = dict(
-    zip(FILL_NAMES, (_smooth, _telea), strict=True)
-)
+FILL_METHODS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {"smooth": _smooth, "telea": _telea}

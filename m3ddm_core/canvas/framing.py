@@ -9,7 +9,7 @@ from .placement import Placement, place
 
 @dataclass(frozen=True)
 class Framing:
-    """The keywords of `place`, all but the source: a ratio or pixels to add, where the source lies, and the canvas."""
+    """The keywords of `place`: a ratio or pixels to add, where the source lies, and the canvas; and its fill."""
 
     ratio: str | None = "16:9"
     pixels: tuple[int, int, int, int] | None = None
@@ -20,11 +20,10 @@ class Framing:
     size_multiple: int = 2
     fill: str = "smooth"
 
-    def place(self, source: tuple[int, int], frames: int, source_frames: int | None = None) -> Placement:
-        """Place so many frames of (width, height). Raises ValueError, as `place` does, for what does not fit."""
+    def place(self, source: tuple[int, int]) -> Placement:
+        """Place frames of (width, height). Raises ValueError, as `place` does, for what does not fit."""
         return place(
             source,
-            frames,
             ratio=self.ratio,
             pixels=self.pixels,
             anchor=self.anchor,
@@ -32,6 +31,4 @@ class Framing:
             canvas_size=self.canvas_size,
             canvas_shape=self.canvas_shape,
             size_multiple=self.size_multiple,
-            fill=self.fill,
-            source_frames=source_frames,
         )

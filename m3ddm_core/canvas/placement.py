@@ -20,7 +20,6 @@ LATENT_SCALE = 8
 MAX_RATIO = 100
 """The widest (or, inverted, the tallest) frame that still passes for a ratio and not for a slip of the keyboard."""
 
-FILL_NAMES = ("smooth", "telea")
 CANVAS_SHAPES = ("square", "target")
 
 _HALF = Fraction(1, 2)
@@ -60,12 +59,6 @@ class Placement:
     """The target's rectangle on the canvas: what is cropped out in the end."""
     canvas_source: tuple[int, int, int, int]
     """The resized source's rectangle on the canvas: what is known. All else is masked."""
-    frames: int
-    """How many frames are used: the first ones of the source."""
-    source_frames: int
-    """How many frames the source has."""
-    fill: str
-    """The fill used for the canvas, so that guide frames are filled alike."""
 
     @property
     def border(self) -> tuple[int, int, int, int]:
@@ -99,7 +92,6 @@ def parse_ratio(text: str) -> tuple[float, float]:
 
 def place(
     source: tuple[int, int],
-    frames: int,
     *,
     ratio: str | tuple[float, float] | None = None,
     pixels: tuple[int, int, int, int] | None = None,
@@ -108,8 +100,6 @@ def place(
     canvas_size: int = 256,
     canvas_shape: str = "square",
     size_multiple: int = 2,
-    fill: str = "smooth",
-    source_frames: int | None = None,
 ) -> Placement:
     """Place source frames of `source` (width, height) pixels inside a target and on a canvas.
 
@@ -130,15 +120,12 @@ def place(
     its short side the target's, rounded up to a multiple of 8. A side of the source that touches the target's edge
     touches it on the canvas too, and a border of half a canvas pixel or more is at least one canvas pixel wide.
 
-    `frames` are used of the `source_frames` that there are (all of them by default).
-
     Raises ValueError for anything that does not fit together.
     """
-    _check_source(source, frames, source_frames)
+    _check_whole("The source's width", source[0], 1)
+    _check_whole("The source's height", source[1], 1)
     _check_canvas(canvas_size, canvas_shape)
     _check_whole("size_multiple", size_multiple, 1)
-    if fill not in FILL_NAMES:
-        raise ValueError(f"Unknown fill {fill!r}. Expected one of {', '.join(FILL_NAMES)}.")
     if (ratio is None) == (pixels is None):
         raise ValueError(f"Got ratio={ratio!r} and pixels={pixels!r}. Expected exactly one of the two.")
 
@@ -156,9 +143,6 @@ def place(
         canvas=canvas,
         canvas_target=canvas_target,
         canvas_source=canvas_source,
-        frames=frames,
-        source_frames=frames if source_frames is None else source_frames,
-        fill=fill,
     )
 
 
@@ -273,14 +257,6 @@ def _check_ratio(wide: Fraction, high: Fraction, given: object) -> None:
         raise ValueError(f"{given!r} is not a ratio: both sides must be above zero. Expected, for instance, 16:9.")
     if not Fraction(1, MAX_RATIO) <= wide / high <= MAX_RATIO:
         raise ValueError(f"The ratio {given!r} is beyond {MAX_RATIO}:1. Expected, for instance, 16:9.")
-
-
-def _check_source(source: tuple[int, int], frames: int, source_frames: int | None) -> None:
-    _check_whole("The source's width", source[0], 1)
-    _check_whole("The source's height", source[1], 1)
-    _check_whole("frames", frames, 1, "the video is empty")
-    if source_frames is not None and frames > source_frames:
-        raise ValueError(f"frames is {frames}, but the source has {source_frames}. Expected 1 to {source_frames}.")
 
 
 def _check_canvas(canvas_size: int, canvas_shape: str) -> None:

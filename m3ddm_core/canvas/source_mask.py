@@ -40,12 +40,14 @@ def check_mask(mask: Tensor | None, size: tuple[int, int], frames: int, source_f
     return mask[:frames]
 
 
-def read_matte(mask: Tensor | None, size: tuple[int, int], frames: int, source_frames: int | None) -> Tensor | None:
+def read_matte(mask: Tensor | None, size: tuple[int, int], frames: int) -> Tensor | None:
     """A mask as it came as a matte: (1 or ``frames``, h, w), bool, True from 0.5 upwards.
 
-    Takes and raises what `check_mask` does. Returns None where there is no mask, or nothing under it.
+    mask: (h, w), (1, h, w) or (frames, h, w), float, of the source's size (width, height).
+
+    Returns None where there is no mask, or nothing under it. Raises ValueError for another size or number.
     """
-    mask = check_mask(mask, size, frames, source_frames)
+    mask = check_mask(mask, size, frames, frames)
     if mask is None:
         return None
     matte = mask >= MASK_THRESHOLD

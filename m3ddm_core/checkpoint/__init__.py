@@ -6,9 +6,10 @@ from .container import check_file
 from .network import Checkpoint, build_unet, check_state_dict, config_from_state_dict, expected_shapes, normalise
 from .read import read_checkpoint
 from .recognise import CheckpointError, Kind, recognise
-from .save import save_checkpoint
+from .save import DTYPES, save_checkpoint
 
 __all__ = [
+    "DTYPES",
     "Checkpoint",
     "CheckpointError",
     "Kind",

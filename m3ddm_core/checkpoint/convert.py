@@ -14,8 +14,6 @@ from .read import read_checkpoint
 from .recognise import CheckpointError
 from .save import Progress, save_checkpoint
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-
 
 def convert(
     source: str | os.PathLike[str],

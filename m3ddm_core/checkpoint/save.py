@@ -21,6 +21,9 @@ FORMAT = "m3ddm"
 
 Progress = Callable[[int, int], None]
 
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+"""Number formats by the short names that commands, configurations and nodes have for them."""
+
 _DTYPE_NAMES = {
     torch.float64: "F64",
     torch.float32: "F32",

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 import torch
 from torch import Tensor
+
+from ..canvas.source_mask import matte_at
+from .seam import Seam, SeamBand
 
 GAIN_LIMITS = (0.5, 2.0)
 SHIFT_LIMIT = 0.25
@@ -106,3 +112,57 @@ def _square_error(fitted: Tensor, frame: Tensor) -> Tensor:
     return (
         true_square - 2 * gain * product - 2 * offset * true + gain**2 * square + 2 * gain * offset * made + offset**2
     ).clamp(min=0)
+
+
+class ColourMatch(Protocol):
+    """What becomes of the colours of generated frames, beside those of the source."""
+
+    def along(self, seam: Seam) -> Seam:
+        """Match them along the border."""
+
+    def around(self, matte: Tensor, band: SeamBand, frames: Tensor, source: Tensor) -> Tensor:
+        """Generated frames (n, gh, gw, 3), matched both along the border and around what is masked of the source.
+
+        matte: (1 or n, h, w), bool. source: (n, h, w, 3).
+        """
+
+
+class KeptColours:
+    """They stay as they are."""
+
+    def along(self, seam: Seam) -> Seam:
+        return seam
+
+    def around(self, matte: Tensor, band: SeamBand, frames: Tensor, source: Tensor) -> Tensor:
+        return frames
+
+
+class FittedColours:
+    """They are given gain and offset by ``fit``, from pixels as they were generated and as they are."""
+
+    def __init__(self, fit: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]):
+        self.fit = fit
+
+    def along(self, seam: Seam) -> Seam:
+        """Fit all pixels of the band."""
+        return seam.recoloured(*self.fit(seam.made, seam.true))
+
+    def around(self, matte: Tensor, band: SeamBand, frames: Tensor, source: Tensor) -> Tensor:
+        """Fit those that are near border or matte. What is under it has no say, so each frame is fitted by itself."""
+        made, true = band.read_all(frames, source)
+        near = band.near(matte_at(matte, (made.shape[2], made.shape[1])).to(made.device))
+        matched = frames.clone()
+        for number, frame in enumerate(matched):
+            pixels = near[number % len(near)]
+            if pixels.any():
+                gain, offset = self.fit(made[number, pixels][None], true[number, pixels][None])
+                frame.mul_(gain[0]).add_(offset[0])
+        return matched
+
+
+COLOUR_MATCHES: dict[str, Callable[[], ColourMatch]] = {
+    "none": KeptColours,
+    "linear": lambda: FittedColours(fit_colours),
+    "steady": lambda: FittedColours(SteadyColours()),
+}
+"""What makes one for a video, by the name of the option."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from ..canvas.fill import fill_border
-
 MARGIN = 16
 """How many of the source's pixels around the patch are looked at."""
+
+Correct = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Generated pictures and source frames (n, h, w, 3), and the share of each source pixel that is kept (1 or n, h, w), to
+the pictures as they shall stand in the source: a blend's `patch`."""
 
 
 def patches(matte: Tensor, feather: int) -> Iterator[tuple[slice, tuple[slice, slice]]]:
@@ -29,25 +31,19 @@ def patches(matte: Tensor, feather: int) -> Iterator[tuple[slice, tuple[slice, s
                 yield which, (high, wide)
 
 
-def patch(source: Tensor, made: Tensor, matte: Tensor, *, feather: int, smooth: bool) -> Tensor:
+def patch(source: Tensor, made: Tensor, matte: Tensor, feather: int, correct: Correct) -> Tensor:
     """Source frames in which the generated picture stands under the matte.
 
     source, made: (n, h, w, 3), float. matte: (1 or n, h, w), bool.
     feather: over so many pixels around the matte the source fades into the generated picture. Pixels ``feather`` or
         more away from it are bit-equal to the source.
-    smooth: correct the generated picture by what it misses the source by around the patch, spread over the patch so
-        that it changes as evenly as possible (see `fill`): it meets the source without a line.
+    correct: what is done to the generated picture before.
 
     Returns (n, h, w, 3) of the source's dtype, what was generated clamped to 0..1.
     """
     kept = kept_share(matte, feather)
-    if smooth:
-        difference = (source - made).float()
-        difference = torch.where(torch.isfinite(difference), difference, 0)
-        # A fill gives mid grey where nothing is known. Here that is to mean: no correction.
-        filled = fill_border(difference / 2 + 0.5, (kept < 1).to(difference))
-        made = made + (2 * filled - 1)
-    made, kept = made.clamp(0, 1).to(source.dtype), kept[..., None].to(source)
+    made = correct(made, source, kept).clamp(0, 1).to(source.dtype)
+    kept = kept[..., None].to(source)
     # Where all is kept the source is copied, not computed: its bits stay, whatever was generated.
     return torch.where(kept == 1, source, torch.lerp(made, source, kept))
 

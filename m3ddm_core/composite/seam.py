@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -83,6 +84,29 @@ class SeamBand:
     def _read(self, frames: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         strips = [resample(frames, rows[high], columns[wide]).flatten(1, 2) for high, wide in self.strips]
         return torch.cat(strips, dim=1).float()
+
+
+class Seam:
+    """Generated frames (n, gh, gw, 3) and the source's (n, h, w, 3) beside each other along the border."""
+
+    def __init__(self, band: SeamBand, frames: Tensor, source: Tensor):
+        self.band, self.frames, self.source = band, frames, source
+
+    @cached_property
+    def made(self) -> Tensor:
+        """The band's pixels as they were generated: (n, pixels, 3), float32, read when they are asked for."""
+        return self.band.read_made(self.frames)
+
+    @cached_property
+    def true(self) -> Tensor:
+        """The band's pixels as they are: (n, pixels, 3), float32, read when they are asked for."""
+        return self.band.read_true(self.source)
+
+    def recoloured(self, gain: Tensor, offset: Tensor) -> Seam:
+        """The same with gain and offset, (n, 3) each, on what was generated."""
+        seam = Seam(self.band, self.frames * gain[:, None, None] + offset[:, None, None], self.source)
+        seam.made, seam.true = self.made * gain[:, None] + offset[:, None], self.true
+        return seam
 
 
 def rectangles(size: tuple[int, int], depths: tuple[int, int, int, int]) -> list[tuple[slice, slice]]:

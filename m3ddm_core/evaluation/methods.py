@@ -14,8 +14,11 @@ import torch
 from torch import Tensor
 
 from ..canvas.build import make_canvas
-from ..canvas.placement import FILL_NAMES, Placement
-from ..composite.compositor import BLENDS, COLOUR_MATCHES
+from ..canvas.fill import FILL_METHODS
+from ..canvas.placement import Placement
+from ..checkpoint import DTYPES
+from ..composite.blend import BLENDS
+from ..composite.colour_match import COLOUR_MATCHES
 from ..outpaint.frame_numbers import parse_frame_numbers
 from ..pipeline import Guides, Models, load_models, load_network, outpaint_frames
 from ..sampling.clip import Network
@@ -23,10 +26,8 @@ from ..sampling.settings import CUSTOM, SamplingSettings, preset_values
 from ..sampling.solvers import make_sampler
 from ..vae import VAE, load_vae
 
-FILLS = ("edge", *FILL_NAMES)
+FILLS = ("edge", *FILL_METHODS)
 MODEL = "m3ddm"
-PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-"""Of the network."""
 
 Report = Callable[[float], None]
 """Called with the share of a clip that is done, 0..1."""
@@ -70,7 +71,7 @@ class Fill:
         if self.label == "edge":
             left, top, right, bottom = placement.border
             return np.pad(known, ((0, 0), (top, bottom), (left, right), (0, 0)), mode="edge")
-        canvas, _ = make_canvas(_as_floats(known), dataclasses.replace(placement, fill=self.label))
+        canvas, _ = make_canvas(_as_floats(known), placement, fill=self.label)
         return _as_pixels(canvas)
 
 
@@ -138,8 +139,9 @@ class Model:
             outpaint_frames(
                 frames,
                 self.load(),
-                dataclasses.replace(placement, fill=settings.fill),
+                placement,
                 fps,
+                fill=settings.fill,
                 settings=settings.sampling,
                 seed=settings.seed,
                 guides=guides,
@@ -181,10 +183,10 @@ def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | 
             found = str(path) if getattr(settings, name) else "none"
             raise ValueError(f"got the {name} {found} for the method {text!r}, expected a file: pass --{name} FILE")
     for name, allowed in (
-        ("fill", FILL_NAMES),
-        ("precision", tuple(PRECISIONS)),
-        ("colour_match", COLOUR_MATCHES),
-        ("blend", BLENDS),
+        ("fill", tuple(FILL_METHODS)),
+        ("precision", tuple(DTYPES)),
+        ("colour_match", tuple(COLOUR_MATCHES)),
+        ("blend", tuple(BLENDS)),
     ):
         if getattr(settings, name) not in allowed:
             raise ValueError(f"got the {name} {getattr(settings, name)!r}, expected one of {', '.join(allowed)}")
@@ -195,7 +197,7 @@ def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | 
 
 def _models(settings: ModelSettings, device: torch.device | str) -> Models:
     """The two networks, which stay loaded for the next settings."""
-    network = _network(settings.checkpoint, str(device), PRECISIONS[settings.precision])
+    network = _network(settings.checkpoint, str(device), DTYPES[settings.precision])
     return load_models(network, _vae(settings.vae, str(device)))
 
 

@@ -31,17 +31,11 @@ class Case:
         """Such as "horizontal 0.25"."""
         return f"{self.direction} {self.ratio:g}"
 
-    def place(self, size: int, frames: int, fill: str = "smooth") -> Placement:
+    def place(self, size: int) -> Placement:
         """Place what is left of a clip of ``size`` x ``size`` pixels on a canvas of that size, at its own scale."""
         border = round(size * self.ratio / 2)
         across, along = (border, 0) if self.direction == "horizontal" else (0, border)
-        return place(
-            (size - 2 * across, size - 2 * along),
-            frames,
-            pixels=(across, along, across, along),
-            canvas_size=size,
-            fill=fill,
-        )
+        return place((size - 2 * across, size - 2 * along), pixels=(across, along, across, along), canvas_size=size)
 
 
 @dataclass(frozen=True)

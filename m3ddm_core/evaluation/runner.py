@@ -117,7 +117,7 @@ class Bench:
     ) -> dict[str, Any]:
         path = self._path("measured", self._key(source, case, method), self.instruments.identity, REVISION, ".json")
         if (entry := _read_json(path)) is None:
-            truth, placement = clip().frames, case.place(self.protocol.size, len(clip().frames))
+            truth, placement = clip().frames, case.place(self.protocol.size)
             result = self._result(source, case, method, clip, report)
             regions = clip().regions(placement)
             values = measure(truth, result, regions, self.instruments.perceptual, self.instruments.textural)
@@ -139,7 +139,7 @@ class Bench:
         path = self._path("results", self._key(source, case, method), ".mkv")
         if path.is_file():
             return read_result(path)
-        placement = case.place(self.protocol.size, len(clip().frames))
+        placement = case.place(self.protocol.size)
         result = method(clip().known(placement), placement, clip().fps, report, lambda n: clip().frames[list(n)])
         if method.slow:
             write_result(path, result, clip().fps)
@@ -167,7 +167,7 @@ class Bench:
             }
             for case in self.protocol.cases
         }
-        cases = {case.label: case.place(self.protocol.size, len(clip().frames)) for case in self.protocol.cases}
+        cases = {case.label: case.place(self.protocol.size) for case in self.protocol.cases}
         write_grid(path, clip().frames, rows, cases, clip().fps, key)
 
     def _key(self, source: Source, case: Case, method: Method) -> str:

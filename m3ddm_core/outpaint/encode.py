@@ -20,15 +20,14 @@ from ..canvas.fill import fill_border
 from ..canvas.placement import LATENT_SCALE, Placement
 from ..canvas.source_mask import MASK_THRESHOLD, check_mask, matte_at, read_matte
 from ..frames import VAE_PIXELS, chunks, drop_alpha, require_frames, require_shape
+from ..vae import Encode
 from .frame_numbers import parse_frame_numbers
-from .latent_rgb import LookFit
+from .latent_rgb import LatentRgbFit
 from .state import OutpaintState
 
 GLOBAL_FRAMES = 16
 """How many the release takes."""
 GLOBAL_FRAME_SIZE = 256
-
-Encode = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -74,17 +73,24 @@ def global_pictures(frames: Tensor, mask: Tensor | None = None) -> Tensor:
     pictures = rearrange(drop_alpha(frames), "g h w c -> g c h w")
     size = (GLOBAL_FRAME_SIZE, GLOBAL_FRAME_SIZE)
     pictures = rearrange(F.interpolate(pictures, size, mode="bilinear", antialias=True), "g c h w -> g h w c")
-    matte = read_matte(mask, (frames.shape[2], frames.shape[1]), len(frames), len(frames))
+    matte = read_matte(mask, (frames.shape[2], frames.shape[1]), len(frames))
     return pictures if matte is None else fill_border(pictures, matte_at(matte, size).to(pictures))
 
 
 def encode_context(
-    canvas: Tensor, mask: Tensor, global_frames: GlobalFrames, encode: Encode, fps: float, placement: Placement | None
+    canvas: Tensor,
+    mask: Tensor,
+    global_frames: GlobalFrames,
+    encode: Encode,
+    fps: float,
+    placement: Placement | None,
+    fill: str = "smooth",
 ) -> OutpaintState:
     """Encode a filled canvas (n, h, w, 3) and its mask (1 or n, h, w) into the state that sampling starts from.
 
     What the mask covers (0.5 and above) is blacked out for the masked-video latents; at latent size a mask is its
     top-left pixel of each 8x8 block. Frames that the mask leaves free altogether are known. ``fps``: of the video.
+    ``placement`` and ``fill``: those that the canvas was made with, for guide frames.
 
     Raises ``ValueError`` for sizes, counts or rates that do not belong together.
     """
@@ -106,18 +112,17 @@ def encode_context(
             f"got global frames of a video of {global_frames.source_frames} frames for a canvas of {n} frames; "
             "encode them from the same frames (the output 'frames' of M3DDM Edge Mask)"
         )
-    if placement is not None and (placement.canvas != (width, height) or placement.frames != n):
+    if placement is not None and placement.canvas != (width, height):
         raise ValueError(
-            f"got a placement for {placement.frames} frames on a canvas of {placement.canvas[0]}x"
-            f"{placement.canvas[1]} and a canvas of {n} frames of {width}x{height}; connect canvas, mask and placement "
-            "of the same M3DDM Edge Mask"
+            f"got a placement on a canvas of {placement.canvas[0]}x{placement.canvas[1]} and a canvas of {width}x"
+            f"{height}, expected one size: give the placement that the canvas was made with"
         )
     if not 0 < fps < float("inf"):
         raise ValueError(f"got fps={fps}, expected a positive number of frames a second")
 
     hole = mask >= MASK_THRESHOLD
     parts = ((canvas[some], hole if len(hole) == 1 else hole[some]) for some in chunks(n, width, height, VAE_PIXELS))
-    return encode_canvas(parts, lambda: global_frames.latents, encode, fps, placement)
+    return encode_canvas(parts, lambda: global_frames.latents, encode, fps, placement, fill)
 
 
 def encode_canvas(
@@ -126,13 +131,14 @@ def encode_canvas(
     encode: Encode,
     fps: float,
     placement: Placement | None,
+    fill: str,
 ) -> OutpaintState:
     """The state of a video whose canvas comes in parts, so that it need never be in memory as a whole.
 
     Each part is some filled frames (k, h, w, 3), float, 0..1, and where they are to be generated: (1 or k, h, w), bool.
     ``global_latents`` is asked for those of the global frames when all parts have passed: they may come with them.
     """
-    start, masked, masks, free, fit = [], [], [], [], LookFit()
+    start, masked, masks, free, fit = [], [], [], [], LatentRgbFit()
     for canvas, hole in parts:
         k, hole = len(canvas), hole.to(canvas.device)
         start.append(encode_frames(canvas, encode))
@@ -154,7 +160,8 @@ def encode_canvas(
         known=known,
         guides=known,
         placement=placement,
-        look=fit.look(),
+        fill=fill,
+        latent_rgb=fit.latent_rgb(),
     )
 
 
@@ -182,7 +189,7 @@ def add_guide_frames(state: OutpaintState, images: Tensor, frame_numbers: str, e
 def guide_canvas(state: OutpaintState, images: Tensor) -> Tensor:
     """Put guide images on the canvas (m, ch, cw, 3): in the target's rectangle, or over all of a user's own canvas."""
     if state.placement is not None:
-        return make_guide_canvas(images, state.placement)
+        return make_guide_canvas(images, state.placement, state.fill)
     width, height = canvas_size(state)
     pictures = rearrange(drop_alpha(images), "m h w c -> m c h w")
     pictures = F.interpolate(pictures, (height, width), mode="bilinear", antialias=True)

@@ -16,7 +16,7 @@ RIDGE = 1e-3
 """Variance added to that of the latents, over their mean variance: what hardly changes in them counts little."""
 
 
-class LookFit:
+class LatentRgbFit:
     """Least squares of colours on latents, over frames of which both are known, and which come in parts.
 
     Every autoencoder has its own such line; that of one video's frames holds for what is generated around them.
@@ -32,8 +32,10 @@ class LookFit:
         sums = (rows.double().T @ rows.double()).cpu()
         self._sums = sums if self._sums is None else self._sums + sums
 
-    def look(self) -> Tensor | None:
+    def latent_rgb(self) -> Tensor | None:
         """Return (c + 1, 3), float32: colours, 0..1, are latents, and a one after them, times this.
+
+        ComfyUI calls the same of the published VAEs `latent_rgb_factors`, and the last row `latent_rgb_factors_bias`.
 
         None where the frames were flat or there were none, and where latents do not change or are not finite: those of
         a broken VAE, which sampling reports.

@@ -19,8 +19,10 @@ class OutpaintState:
     1 where the canvas is to be filled. ``blank`` (1, 4, h, w): a black frame. ``latents`` (n, 4, h, w): the result
     where a frame is ``known``, the start elsewhere. ``guides`` are the frames that were known before any sampling.
     ``global_latents`` (g, 4, gh, gw); ``fps``: frames a second of the video; ``placement``: where canvas and source
-    lie, or ``None`` for a canvas of the user's own. ``look``: what latents look like, see :class:`LookFit`, where the
-    canvas told.
+    lie, or ``None`` for a canvas of the user's own. ``fill``: how the canvas was filled, so that what lies beyond the
+    target is filled alike on guide frames. ``latent_rgb`` (5, 3): what latents look like, see `LatentRgbFit`, where the
+    canvas told. It is of the video and its VAE, and pixels and latents of the same frames meet at encoding alone: a
+    preview finds it here or nowhere.
     """
 
     start: Tensor
@@ -33,7 +35,8 @@ class OutpaintState:
     known: frozenset[int]
     guides: frozenset[int]
     placement: Placement | None
-    look: Tensor | None = None
+    fill: str = "smooth"
+    latent_rgb: Tensor | None = None
 
     @property
     def frames(self) -> int:

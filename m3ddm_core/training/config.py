@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..canvas.placement import LATENT_SCALE
 from ..synthetic.worlds import KINDS
 from .masks import MAX_STRIDE, RATIO, STRATEGIES, STRIDE_SHARES
 from .schema import Sections, choice, number, parse_sections, read_toml
 
-SIZE_STEP = 8
 SMALLEST_GLOBAL_SIZE = 48
 """Below it no token is left of a global frame."""
 
@@ -175,8 +175,8 @@ def _contradictions(config: Config) -> list[str]:
         ("data.size", data.size[1]),
         ("data.global_size", data.global_size),
     ):
-        if side % SIZE_STEP:
-            problems.append(f"{key}: got {side}, expected a multiple of {SIZE_STEP}")
+        if side % LATENT_SCALE:
+            problems.append(f"{key}: got {side}, expected a multiple of {LATENT_SCALE}")
     if data.video_frames < data.frames:
         problems.append(f"data.video_frames: got {data.video_frames}, expected at least data.frames = {data.frames}")
     if bool(data.cache) != bool(data.cache_clips):

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..checkpoint import build_unet, read_checkpoint
+from ..sampling.schedule import TRAIN_TIMESTEPS
 from ..unet import M3DDM_CONFIG, M3DDMUNet, UNetConfig
 from ..unet.attention import MultiHeadAttention, SpatioTemporalTransformer
 from ..unet.global_encoder import Bottleneck
@@ -27,7 +28,6 @@ from .config import Config, Network
 
 SD_TIME_MAX_PERIOD = 10_000
 SD_WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors")
-TRAIN_TIMESTEPS = 1000
 
 _SPATIAL_CONV = re.compile(r"(.*resnets\.\d+\.conv[12]|conv_out)\.(weight|bias)")
 _GLOBAL = re.compile(r".*\.attn2\.(to_k|to_v|to_out\.0)\..*")

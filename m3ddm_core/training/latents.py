@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -16,10 +16,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..canvas.placement import LATENT_SCALE
+from ..vae import Encode
 from .config import Config, Data
 from .samples import Clip, ClipSource
 
-LATENT_SCALE = 8
 FORMAT = 2
 """Of the cache; a new one where what is stored changes its meaning."""
 
@@ -46,9 +47,6 @@ class LatentClip:
     def to(self, device: torch.device | str) -> LatentClip:
         """Return the clip on a device."""
         return LatentClip(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
-
-
-Encode = Callable[[Tensor], Tensor]
 
 
 def encode_clips(

@@ -46,7 +46,6 @@ class Preview:
         sides = (x, y, width - x - wide, height - y - high)
         placement = place(
             (wide, high),
-            len(truth),
             pixels=sides,
             canvas_size=max(width, height),
             canvas_shape="target",

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from ..checkpoint.convert import DTYPES
+from ..canvas.placement import LATENT_SCALE
+from ..checkpoint import DTYPES
 from ..synthetic.camera import Motion
 from ..synthetic.scenes import make_scene
 from ..vae import save_tiny
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 SECTION = "pictures"
 """The section by which a configuration is known to be one of an autoencoder."""
-
-STEP = 8
 
 
 @dataclass(frozen=True)
@@ -77,8 +76,8 @@ def parse_tiny_vae_config(content: dict[str, Any], *, folder: str = ".", name: s
 
 def _contradictions(config: TinyVaeConfig) -> list[str]:
     problems = []
-    if config.pictures.size % STEP:
-        problems.append(f"pictures.size: got {config.pictures.size}, expected a multiple of {STEP}")
+    if config.pictures.size % LATENT_SCALE:
+        problems.append(f"pictures.size: got {config.pictures.size}, expected a multiple of {LATENT_SCALE}")
     if config.pictures.size > config.pictures.view:
         problems.append(f"pictures.size: got {config.pictures.size}, expected at most view = {config.pictures.view}")
     if config.pictures.folder and not config.path(config.pictures.folder).is_dir():
@@ -177,7 +176,7 @@ class _TinyVaeTraining(TrainingLoop):
 
     def loss(self, numbers: list[int], samples: list[Tensor]) -> Tensor:
         pictures = rearrange(torch.stack(samples).to(self.device), "b n h w c -> (b n) c h w").float() / 127.5 - 1
-        shape = (len(pictures), 4, pictures.shape[2] // STEP, pictures.shape[3] // STEP)
+        shape = (len(pictures), 4, pictures.shape[2] // LATENT_SCALE, pictures.shape[3] // LATENT_SCALE)
         seed = np.random.default_rng((self.config.run.seed, LATENT_NOISE, numbers[0])).integers(2**63 - 1)
         noise = torch.randn(shape, generator=torch.Generator("cpu").manual_seed(int(seed)))
         return self.model(pictures, noise.to(self.device))

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..checkpoint import save_checkpoint
-from ..checkpoint.convert import DTYPES
+from ..checkpoint import DTYPES, save_checkpoint
 from ..vae import load_vae
 from ..video.source import VideoInfo
 from ..video.writer import write_video

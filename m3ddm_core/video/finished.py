@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -12,11 +12,9 @@ from torch import Tensor
 from ..canvas.source_mask import masks_of
 from ..composite.compositor import Compositor
 from ..frames import frames_at_once, frames_through_vae, grouped
+from ..vae import Decode
 from .scenes import Scene
 from .source import Source, VideoInfo
-
-Decode = Callable[[Tensor], Tensor]
-"""Latents (n, 4, h, w) in model space to frames (n, 8 h, 8 w, 3), float, 0..1."""
 
 
 class FinishedVideo:

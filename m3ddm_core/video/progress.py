@@ -23,14 +23,14 @@ SCAN_SHARE = 0.05
 class Standing(NamedTuple):
     """Where the work stands: the ``share`` that is done, 0..1, and what is being done, in words.
 
-    ``clip`` (4, 16, h, w): the clip being sampled as it now looks, in model space, and ``look`` what its latents look
-    like, see `OutpaintState`; None while nothing is sampled.
+    ``clip`` (4, 16, h, w): the clip being sampled as it now looks, in model space, and ``latent_rgb`` what its
+    latents look like, see `OutpaintState`; None while nothing is sampled.
     """
 
     share: float
     text: str
     clip: Tensor | None = None
-    look: Tensor | None = None
+    latent_rgb: Tensor | None = None
 
 
 Report = Callable[[Standing], None]
@@ -114,7 +114,7 @@ class Work:
         self.encoding_pace.pause()
         self.sampling_pace.reached(self.done_sampling)
         share, text = self._standing(scene, f"clip {progress.clip_number} of {progress.clip_count}")
-        self.report(Standing(share, text, progress.denoised[0], state.look))
+        self.report(Standing(share, text, progress.denoised[0], state.latent_rgb))
 
     def _standing(self, scene: int, what: str) -> tuple[float, str]:
         first, last = self.shares

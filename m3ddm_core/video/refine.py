@@ -10,8 +10,8 @@ from itertools import islice
 from torch import Tensor
 
 from ..canvas.placement import with_canvas
-from ..outpaint.encode import Encode
 from ..outpaint.state import OutpaintState
+from ..vae import Encode
 from .finished import FinishedVideo
 from .scenes import Scene, encode_scene
 
@@ -22,14 +22,15 @@ def refine_scenes(
     encode: Encode,
     outpaint: Callable[[int, OutpaintState], OutpaintState],
     *,
+    fill: str = "smooth",
     on_frame: Callable[[], None] = lambda: None,
 ) -> list[Scene]:
     """Outpaint the scenes of a whole finished video again on canvases of the target's shape.
 
     Sampling starts from the finished frames, which are made as they are needed and let go; the source is known as
     before, and what is masked of it starts from the finished frames too. ``canvas_size``: longest side of the canvas in
-    pixels; ``outpaint(number, state)`` and ``on_frame`` as in `outpaint_scenes`. Scenes with nothing to outpaint stay
-    as they are.
+    pixels; ``outpaint(number, state)``, ``fill`` and ``on_frame`` as in `outpaint_scenes`. Scenes with nothing to
+    outpaint stay as they are.
 
     Raises ValueError for a canvas size that is none.
     """
@@ -58,6 +59,6 @@ def refine_scenes(
             scenes.append(scene)
             continue
         scene = replace(scene, placement=with_canvas(scene.placement, canvas_size, "target"))
-        state = encode_scene(own, scene, encode, fps, pictures=pictures, on_frame=on_frame)
+        state = encode_scene(own, scene, encode, fps, fill=fill, pictures=pictures, on_frame=on_frame)
         scenes.append(replace(scene, latents=outpaint(number, state).latents))
     return scenes

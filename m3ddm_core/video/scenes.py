@@ -13,24 +13,27 @@ from ..canvas.build import make_canvas, make_start_canvas
 from ..canvas.placement import Placement
 from ..canvas.source_mask import MASK_THRESHOLD, covers, masks_of
 from ..frames import frames_at_once, frames_through_vae, grouped
-from ..outpaint.encode import Encode, encode_canvas, encode_frames, global_numbers, global_pictures
+from ..outpaint.encode import encode_canvas, encode_frames, global_numbers, global_pictures
 from ..outpaint.state import OutpaintState
+from ..vae import Encode
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A run of frames outpainted together: where they lie, and in the end their latents (n, 4, h, w) in model space.
+    """A run of frames outpainted together: how many, where they lie, and in the end their latents (length, 4, h, w) in
+    model space.
 
-    ``mask``: the user's own over the source, (1 or n, h, w), float, if there is anything under it. Where there is
+    ``mask``: the user's own over the source, (1 or length, h, w), float, if there is anything under it. Where there is
     nothing to outpaint there are no latents.
     """
 
+    length: int
     placement: Placement
     mask: Tensor | None = None
     latents: Tensor | None = None
 
     def __len__(self) -> int:
-        return self.placement.frames
+        return self.length
 
     @property
     def is_full(self) -> bool:
@@ -41,14 +44,13 @@ class Scene:
 def split_scenes(placement: Placement, lengths: Sequence[int], mask: Tensor | None = None) -> list[Scene]:
     """The scenes of a video, of so many frames each, before they are outpainted.
 
-    ``placement``: of the whole video. ``mask``: (1 or all frames, h, w), float; each scene looks at its own part of it,
+    ``mask``: (1 or all frames, h, w), float; each scene looks at its own part of it,
     and nothing of it is copied.
     """
     scenes, start = [], 0
     for length in lengths:
         part = masks_of(mask, start, start + length)
-        own = replace(placement, frames=length, source_frames=length)
-        scenes.append(Scene(own, part if part is not None and covers(part) else None))
+        scenes.append(Scene(length, placement, part if part is not None and covers(part) else None))
         start += length
     return scenes
 
@@ -60,12 +62,13 @@ def outpaint_scenes(
     outpaint: Callable[[int, OutpaintState], OutpaintState],
     fps: float,
     *,
+    fill: str = "smooth",
     on_frame: Callable[[], None] = lambda: None,
 ) -> list[Scene]:
     """Outpaint the scenes of a video one after the other, reading ``frames`` (h, w, 3) only as far as the scene goes.
 
-    ``outpaint(number, state)`` runs the levels of a scene, which has global frames of its own. ``on_frame`` is called
-    for each frame that is encoded.
+    ``outpaint(number, state)`` runs the levels of a scene, which has global frames of its own. ``fill``: of its canvas,
+    a key of `FILL_METHODS`. ``on_frame`` is called for each frame that is encoded.
     """
     done, passed = [], 0
     for number, scene in enumerate(scenes):
@@ -76,7 +79,7 @@ def outpaint_scenes(
         # Frames of scenes with nothing to outpaint are passed over when one comes that has: perhaps none does.
         own = islice(frames, passed, passed + len(scene))
         passed = 0
-        state = encode_scene(own, scene, encode, fps, on_frame=on_frame)
+        state = encode_scene(own, scene, encode, fps, fill=fill, on_frame=on_frame)
         done.append(replace(scene, latents=outpaint(number, state).latents))
     return done
 
@@ -87,6 +90,7 @@ def encode_scene(
     encode: Encode,
     fps: float,
     *,
+    fill: str = "smooth",
     pictures: Iterator[Tensor] | None = None,
     on_frame: Callable[[], None] = lambda: None,
 ) -> OutpaintState:
@@ -97,13 +101,12 @@ def encode_scene(
     `make_start_canvas`.
     """
     placement, mask = scene.placement, scene.mask
-    numbers = global_numbers(placement.frames)
+    numbers = global_numbers(len(scene))
     shown: dict[int, Tensor] = {}
 
     def canvases() -> Iterator[tuple[Tensor, Tensor]]:
         number = 0
         for group in grouped(frames, frames_at_once(*placement.source)):
-            some = replace(placement, frames=len(group), source_frames=len(group))
             own = masks_of(mask, number, number + len(group))
             for frame in group:
                 if number in numbers:
@@ -111,9 +114,10 @@ def encode_scene(
                 number += 1
                 on_frame()
             if pictures is None:
-                canvas, hole = make_canvas(group, some, own)
+                canvas, hole = make_canvas(group, placement, own, fill=fill)
             else:
-                canvas, hole = make_start_canvas(group, next(grouped(pictures, len(group))), some, own)
+                finished = next(grouped(pictures, len(group)))
+                canvas, hole = make_start_canvas(group, finished, placement, own, fill=fill)
             yield from zip(canvas, (hole >= MASK_THRESHOLD).expand(len(canvas), -1, -1), strict=True)
 
     def parts() -> Iterator[tuple[Tensor, Tensor]]:
@@ -125,4 +129,4 @@ def encode_scene(
     def global_latents() -> Tensor:
         return encode_frames(torch.stack([shown[number] for number in numbers]), encode)
 
-    return encode_canvas(parts(), global_latents, encode, fps, placement)
+    return encode_canvas(parts(), global_latents, encode, fps, placement, fill)

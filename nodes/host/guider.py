@@ -13,6 +13,7 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
+from ...m3ddm_core.canvas.placement import LATENT_SCALE
 from ...m3ddm_core.sampling.clip import Callback, ClipConditions, SampleClips
 from ...m3ddm_core.sampling.guidance import Branch, Guidance, GuidanceRun, combine
 from ...m3ddm_core.sampling.pndm import pndm_timesteps, sample_pndm
@@ -133,7 +134,7 @@ def clip_sampler(patcher: Any, settings: SamplingSettings, seed: int) -> SampleC
         try:
             return run(guider, settings, seed, start, noise, callback)
         except comfy.model_management.OOM_EXCEPTION as error:
-            height, width = start.shape[-2] * 8, start.shape[-1] * 8
+            height, width = (side * LATENT_SCALE for side in start.shape[-2:])
             raise comfy.model_management.OOM_EXCEPTION(
                 f"Not enough memory for one clip of 16 frames on a canvas of {width}x{height}, one network evaluation "
                 "at a time. Lower canvas_size or set canvas_shape to target in M3DDM Edge Mask, pick a smaller "

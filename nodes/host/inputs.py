@@ -6,9 +6,11 @@ import logging
 
 from comfy_api.latest import io
 
+from ...m3ddm_core.canvas.fill import FILL_METHODS
 from ...m3ddm_core.canvas.framing import Framing
-from ...m3ddm_core.canvas.placement import ANCHORS, CANVAS_SHAPES, FILL_NAMES, parse_ratio
-from ...m3ddm_core.composite.compositor import BLENDS, COLOUR_MATCHES
+from ...m3ddm_core.canvas.placement import ANCHORS, CANVAS_SHAPES, parse_ratio
+from ...m3ddm_core.composite.blend import BLENDS
+from ...m3ddm_core.composite.colour_match import COLOUR_MATCHES
 from ...m3ddm_core.composite.resample import KERNELS
 
 RATIOS = ["16:9", "9:16", "1:1", "4:5", "5:4", "4:3", "3:4", "21:9"]
@@ -82,7 +84,7 @@ def placement_inputs() -> list[io.Input]:
         ),
         io.Combo.Input(
             "fill",
-            options=list(FILL_NAMES),
+            options=list(FILL_METHODS),
             default="smooth",
             tooltip="How the unknown border is filled before sampling starts. smooth needs nothing else; "
             "telea is the published code's method and needs OpenCV.",

@@ -63,8 +63,8 @@ class Bar:
         self._previewer = latent_preview.get_previewer(patcher.load_device, patcher.model.latent_format)
         self._console = console
         self.text = NodeText()
-        self.look: Tensor | None = None
-        """What the latents look like that are shown, if it is known."""
+        self.latent_rgb: Tensor | None = None
+        """What the latents look like that are shown, as `OutpaintState` has it, if it is known."""
 
     def show(self, done: int, total: int, clip: Tensor | None, text: str) -> None:
         """How far the work has come, clean latents (4, 16, h, w) to look at, if there are, and what to say."""
@@ -72,7 +72,7 @@ class Bar:
         self._console.update(done - self._console.n)
         preview = None
         if self._previewer is not None and clip is not None:
-            previewer = in_colours(self._previewer, self.look)
+            previewer = in_colours(self._previewer, self.latent_rgb)
             sheet = previewer.decode_latent_to_preview_image(PREVIEW_FORMAT, contact_sheet(clip))
             preview = sheet and even(sheet, clip.shape[-1], clip.shape[-2])
         self._bar.update_absolute(done, total, preview)
@@ -92,11 +92,11 @@ def progress_bar(patcher: Any, title: str, unit: str) -> Iterator[Bar]:
 
 
 @contextmanager
-def stage_progress(patcher: Any, title: str, look: Tensor | None = None) -> Iterator[Callable[[Progress], None]]:
+def stage_progress(patcher: Any, title: str, latent_rgb: Tensor | None = None) -> Iterator[Callable[[Progress], None]]:
     """Yield the callback of a stage, which shows its progress."""
     pace, begun, count = Pace(), time.monotonic(), 0
     with progress_bar(patcher, title, "step") as bar:
-        bar.look = look
+        bar.latent_rgb = latent_rgb
 
         def report(progress: Progress) -> None:
             nonlocal count
@@ -117,21 +117,22 @@ def video_report(bar: Bar) -> Report:
 
     def report(standing: Standing) -> None:
         comfy.model_management.throw_exception_if_processing_interrupted()
-        bar.look = standing.look
+        bar.latent_rgb = standing.latent_rgb
         bar.show(round(standing.share * VIDEO_TICKS), VIDEO_TICKS, standing.clip, standing.text)
 
     return report
 
 
-def in_colours(previewer: Any, look: Tensor | None) -> Any:
+def in_colours(previewer: Any, latent_rgb: Tensor | None) -> Any:
     """The previewer, or one by the line of this video's own latents in place of that of Stable Diffusion's.
 
     ComfyUI's *latent2rgb* draws every VAE's latents as if they came from the published one.
     """
-    if look is None or type(previewer) is not latent_preview.Latent2RGBPreviewer:
+    if latent_rgb is None or type(previewer) is not latent_preview.Latent2RGBPreviewer:
         return previewer
     # ComfyUI's pictures go from -1 to 1.
-    return latent_preview.Latent2RGBPreviewer((2 * look[:-1]).tolist(), (2 * look[-1] - 1).tolist())
+    factors, bias = 2 * latent_rgb[:-1], 2 * latent_rgb[-1] - 1
+    return latent_preview.Latent2RGBPreviewer(factors.tolist(), bias.tolist())
 
 
 def contact_sheet(clip: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import comfy.latent_formats
@@ -11,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 
-from ...m3ddm_core.outpaint.encode import Encode
+from ...m3ddm_core.canvas.placement import LATENT_SCALE
+from ...m3ddm_core.vae import Decode, Encode
 
 SDXL_FIT = 0.8
 """Correlation from which a linear picture of the latents counts as good."""
@@ -27,7 +27,7 @@ def encoder(vae: Any) -> Encode:
     return encode
 
 
-def decoder(vae: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+def decoder(vae: Any) -> Decode:
     """Decode model-space latents (n, 4, h, w) with a VAE of ComfyUI to frames (n, 8 h, 8 w, 3), 0..1."""
     latent_format = comfy.latent_formats.SD15()
 
@@ -59,7 +59,7 @@ def warn_of_sdxl(frames: torch.Tensor, latents: torch.Tensor) -> None:
     Their shape is the same. But each family's latents give a rough picture through its own three-by-four matrix,
     which ComfyUI's previews use: the latents are SDXL's where its matrix shows the frame well and SD 1.5's does not.
     """
-    picture = F.avg_pool2d(rearrange(frames[:1].float(), "n h w c -> n c h w"), 8)[0].to(latents.device)
+    picture = F.avg_pool2d(rearrange(frames[:1].float(), "n h w c -> n c h w"), LATENT_SCALE)[0].to(latents.device)
     fits = {
         name: correlation(torch.einsum("l h w, l c -> c h w", latents[0], latents.new_tensor(factors)), picture)
         for name, factors in (

@@ -16,6 +16,12 @@ def node(pack: Any) -> Any:
 OPTIONS = {"feather": 4, "colour_match": "linear", "resampling": "lanczos"}
 
 
+def _placed(pack: Any, size: tuple[int, int], frames: int, **where: Any) -> Any:
+    """What the Edge Mask says of a video of so many frames of (width, height), all of which are used."""
+    placement = pack.module("m3ddm_core.canvas.placement").place(size, **where)
+    return pack.module("nodes.host.placed_video").PlacedVideo(placement, frames, frames, "smooth")
+
+
 def _noise(*shape: int) -> torch.Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(2))
 
@@ -37,8 +43,7 @@ def test_the_frozen_names(node: Any) -> None:
 @pytest.mark.parametrize("canvas_factor", [1, 2])
 def test_source_pixels_come_back_in_a_target_of_odd_size(pack: Any, node: Any, canvas_factor: int) -> None:
     source = _noise(3, 37, 63, 3)
-    place = pack.module("m3ddm_core.canvas.placement").place
-    placement = place((63, 37), 3, ratio="1:1", size_multiple=1, canvas_size=56)
+    placement = _placed(pack, (63, 37), 3, ratio="1:1", size_multiple=1, canvas_size=56)
     generated = _noise(3, 56 * canvas_factor, 56 * canvas_factor, 3)
     (images,) = node.execute(source, generated, placement, **OPTIONS).args
     assert images.shape == (3, 63, 63, 3) and images.dtype == torch.float32
@@ -46,7 +51,7 @@ def test_source_pixels_come_back_in_a_target_of_odd_size(pack: Any, node: Any, c
 
 
 def test_a_prompt_of_the_first_release_means_what_it_did(pack: Any, node: Any) -> None:
-    placement = pack.module("m3ddm_core.canvas.placement").place((32, 32), 2, pixels=(32, 0, 0, 0), canvas_size=64)
+    placement = _placed(pack, (32, 32), 2, pixels=(32, 0, 0, 0), canvas_size=64)
     source, generated = _noise(2, 32, 32, 3), torch.full((2, 64, 64, 3), 0.25)
     old, plain, blended = (
         node.execute(source, generated, placement, feather=0, colour_match="none", resampling="lanczos", **new).args[0]
@@ -60,8 +65,25 @@ def test_a_prompt_of_the_first_release_means_what_it_did(pack: Any, node: Any) -
 
 
 def test_frames_that_do_not_belong_together_are_named(pack: Any, node: Any) -> None:
-    placement = pack.module("m3ddm_core.canvas.placement").place((64, 36), 3, ratio="1:1", canvas_size=32)
-    with pytest.raises(ValueError, match=r"2 generated frames.*Expected 3"):
+    placement = _placed(pack, (64, 36), 3, ratio="1:1", canvas_size=32)
+    with pytest.raises(ValueError, match=r"4 source frames of 64x36, expected 3"):
+        node.execute(_noise(4, 36, 64, 3), _noise(4, 32, 32, 3), placement, **OPTIONS)
+    with pytest.raises(ValueError, match=r"3 source frames of 63x36, expected 3.*64x36"):
+        node.execute(_noise(3, 36, 63, 3), _noise(3, 32, 32, 3), placement, **OPTIONS)
+    with pytest.raises(ValueError, match=r"2 generated frames.*expected 3"):
         node.execute(_noise(3, 36, 64, 3), _noise(2, 32, 32, 3), placement, **OPTIONS)
-    with pytest.raises(ValueError, match=r"64x36.*Expected.*32x32"):
+    with pytest.raises(ValueError, match=r"64x36, expected.*32x32"):
         node.execute(_noise(3, 36, 64, 3), _noise(3, 36, 64, 3), placement, **OPTIONS)
+
+
+def test_the_first_frames_of_a_longer_source_and_its_masks_are_taken(pack: Any, node: Any) -> None:
+    placed = pack.edge_mask(_noise(5, 36, 64, 3), target="1:1", canvas_size=64, first_frames=3)[2]
+    source, generated = _noise(5, 36, 64, 3), _noise(3, 64, 64, 3)
+    mask = torch.zeros(5, 36, 64)
+    mask[1, 8:16, 4:14] = mask[4] = 1
+    whole, cut = (
+        node.execute(source[:count], generated, placed, source_mask=mask[:count], **OPTIONS).args[0] for count in (5, 3)
+    )
+    assert len(whole) == 3 and torch.equal(whole, cut)
+    plain = node.execute(source, generated, placed, **OPTIONS).args[0]
+    assert not torch.equal(whole, plain) and torch.equal(whole[2], plain[2])

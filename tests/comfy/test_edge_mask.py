@@ -60,10 +60,12 @@ def test_the_frozen_names(node: Any) -> None:
 
 def test_the_outputs_belong_together(node: Any) -> None:
     images = _frames()
-    canvas, mask, placement, frames = node.execute(images, **DEFAULTS).args
+    canvas, mask, placed, frames = node.execute(images, **DEFAULTS).args
     assert canvas.shape == (5, 64, 64, 3) and canvas.dtype == torch.float32
     assert mask.shape == (1, 64, 64) and set(mask.unique().tolist()) == {0.0, 1.0}
+    placement = placed.placement
     assert placement.target == (128, 128) and placement.canvas_source == (0, 14, 64, 36)
+    assert (placed.frames, placed.source_frames, placed.fill) == (5, 5, "smooth")
     assert (mask[0, 14:50] == 0).all() and (mask[0, :14] == 1).all()
     assert torch.equal(frames, images)
 
@@ -83,14 +85,14 @@ def test_the_outputs_belong_together(node: Any) -> None:
     ],
 )
 def test_the_inputs_say_where_the_border_is(node: Any, changed: dict, border: tuple) -> None:
-    assert node.execute(_frames(), **{**DEFAULTS, **changed}).args[2].border == border
+    assert node.execute(_frames(), **{**DEFAULTS, **changed}).args[2].placement.border == border
 
 
 def test_the_first_frames_are_taken(node: Any) -> None:
     images = _frames()
-    canvas, _, placement, frames = node.execute(images, **{**DEFAULTS, "first_frames": 2}).args
+    canvas, _, placed, frames = node.execute(images, **{**DEFAULTS, "first_frames": 2}).args
     assert len(canvas) == 2 and torch.equal(frames, images[:2])
-    assert (placement.frames, placement.source_frames) == (2, 5)
+    assert (placed.frames, placed.source_frames) == (2, 5)
     assert len(node.execute(images, **{**DEFAULTS, "first_frames": 99}).args[0]) == 5
 
 
@@ -124,7 +126,7 @@ def test_the_preview_shows_canvas_and_mask(node: Any, previews: Path) -> None:
 @pytest.mark.parametrize(
     ("images", "changed", "message"),
     [
-        ((0, 72, 128, 3), {}, "empty"),
+        ((0, 72, 128, 3), {}, r"source frames of shape \(0, 72, 128, 3\), expected at least one"),
         ((5, 72, 128, 3), {"target": "custom ratio", "custom_ratio": "wide"}, "'wide' is not a ratio"),
         ((5, 72, 128, 3), {"canvas_size": 100}, r"canvas_size is 100.*try 96"),
         ((5, 72, 128, 3), {"anchor": "offset", "offset_x": 1}, "offset_x is 1"),

@@ -38,7 +38,9 @@ def prepare(pack: Any, vae: Any) -> Callable[[int], Second]:
         source = wave(frames)
         parts, _ = pack.prepare(source, vae, canvas_size=64)
         generated = torch.rand(frames, 64, 64, 3, generator=torch.Generator().manual_seed(3))
-        first = pack.module("m3ddm_core.composite.compositor").composite(source, generated, parts["placement"])
+        first = pack.module("m3ddm_core.composite.compositor").composite(
+            source, generated, parts["placement"].placement
+        )
         canvas, mask, placement = pack.run(
             "M3DDM_SecondPass",
             source=source,
@@ -49,7 +51,7 @@ def prepare(pack: Any, vae: Any) -> Callable[[int], Second]:
         )
         parts |= {"canvas": canvas, "mask": mask, "placement": placement}
         (state,) = pack.run("M3DDM_EncodeContext", vae=vae, fps=25.0, **parts)
-        return Second(source, first, canvas, placement, state)
+        return Second(source, first, canvas, placement.placement, state)
 
     return make
 

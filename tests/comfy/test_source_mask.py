@@ -66,7 +66,7 @@ def test_only_what_is_masked_is_made_anew(pack: Any, model: Any, vae: Any, count
     """No border: a moving mask over some frames, and all others are known and come back as they were."""
     images, mask = frames(count), moving(count)
     state, placement, used = prepare(pack, vae, images, mask, **FULL)
-    assert placement.is_full and state.known == frozenset(range(count)) - frozenset(MASKED)
+    assert placement.placement.is_full and state.known == frozenset(range(count)) - frozenset(MASKED)
     done, generated = outpaint(pack, model, vae, state)
     assert len(done.known) == count and torch.isfinite(done.latents).all()
     for number in range(count):
@@ -82,10 +82,10 @@ def test_frames_that_move_are_filled_up_to_a_larger_target(pack: Any, model: Any
     moved, nothing = pack.run("M3DDM_MoveFrames", images=images, path="0: 0, 0; -1: 30, -15", width=0, height=0)
     assert moved.shape == (FRAMES, HEIGHT + 15, WIDTH + 30, 3) and nothing.shape == moved.shape[:3]
     state, placement, used = prepare(pack, vae, moved, nothing, target="16:9", canvas_size=64)
-    assert not state.known and placement.target == (112, 64)
+    assert not state.known and placement.placement.target == (112, 64)
     _, generated = outpaint(pack, model, vae, state)
     result = composite(pack, used, generated, placement, mask=nothing, blend="gradient")
-    left, top = placement.offset
+    left, top = placement.placement.offset
     assert result.shape == (FRAMES, 64, 112, 3)
     for number in range(FRAMES):
         x, y = left + 2 * number, top + 15 - number

@@ -55,6 +55,9 @@ def test_placement_of_another_canvas(pack, vae, prepared, frames):
 
 def test_canvas_not_in_eights(pack, vae, prepared):
     prepared["canvas"] = prepared["canvas"][:, :30]
+    with pytest.raises(ValueError, match="on a canvas of 32x32 and a canvas of 20 frames of 32x30"):
+        pack.run("M3DDM_EncodeContext", vae=vae, fps=25.0, **prepared)
+    del prepared["placement"]
     with pytest.raises(ValueError, match="32x30 pixels, expected sides that are multiples of 8"):
         pack.run("M3DDM_EncodeContext", vae=vae, fps=25.0, **prepared)
 

@@ -24,7 +24,7 @@ def test_they_continue_a_scene_that_they_have_never_seen() -> None:
     """Two thirds of a landscape are missing: sky goes on as sky, and ground as ground."""
     (source,) = (source for source in held_out_clips() if source.name.endswith("landscape-slow-horizontal"))
     clip = source.load(Protocol(size=64, frames=16))
-    placement = Case("horizontal", 0.66).place(64, 16)
+    placement = Case("horizontal", 0.66).place(64)
     known, filled = clip.known(placement), clip.regions(placement)["filled"]
     method = parse_method(
         "m3ddm:preset=fast,context_scale=1,global_scale=1,global_frames=4,fill=smooth",

@@ -113,13 +113,11 @@ def test_golden_video(video_file):
     width, height = (int(side) for side in golden.metadata["canvas"].split("x"))
     placement = place(
         tuple(int(side) for side in golden.metadata["source"].split("x")),
-        len(frames),
         ratio=(width, height),
         canvas_size=max(width, height),
-        fill="telea",
     )
     assert placement.canvas == (width, height)
-    canvas, mask = make_canvas(frames, placement)
+    canvas, mask = make_canvas(frames, placement, fill="telea")
     sampled = [0, len(frames) // 2, len(frames) - 1]
     assert torch.equal((canvas[sampled] * 255).round().to(torch.uint8), golden["telea"])
     assert torch.equal(mask[0].to(torch.uint8), golden["mask"])

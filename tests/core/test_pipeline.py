@@ -79,7 +79,7 @@ def test_the_front_door_loads_what_is_used_and_no_more():
 def test_frames_come_back_wider_with_their_own_pixels_kept():
     frames, seen = clip(), []
     result = outpaint_frames(
-        frames, models(), FRAMING.place(SIZE, 20), 25.0, blending={"feather": 0}, on_progress=seen.append
+        frames, models(), FRAMING.place(SIZE), 25.0, blending={"feather": 0}, on_progress=seen.append
     )
     assert result.shape == (20, 48, 48, 3)
     torch.testing.assert_close(result[:, :, 8:40], frames)
@@ -87,7 +87,7 @@ def test_frames_come_back_wider_with_their_own_pixels_kept():
 
 
 def test_guides_are_known_and_pictures_are_what_is_started_from():
-    frames, placement = clip(), FRAMING.place(SIZE, 20)
+    frames, placement = clip(), FRAMING.place(SIZE)
     white = torch.ones(20, 48, 48, 3)
     guided = outpaint_frames(frames, models(), placement, 25.0, guides=Guides(white[:1], "0"))
     assert (guided[0, :, :4] > 0.99).all() and (guided[1, :, :4] < 0.99).all()
@@ -98,7 +98,7 @@ def test_guides_are_known_and_pictures_are_what_is_started_from():
 def test_what_is_masked_of_the_source_is_made_anew():
     frames, mask = clip(), torch.zeros(1, 48, 32)
     mask[:, 16:32, 8:24] = 1
-    result = outpaint_frames(frames, models(), FRAMING.place(SIZE, 20), 25.0, source_mask=mask, blending={"feather": 0})
+    result = outpaint_frames(frames, models(), FRAMING.place(SIZE), 25.0, source_mask=mask, blending={"feather": 0})
     inside = result[:, 20:28, 20:28]
     assert not torch.allclose(inside, frames[:, 20:28, 12:20], atol=0.01)
     torch.testing.assert_close(result[:, :8, 8:40], frames[:, :8])
@@ -110,7 +110,7 @@ def test_a_file_and_its_frames_come_out_alike(file, tmp_path):
     finished = outpaint_file(file, tmp_path / "out.mp4", models(calls), options, report=told.append)
     source, written = FileSource(str(file)), FileSource(str(tmp_path / "out.mp4"))
     frames = torch.stack(list(source.frames()))
-    expected = outpaint_frames(frames, models(), FRAMING.place(SIZE, 20), 25.0)
+    expected = outpaint_frames(frames, models(), FRAMING.place(SIZE), 25.0)
     torch.testing.assert_close(torch.stack(list(finished.frames())), expected)
     assert written.info.size == (48, 48) and written.info.timeline.times == source.info.timeline.times
     assert (torch.stack(list(written.frames())) - expected).abs().mean() < 0.05
@@ -165,7 +165,6 @@ def test_a_stop_on_the_way_leaves_nothing_and_keeps_what_was_there(file, tmp_pat
 
 def test_a_full_disk_is_told_by_the_files_own_name(file, tmp_path, monkeypatch):
     def full(path, *rest, **options):
-        Path(path).write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     monkeypatch.setattr("m3ddm_core.pipeline.write_video", full)

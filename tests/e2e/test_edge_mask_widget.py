@@ -136,11 +136,11 @@ def cases() -> list[tuple[tuple[int, int], dict[str, Any], list[Any]]]:
             "size_multiple": draw.choice((1, 2, 3, 8, 16, 64)),
         }
         where = {"pixels": (left, top, right, bottom)} if ratio is None else {"ratio": ratio}
-        placed = place(size, 1, anchor="center" if anchor == "offset" else anchor, **where, **common)
+        placed = place(size, anchor="center" if anchor == "offset" else anchor, **where, **common)
         offset = (0, 0)
         if anchor == "offset" and ratio is not None:
             offset = tuple(draw.randint(0, room - inner) for room, inner in zip(placed.target, size, strict=True))
-            placed = place(size, 1, offset=offset, **where, **common)
+            placed = place(size, offset=offset, **where, **common)
         asked = common | {"left": left, "top": top, "right": right, "bottom": bottom, "anchor": anchor}
         asked |= {"offset_x": offset[0], "offset_y": offset[1], "custom_ratio": ratio or "16:9"}
         asked["target"] = "pixels" if ratio is None else "custom ratio"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from m3ddm_core.canvas.build import make_canvas, make_start_canvas
+from m3ddm_core.canvas.build import make_canvas, make_guide_canvas, make_start_canvas
 from m3ddm_core.canvas.placement import place, with_canvas
 from m3ddm_core.composite.compositor import composite
 from m3ddm_core.frames import resize
@@ -28,21 +28,21 @@ def pictures(size: tuple[int, int], count: int = FRAMES, channels: int = 3, seed
     ],
 )
 def test_another_canvas_is_the_one_that_would_have_been_made(where: dict, shape: str) -> None:
-    first = place(SOURCE, FRAMES, canvas_size=64, **where)
-    assert with_canvas(first, 96, shape) == place(SOURCE, FRAMES, canvas_size=96, canvas_shape=shape, **where)
+    first = place(SOURCE, canvas_size=64, **where)
+    assert with_canvas(first, 96, shape) == place(SOURCE, canvas_size=96, canvas_shape=shape, **where)
     assert with_canvas(with_canvas(first, 96, shape), 64, "square") == first
 
 
 @pytest.mark.parametrize(("size", "shape", "message"), [(100, "square", "100.*try 96"), (96, "round", "'round'")])
 def test_a_canvas_that_is_none_is_named(size: int, shape: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        with_canvas(place(SOURCE, FRAMES, ratio="16:9"), size, shape)
+        with_canvas(place(SOURCE, ratio="16:9"), size, shape)
 
 
 @pytest.mark.parametrize("shape", ["square", "target"])
 @pytest.mark.parametrize("scale", [1, 2.5])
 def test_the_source_stays_and_the_first_result_is_around_it(shape: str, scale: float) -> None:
-    placement = place(SOURCE, FRAMES, ratio="16:9", canvas_size=96, canvas_shape=shape)
+    placement = place(SOURCE, ratio="16:9", canvas_size=96, canvas_shape=shape)
     frames = pictures(SOURCE)
     first = pictures(tuple(round(side * scale) for side in placement.target), seed=1)
     canvas, mask = make_start_canvas(frames, first, placement)
@@ -60,7 +60,7 @@ def test_the_source_stays_and_the_first_result_is_around_it(shape: str, scale: f
 
 
 def test_what_is_beyond_the_target_goes_on_from_the_first_result() -> None:
-    placement = place(SOURCE, FRAMES, ratio="16:9", canvas_size=96)
+    placement = place(SOURCE, ratio="16:9", canvas_size=96)
     canvas, _ = make_start_canvas(torch.zeros(FRAMES, 60, 48, 3), torch.full((FRAMES, 60, 106, 3), 0.5), placement)
     top = placement.canvas_target[1]
     assert top > 8
@@ -70,7 +70,7 @@ def test_what_is_beyond_the_target_goes_on_from_the_first_result() -> None:
 def test_a_finished_video_is_found_again_on_the_larger_canvas() -> None:
     """From canvas to composite to canvas: a smooth picture comes through."""
     ramp = torch.linspace(0, 1, 106)[None, None, :, None].expand(FRAMES, 60, 106, 3)
-    placement = place(SOURCE, FRAMES, ratio=(106, 60), canvas_size=64, size_multiple=1)
+    placement = place(SOURCE, ratio=(106, 60), canvas_size=64, size_multiple=1)
     assert placement.target == (106, 60)
     left = placement.offset[0]
     frames = ramp[:, :, left : left + 48]
@@ -84,23 +84,40 @@ def test_a_finished_video_is_found_again_on_the_larger_canvas() -> None:
     assert (inner - torch.linspace(0, 1, width)[:, None]).abs().max() < 0.03
 
 
-def test_the_first_frames_of_a_longer_video_will_do() -> None:
-    placement = place(SOURCE, 2, ratio="16:9", canvas_size=64, source_frames=FRAMES)
-    frames, first = pictures(SOURCE, channels=4), pictures(placement.target, count=2)
+def test_alpha_is_dropped() -> None:
+    placement = place(SOURCE, ratio="16:9", canvas_size=64)
+    frames, first = pictures(SOURCE, channels=4), pictures(placement.target)
     canvas, _ = make_start_canvas(frames, first, placement)
-    assert torch.equal(canvas, make_start_canvas(frames[:2, ..., :3], first, placement)[0])
+    assert torch.equal(canvas, make_start_canvas(frames[..., :3], first, placement)[0])
+
+
+def test_the_fill_is_the_one_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the canvas, and beyond the target on the canvases that start from whole frames."""
+    grey = {"smooth": lambda frames, hole: frames * 0 + 0.3, "telea": lambda frames, hole: frames * 0 + 0.7}
+    monkeypatch.setattr("m3ddm_core.canvas.fill.FILL_METHODS", grey)
+    placement = place(SOURCE, ratio="16:9", canvas_size=64)
+    frames, whole = pictures(SOURCE), pictures(placement.target)
+    beyond = torch.ones(64, 64, dtype=torch.bool)
+    x, y, width, height = placement.canvas_target
+    beyond[y : y + height, x : x + width] = False
+    assert beyond.any()
+    for fill, level in (("smooth", 0.3), ("telea", 0.7)):
+        canvas, mask = make_canvas(frames, placement, fill=fill)
+        assert (canvas[:, mask[0] == 1] == level).all()
+        assert (make_start_canvas(frames, whole, placement, fill=fill)[0][:, beyond] == level).all()
+        assert (make_guide_canvas(whole, placement, fill)[:, beyond] == level).all()
 
 
 @pytest.mark.parametrize(
     ("source", "first", "message"),
     [
-        ((50, 60), (106, 60), "3 frames of 50x60.*3 frames of 48x60"),
+        ((50, 60), (106, 60), "source frames of 50x60.*48x60"),
         (SOURCE, (64, 64), "pictures to start from of 64x64.*106x60"),
     ],
 )
 def test_what_does_not_belong_together_is_named(source: tuple, first: tuple, message: str) -> None:
-    placement = place(SOURCE, FRAMES, ratio="16:9", canvas_size=64)
+    placement = place(SOURCE, ratio="16:9", canvas_size=64)
     with pytest.raises(ValueError, match=message):
         make_start_canvas(pictures(source), pictures(first), placement)
-    with pytest.raises(ValueError, match=r"Got 2 pictures.*Expected 3"):
+    with pytest.raises(ValueError, match=r"got 2 pictures.*expected 3"):
         make_start_canvas(pictures(SOURCE), pictures(placement.target, count=2), placement)

@@ -7,14 +7,14 @@ import torch
 
 from m3ddm_core.canvas.build import make_canvas, make_start_canvas, placement_mask
 from m3ddm_core.canvas.placement import Placement, place
-from m3ddm_core.canvas.source_mask import matte_at, read_matte
+from m3ddm_core.canvas.source_mask import check_mask, matte_at, read_matte
 from m3ddm_core.frames import resize
 from m3ddm_core.outpaint.encode import encode_context, encode_global_frames
 
 SIZE, FRAMES = (128, 72), 3
-BORDERED = place(SIZE, FRAMES, ratio="1:1", canvas_size=64)
-FULL = place(SIZE, FRAMES, ratio="16:9", canvas_size=64)
-ODD = place((129, 71), FRAMES, ratio="16:9", canvas_size=96, canvas_shape="target", size_multiple=1)
+BORDERED = place(SIZE, ratio="1:1", canvas_size=64)
+FULL = place(SIZE, ratio="16:9", canvas_size=64)
+ODD = place((129, 71), ratio="16:9", canvas_size=96, canvas_shape="target", size_multiple=1)
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -22,7 +22,7 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def frames_of(placement: Placement) -> torch.Tensor:
-    return noise(placement.frames, placement.source[1], placement.source[0], 3)
+    return noise(FRAMES, placement.source[1], placement.source[0], 3)
 
 
 def mask_of(placement: Placement, *rectangles: tuple[int, int, int, int]) -> torch.Tensor:
@@ -171,13 +171,19 @@ def test_a_smaller_mask_holds_every_pixel_that_has_a_part_in_it() -> None:
 )
 def test_a_mask_of_something_else_is_named(shape: tuple, frames: int, source_frames: int | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        read_matte(torch.ones(shape), SIZE, frames, source_frames)
+        check_mask(torch.ones(shape), SIZE, frames, source_frames)
 
 
 def test_masks_of_all_source_frames_are_cut() -> None:
     mask = (noise(5, 72, 128) > 0.5).float()
-    assert torch.equal(read_matte(mask, SIZE, 3, 5), mask[:3] > 0)
-    assert read_matte(mask[0], SIZE, 3, 5).shape == (1, 72, 128)
-    late = torch.zeros(5, 72, 128)
-    late[4] = 1
-    assert read_matte(late, SIZE, 3, 5) is None, "nothing under it in the frames that are used"
+    assert torch.equal(check_mask(mask, SIZE, 3, 5), mask[:3])
+    assert check_mask(mask[0], SIZE, 3, 5).shape == (1, 72, 128)
+    assert check_mask(None, SIZE, 3, 5) is None
+
+
+def test_a_matte_is_the_mask_from_half_upwards() -> None:
+    mask = noise(3, 72, 128)
+    assert torch.equal(read_matte(mask, SIZE, 3), mask >= 0.5)
+    assert read_matte(mask[:1] * 0.49, SIZE, 3) is None is read_matte(None, SIZE, 3)
+    with pytest.raises(ValueError, match="source mask of 3 frames for 2"):
+        read_matte(mask, SIZE, 2)

@@ -11,14 +11,15 @@ from m3ddm_core.canvas.placement import Placement, place
 from m3ddm_core.composite.compositor import BLENDS, COLOUR_MATCHES, Compositor, composite
 from m3ddm_core.composite.resample import KERNELS, resampling_matrix
 
+FRAMES = 3
 PLACEMENTS = [
-    place((64, 36), 3, ratio="1:1", canvas_size=32),
-    place((36, 64), 3, ratio="1:1", canvas_size=64, anchor="left"),
-    place((63, 37), 3, ratio="16:9", size_multiple=1, canvas_size=32, canvas_shape="target", anchor="bottom right"),
-    place((51, 40), 3, pixels=(13, 7, 0, 21), size_multiple=1, canvas_size=48),
-    place((41, 41), 3, ratio="1:1", canvas_size=16),
-    place((20, 20), 3, pixels=(40, 40, 40, 40), canvas_size=64),
-    place((400, 2), 3, pixels=(1, 0, 0, 30), canvas_size=64),
+    place((64, 36), ratio="1:1", canvas_size=32),
+    place((36, 64), ratio="1:1", canvas_size=64, anchor="left"),
+    place((63, 37), ratio="16:9", size_multiple=1, canvas_size=32, canvas_shape="target", anchor="bottom right"),
+    place((51, 40), pixels=(13, 7, 0, 21), size_multiple=1, canvas_size=48),
+    place((41, 41), ratio="1:1", canvas_size=16),
+    place((20, 20), pixels=(40, 40, 40, 40), canvas_size=64),
+    place((400, 2), pixels=(1, 0, 0, 30), canvas_size=64),
 ]
 
 
@@ -26,12 +27,12 @@ def _noise(*shape: int, seed: int = 2) -> torch.Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def _source(placement: Placement, seed: int = 2) -> torch.Tensor:
-    return _noise(placement.frames, placement.source[1], placement.source[0], 3, seed=seed)
+def _source(placement: Placement, frames: int = FRAMES) -> torch.Tensor:
+    return _noise(frames, placement.source[1], placement.source[0], 3)
 
 
-def _generated(placement: Placement, factor: int = 1) -> torch.Tensor:
-    return _noise(placement.frames, placement.canvas[1] * factor, placement.canvas[0] * factor, 3, seed=5)
+def _generated(placement: Placement, factor: int = 1, frames: int = FRAMES) -> torch.Tensor:
+    return _noise(frames, placement.canvas[1] * factor, placement.canvas[0] * factor, 3, seed=5)
 
 
 def _distance(placement: Placement) -> torch.Tensor:
@@ -67,7 +68,7 @@ def test_source_pixels_away_from_the_border_are_bit_equal(
 
 
 def test_the_feather_rises_from_the_border_only() -> None:
-    placement = place((40, 40), 1, pixels=(20, 0, 0, 0), canvas_size=56)
+    placement = place((40, 40), pixels=(20, 0, 0, 0), canvas_size=56)
     result = composite(torch.ones(1, 40, 40, 3), torch.zeros(1, 56, 56, 3), placement, feather=6)[0, :, :, 0]
     row = result[0]
     assert (result == row).all(), "edges without a border stay hard"
@@ -100,7 +101,7 @@ def test_generated_meets_the_source_in_place(placement: Placement, factor: int, 
 
 
 def test_a_canvas_of_the_target_s_size_comes_back_exactly() -> None:
-    placement = place((32, 64), 3, ratio="1:1", canvas_size=64)
+    placement = place((32, 64), ratio="1:1", canvas_size=64)
     generated = _generated(placement)
     result = composite(_source(placement), generated, placement, feather=0)
     torch.testing.assert_close(result[:, :, :16], generated[:, :, :16], rtol=0, atol=1e-6)
@@ -122,17 +123,17 @@ def test_shrinking_does_not_alias() -> None:
     assert (small[2:-2] - 0.5).abs().max() < 0.05
 
 
-def _scene(placement: Placement) -> tuple[torch.Tensor, torch.Tensor]:
+def _scene(placement: Placement, frames: int = FRAMES) -> tuple[torch.Tensor, torch.Tensor]:
     """A smooth source with some contrast, and its canvas."""
-    coarse = _noise(placement.frames, 3, 4, 5, seed=7) * 0.6 + 0.2
+    coarse = _noise(frames, 3, 4, 5, seed=7) * 0.6 + 0.2
     size = (placement.source[1], placement.source[0])
     source = F.interpolate(coarse, size, mode="bilinear").movedim(1, -1).contiguous()
     return source, make_canvas(source, placement)[0]
 
 
 def test_a_colour_cast_is_taken_off_frame_by_frame() -> None:
-    placement = place((96, 54), 4, ratio="1:1", canvas_size=64)
-    source, canvas = _scene(placement)
+    placement = place((96, 54), ratio="1:1", canvas_size=64)
+    source, canvas = _scene(placement, 4)
     gain = _noise(4, 1, 1, 3, seed=8) * 0.5 + 0.6
     shift = _noise(4, 1, 1, 3, seed=9) * 0.1
     # Some pixels that have nothing to do with the source, as generated pictures have.
@@ -148,7 +149,7 @@ def test_a_colour_cast_is_taken_off_frame_by_frame() -> None:
 
 
 def test_a_match_is_limited() -> None:
-    placement = place((32, 32), 1, pixels=(32, 0, 0, 0), canvas_size=64)
+    placement = place((32, 32), pixels=(32, 0, 0, 0), canvas_size=64)
     black = composite(torch.ones(1, 32, 32, 3), torch.zeros(1, 64, 64, 3), placement, colour_match="linear", feather=0)
     torch.testing.assert_close(black[:, :, :32], torch.full((1, 32, 32, 3), 0.25), rtol=0, atol=1e-5)
 
@@ -161,18 +162,18 @@ def test_a_perfect_match_changes_nothing() -> None:
 
 
 def test_a_full_placement_gives_the_source() -> None:
-    placement = place((64, 36), 3, ratio="16:9", canvas_size=64)
+    placement = place((64, 36), ratio="16:9", canvas_size=64)
     source = _source(placement)
     assert placement.is_full
     assert torch.equal(composite(source, _generated(placement), placement), source)
 
 
-def test_the_first_frames_of_a_longer_source_are_taken() -> None:
-    placement = place((64, 36), 3, ratio="1:1", canvas_size=32, source_frames=5)
-    source = _noise(5, 36, 64, 3)
-    generated = _generated(placement)
-    whole, cut = (composite(frames, generated, placement) for frames in (source, source[:3]))
-    assert len(whole) == 3 and torch.equal(whole, cut)
+def test_a_compositor_takes_frames_of_the_size_that_it_was_made_for() -> None:
+    placement = PLACEMENTS[0]
+    source, twice = _source(placement), _generated(placement, factor=2)
+    assert torch.equal(Compositor(placement, size=(64, 64))(source, twice), composite(source, twice, placement))
+    with pytest.raises(ValueError, match="64x64, expected 32x32"):
+        Compositor(placement)(source, twice)
 
 
 def test_alpha_is_dropped() -> None:
@@ -201,9 +202,9 @@ def test_a_frame_that_is_not_finite_spoils_no_other(broken: int) -> None:
 @pytest.mark.parametrize("blend", BLENDS)
 @pytest.mark.parametrize("colour_match", COLOUR_MATCHES)
 def test_it_does_not_matter_how_a_video_is_cut(monkeypatch: pytest.MonkeyPatch, colour_match: str, blend: str) -> None:
-    placement = place((64, 36), 19, ratio="1:1", canvas_size=32)
+    placement = place((64, 36), ratio="1:1", canvas_size=32)
     monkeypatch.setattr("m3ddm_core.frames.CHUNK_PIXELS", 8 * 64 * 64)
-    source, generated = _source(placement), _generated(placement)
+    source, generated = _source(placement, 19), _generated(placement, frames=19)
     together = composite(source, generated, placement, colour_match=colour_match, blend=blend)
     compositor = Compositor(placement, colour_match=colour_match, blend=blend)
     parts = [compositor(source[part], generated[part]) for part in (slice(0, 1), slice(1, 14), slice(14, 19))]
@@ -232,7 +233,7 @@ def test_a_gradient_blend_takes_off_an_even_tint_everywhere(placement: Placement
 @pytest.mark.parametrize("feather", [0, 6])
 def test_a_gradient_blend_leaves_no_step(feather: int) -> None:
     """Black beside a slow wave: the border goes on from the source, around the corners too."""
-    placement = place((60, 40), 1, pixels=(30, 20, 30, 20), size_multiple=1, canvas_size=40)
+    placement = place((60, 40), pixels=(30, 20, 30, 20), size_multiple=1, canvas_size=40)
     columns, rows = torch.arange(60) / 12, torch.arange(40) / 9
     source = (torch.sin(columns)[None, :] * torch.cos(rows)[:, None] * 0.3 + 0.5)[None, ..., None].expand(1, 40, 60, 3)
     result = composite(source, torch.zeros(1, 40, 40, 3), placement, feather=feather, blend="gradient")
@@ -245,7 +246,7 @@ def test_a_gradient_blend_leaves_no_step(feather: int) -> None:
     ("source", "generated", "options", "message"),
     [
         ((3, 36, 63, 3), (3, 32, 32, 3), {}, r"63x36.*64x36"),
-        ((4, 36, 64, 3), (3, 32, 32, 3), {}, r"4 source frames.*3"),
+        ((4, 36, 64, 3), (3, 32, 32, 3), {}, r"3 generated frames for 4 source frames"),
         ((3, 36, 64, 1), (3, 32, 32, 3), {}, r"\(3, 36, 64, 1\)"),
         ((3, 36, 64, 3), (2, 32, 32, 3), {}, r"2 generated frames.*3"),
         ((3, 36, 64, 3), (3, 18, 32, 3), {}, r"32x18.*32x32.*crop"),
@@ -261,6 +262,6 @@ def test_what_does_not_belong_together_is_named(source: tuple, generated: tuple,
 
 
 def test_an_upscaler_may_round_each_side_for_itself() -> None:
-    placement = place((64, 36), 1, ratio="4:3", canvas_size=64, canvas_shape="target")
+    placement = place((64, 36), ratio="4:3", canvas_size=64, canvas_shape="target")
     assert placement.canvas == (64, 48)
     assert composite(torch.zeros(1, 36, 64, 3), torch.zeros(1, 73, 97, 3), placement).shape == (1, 48, 64, 3)

@@ -11,10 +11,10 @@ from m3ddm_core.composite.membrane import Membrane, cell_size
 from m3ddm_core.composite.seam import SeamBand, rectangles
 
 PLACEMENTS = {
-    "left and right": place((60, 108), 1, ratio="16:9", canvas_size=128),
-    "all sides": place((90, 60), 1, pixels=(30, 20, 10, 40), canvas_size=128),
-    "a pixel wide": place((127, 128), 1, pixels=(1, 0, 0, 0), canvas_size=128),
-    "a small source": place((4, 4), 1, pixels=(60, 60, 60, 60), canvas_size=128),
+    "left and right": place((60, 108), ratio="16:9", canvas_size=128),
+    "all sides": place((90, 60), pixels=(30, 20, 10, 40), canvas_size=128),
+    "a pixel wide": place((127, 128), pixels=(1, 0, 0, 0), canvas_size=128),
+    "a small source": place((4, 4), pixels=(60, 60, 60, 60), canvas_size=128),
 }
 
 
@@ -106,4 +106,4 @@ def test_a_fringe_begins_with_the_line_and_ends_smooth() -> None:
 
 def test_a_cell_is_a_share_of_the_target() -> None:
     assert cell_size(PLACEMENTS["left and right"]) == 4
-    assert cell_size(place((60, 108), 1, ratio="16:9", canvas_size=16)) == 1
+    assert cell_size(place((60, 108), ratio="16:9", canvas_size=16)) == 1

@@ -120,7 +120,7 @@ def test_held_out_clips_know_what_other_frames_show():
     source = next(source for source in held_out_clips() if "fast-horizontal" in source.name)
     clip = source.load(Protocol(size=32, frames=8))
     assert clip.frames.shape == (8, 32, 32, 3) and clip.frames.std() > 5
-    regions = clip.regions(Case("horizontal", 0.5).place(32, 8))
+    regions = clip.regions(Case("horizontal", 0.5).place(32))
     assert regions["seen"].any() and regions["unseen"].any()
     assert not regions["seen"][:, :, 8:24].any()
     assert len({source.name for source in held_out_clips()}) == len(held_out_clips())

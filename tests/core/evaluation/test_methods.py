@@ -43,7 +43,7 @@ def whole_frames(clip):
 @pytest.mark.parametrize("name", FILLS)
 def test_a_fill_keeps_what_is_known(name, direction):
     clip, case = moving_clip(0), Case(direction, 0.5)
-    placement = case.place(32, 6)
+    placement = case.place(32)
     result = Fill(name)(clip.known(placement), placement, 10.0, lambda share: None, whole_frames(clip))
     assert result.shape == clip.frames.shape and result.dtype == np.uint8
     filled = clip.regions(placement)["filled"]
@@ -52,7 +52,7 @@ def test_a_fill_keeps_what_is_known(name, direction):
 
 
 def test_edge_repeats_the_pixels_at_the_edge():
-    clip, placement = moving_clip(0), Case("horizontal", 0.5).place(32, 6)
+    clip, placement = moving_clip(0), Case("horizontal", 0.5).place(32)
     result = Fill("edge")(clip.known(placement), placement, 10.0, lambda share: None, whole_frames(clip))
     assert (result[:, :, :8] == clip.frames[:, :, 8:9]).all() and (result[:, :, 24:] == clip.frames[:, :, 23:24]).all()
 
@@ -66,7 +66,7 @@ def run_model(clip, settings, share=lambda share: None):
         callback(0, 1, start)
         return start + 0.1
 
-    placement = Case("horizontal", 0.5).place(32, len(clip.frames))
+    placement = Case("horizontal", 0.5).place(32)
     models = Models(BlockVAE.encode, BlockVAE.decode, lambda settings, seed: sample, lambda *_: 1)
     method = Model("model", settings, "weights", lambda: models)
     return method(clip.known(placement), placement, clip.fps, share, whole_frames(clip)), told
@@ -76,7 +76,7 @@ def test_the_model_fills_the_border_and_keeps_the_rest():
     clip, shares = moving_clip(0), []
     result, told = run_model(clip, ModelSettings(fill="smooth"), shares.append)
     np.testing.assert_array_equal(result[:, :, 8:24], clip.frames[:, :, 8:24])
-    placement = Case("horizontal", 0.5).place(32, 6)
+    placement = Case("horizontal", 0.5).place(32)
     smooth = Fill("smooth")(clip.known(placement), placement, 10.0, lambda share: None, whole_frames(clip))
     blocks = smooth[:, :8, :8].astype(float).mean((1, 2))
     np.testing.assert_allclose(result[:, 3, 3], np.minimum(blocks + 25.5, 255), atol=1)

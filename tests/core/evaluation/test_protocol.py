@@ -29,10 +29,10 @@ def test_the_papers_protocol_is_the_default():
     ],
 )
 def test_half_the_ratio_is_taken_from_each_side_at_full_scale(case, rectangle):
-    placement = case.place(256, 5)
+    placement = case.place(256)
     assert placement.canvas == placement.target == (256, 256)
     assert placement.canvas_source == rectangle
-    assert placement.source == rectangle[2:] and placement.frames == 5
+    assert placement.source == rectangle[2:]
 
 
 def test_frames_are_cropped_or_stretched_to_squares():
@@ -50,7 +50,7 @@ def test_regions_split_what_is_filled():
     seen[1, :, :10] = True
     windows = []
     clip = Clip(frames, 10.0, lambda window: windows.append(window) or seen)
-    placement = Case("horizontal", 0.25).place(32, 3)
+    placement = Case("horizontal", 0.25).place(32)
     regions = clip.regions(placement)
     assert windows == [(4, 0, 24, 32)]
     assert regions["frame"] is None
@@ -63,7 +63,7 @@ def test_regions_split_what_is_filled():
 
 
 def test_regions_tell_early_from_late():
-    regions = Clip(np.zeros((9, 32, 32, 3), dtype=np.uint8), 10.0).regions(Case("vertical", 0.25).place(32, 9))
+    regions = Clip(np.zeros((9, 32, 32, 3), dtype=np.uint8), 10.0).regions(Case("vertical", 0.25).place(32))
     assert regions["early"].any((1, 2)).tolist() == [True] * 3 + [False] * 6
     assert regions["late"].any((1, 2)).tolist() == [False] * 6 + [True] * 3
     assert (regions["late"][-1] == regions["filled"]).all()

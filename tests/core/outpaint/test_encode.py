@@ -23,7 +23,7 @@ def video():
 
 @pytest.fixture
 def prepared(video):
-    placement = place((16, 32), len(video), ratio="1:1", canvas_size=64)
+    placement = place((16, 32), ratio="1:1", canvas_size=64)
     canvas, mask = make_canvas(video, placement)
     return canvas, mask, encode_global_frames(video, mean_colours), placement
 
@@ -54,7 +54,7 @@ def test_one_frame_serves_as_all_global_frames():
 
 def test_the_state_knows_what_its_latents_look_like(state):
     """The stand-in's latents are the colours themselves."""
-    torch.testing.assert_close(state.look, torch.eye(5, 3), atol=0.01, rtol=0)
+    torch.testing.assert_close(state.latent_rgb, torch.eye(5, 3), atol=0.01, rtol=0)
 
 
 def test_context_blacks_out_what_the_mask_covers(prepared, state):
@@ -101,6 +101,19 @@ def test_guide_frames_are_put_where_the_target_lies(state):
     small = torch.nn.functional.interpolate(images.movedim(-1, 1), (32, 32), mode="bilinear", antialias=True)
     torch.testing.assert_close(guided.latents[[0, 19]], mean_colours(small.movedim(1, -1)))
     assert not state.known, "the state given is not changed"
+
+
+def test_guide_frames_are_filled_as_the_canvas_was(video, monkeypatch):
+    """What lies beyond a wide target, on a square canvas: the fill travels with the state."""
+    grey = {"smooth": lambda frames, hole: frames * 0 + 0.25, "telea": lambda frames, hole: frames * 0 + 0.75}
+    monkeypatch.setattr("m3ddm_core.canvas.fill.FILL_METHODS", grey)
+    placement, global_frames = place((16, 32), ratio="2:1", canvas_size=64), encode_global_frames(video, mean_colours)
+    assert placement.canvas_target == (0, 16, 64, 32)
+    for fill, level in (("smooth", 0.25), ("telea", 0.75)):
+        canvas, mask = make_canvas(video, placement, fill=fill)
+        state = encode_context(canvas, mask, global_frames, mean_colours, 25.0, placement, fill)
+        guided = add_guide_frames(state, torch.zeros(1, 32, 64, 3), "3", mean_colours).latents[3, :3]
+        assert (guided[:, 2:6] == 0).all() and (guided[:, :2] == level).all() and (guided[:, 6:] == level).all()
 
 
 def test_guide_frames_without_a_placement_have_the_canvas_shape():

@@ -21,8 +21,8 @@ from m3ddm_core.video.source import TensorSource
 WIDTH, HEIGHT, FRAMES = 40, 64, 20
 MASKED = range(6, 13)
 BLENDING = {"feather": 2, "colour_match": "steady", "blend": "gradient"}
-BORDERED = place((WIDTH, HEIGHT), FRAMES, ratio="1:1", canvas_size=64)
-FULL = place((WIDTH, HEIGHT), FRAMES, pixels=(0, 0, 0, 0), canvas_size=64)
+BORDERED = place((WIDTH, HEIGHT), ratio="1:1", canvas_size=64)
+FULL = place((WIDTH, HEIGHT), pixels=(0, 0, 0, 0), canvas_size=64)
 LENGTHS = [5, 4, 11]
 """Scenes of which the first has nothing under the moving mask, and the others meet in the midst of it."""
 
@@ -85,7 +85,7 @@ def test_state_and_frames_are_those_of_the_clip_in_memory(source, placement: Pla
     start = 0
     for number, length in enumerate(lengths):
         part = slice(start, start + length)
-        own, images = replace(placement, frames=length, source_frames=length), source.images[part]
+        images = source.images[part]
         own_mask = mask if len(mask) == 1 else mask[part]
         start += length
         if placement.is_full and not own_mask.any():
@@ -93,9 +93,9 @@ def test_state_and_frames_are_those_of_the_clip_in_memory(source, placement: Pla
             assert torch.equal(frames[part], images)
             continue
         shown = encode_global_frames(images, block_colours, 16, own_mask)
-        wider = with_canvas(own, 96, "target")
+        wider = with_canvas(placement, 96, "target")
         for where, canvas, scene in (
-            (own, make_canvas(images, own, own_mask), done[number]),
+            (placement, make_canvas(images, placement, own_mask), done[number]),
             (wider, make_start_canvas(images, frames[part], wider, own_mask), larger[number]),
         ):
             expected = encode_context(*canvas, shown, block_colours, 25.0, where)
@@ -106,10 +106,10 @@ def test_state_and_frames_are_those_of_the_clip_in_memory(source, placement: Pla
                     assert torch.equal(getattr(states[number], name), getattr(expected, name)), name
                 assert states[number].known == expected.known
         generated = blocks_as_frames(done[number].latents)
-        together = composite(images, generated, own, source_mask=own_mask, **BLENDING)
+        together = composite(images, generated, placement, source_mask=own_mask, **BLENDING)
         torch.testing.assert_close(frames[part], together, atol=1e-5, rtol=0)
         hidden = own_mask.expand(length, -1, -1) > 0
-        (x, y), (width, height) = own.offset, own.source
+        (x, y), (width, height) = placement.offset, placement.source
         assert (frames[part, y : y + height, x : x + width][hidden] != images[hidden]).any(-1).all()
 
 
@@ -165,7 +165,7 @@ def test_no_stack_of_masks_or_frames_is_made(monkeypatch, count: int, pixels: tu
     source = TensorSource(torch.rand(frames, height, width, 3), Fraction(25))
     mask = torch.zeros(count, height, width)
     mask[:, 8:24, 30:60] = 1
-    placement = place((width, height), frames, pixels=pixels, canvas_size=64)
+    placement = place((width, height), pixels=pixels, canvas_size=64)
     with Largest(source.images, mask) as largest:
         scenes = split_scenes(placement, [34, 6], mask)
         assert all(scene.mask.untyped_storage().data_ptr() == mask.untyped_storage().data_ptr() for scene in scenes)

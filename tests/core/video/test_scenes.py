@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -13,6 +12,7 @@ from m3ddm_core.canvas.placement import place
 from m3ddm_core.composite.compositor import composite
 from m3ddm_core.outpaint.encode import encode_context, encode_global_frames
 from m3ddm_core.video.finished import FinishedVideo
+from m3ddm_core.video.refine import refine_scenes
 from m3ddm_core.video.scenes import outpaint_scenes, split_scenes
 from m3ddm_core.video.source import TensorSource
 
@@ -49,7 +49,7 @@ def source():
 
 @pytest.fixture
 def placement(source):
-    return place(source.info.size, 20, ratio="1:1", canvas_size=64)
+    return place(source.info.size, ratio="1:1", canvas_size=64)
 
 
 def outpainted(source, placement, lengths, outpaint=lambda number, state: state, **more):
@@ -65,13 +65,29 @@ def test_each_scene_is_encoded_as_a_video_of_its_own(source, placement, lengths)
     start = 0
     for state, length in zip(states, lengths, strict=True):
         frames = source.images[start : start + length]
-        own = replace(placement, frames=length, source_frames=length)
-        canvas, mask = make_canvas(frames, own)
-        expected = encode_context(canvas, mask, encode_global_frames(frames, block_colours), block_colours, 25.0, own)
+        canvas, mask = make_canvas(frames, placement)
+        shown = encode_global_frames(frames, block_colours)
+        expected = encode_context(canvas, mask, shown, block_colours, 25.0, placement)
         for name in ("start", "masked", "masks", "blank", "latents", "global_latents"):
             assert torch.equal(getattr(state, name), getattr(expected, name)), name
-        assert (state.fps, state.known, state.placement) == (25.0, frozenset(), own)
+        assert (state.fps, state.known, state.placement) == (25.0, frozenset(), placement)
         start += length
+
+
+def test_scenes_are_filled_as_asked_in_both_passes(source, placement, monkeypatch):
+    grey = {"smooth": lambda frames, hole: frames * 0 + 0.25, "telea": lambda frames, hole: frames * 0 + 0.75}
+    monkeypatch.setattr("m3ddm_core.canvas.fill.FILL_METHODS", grey)
+    states = []
+
+    def outpaint(number, state):
+        states.append(state)
+        return state
+
+    once = outpainted(source, placement, [9, 11], outpaint, fill="telea")
+    refine_scenes(once, 48, block_colours, outpaint, fill="telea")
+    assert [state.fill for state in states] == ["telea"] * 4
+    border = states[0].masks.bool().expand(-1, 3, -1, -1)
+    assert border.any() and (states[0].start[:, :3][border] == 0.75).all()
 
 
 def test_frames_are_read_only_as_far_as_the_scene_goes(source, placement):
@@ -103,9 +119,8 @@ def test_finished_frames_are_the_composite_of_each_scene(source, placement, leng
     start = 0
     for length in lengths:
         part = source.images[start : start + length]
-        own = replace(placement, frames=length, source_frames=length)
-        generated = blocks_as_frames(block_colours(make_canvas(part, own)[0]))
-        expected = composite(part, generated, own, **BLENDING)
+        generated = blocks_as_frames(block_colours(make_canvas(part, placement)[0]))
+        expected = composite(part, generated, placement, **BLENDING)
         torch.testing.assert_close(frames[start : start + length], expected, atol=1e-6, rtol=0)
         start += length
     assert video.info.size == placement.target == (48, 48)
@@ -126,7 +141,7 @@ def test_nothing_to_outpaint_leaves_the_source_as_it_is(source):
     def never(*args):
         raise AssertionError("there is nothing to encode or to sample")
 
-    placement = place(source.info.size, 20, ratio="2:3")
+    placement = place(source.info.size, ratio="2:3")
     scenes = outpaint_scenes(source.frames(), split_scenes(placement, [20]), never, never, 25.0)
     video = FinishedVideo(source, scenes, never, BLENDING)
     assert torch.equal(torch.stack(list(video.frames())), source.images)
@@ -134,7 +149,7 @@ def test_nothing_to_outpaint_leaves_the_source_as_it_is(source):
 
 def test_an_outpainted_video_can_be_outpainted(source, placement):
     once = outpainted(source, placement, [20])
-    twice = outpainted(once, place(once.info.size, 20, ratio="2:1", canvas_size=64), [20])
+    twice = outpainted(once, place(once.info.size, ratio="2:1", canvas_size=64), [20])
     frames = torch.stack(list(twice.frames()))
     assert frames.shape == (20, 48, 96, 3)
     torch.testing.assert_close(frames[:, :, 26:70], torch.stack(list(once.frames()))[:, :, 2:46])
