@@ -67,15 +67,15 @@ def docs(check: bool) -> int:
     """Write the papers, or with ``check`` only say which are stale; 0 when none is or all are written."""
     nodes = read_schemas(hosts.find())
     outdated = stale(hosts.PACK, nodes)
-    if check:
-        for file in outdated:
-            say(remedy(file))
-        return 1 if outdated else 0
     for file, text in outdated.items():
-        (hosts.PACK / file).parent.mkdir(exist_ok=True)
-        (hosts.PACK / file).write_text(text, encoding="utf-8")
-        say(f"written  {file.as_posix()}")
-    say(f"{len(outdated)} papers written; all agree with the schemas of {len(nodes)} nodes.")
+        if check:
+            say(remedy(file))
+        else:
+            (hosts.PACK / file).write_text(text, encoding="utf-8", newline="\n")
+            say(f"written  {file.as_posix()}")
+    if check and outdated:
+        return 1
+    say(f"All papers agree with the schemas of {len(nodes)} nodes.")
     return 0
 
 
@@ -104,15 +104,17 @@ def stale(root: Path, nodes: list[Node]) -> dict[Path, str]:
 
     Raises `Problem` where a page, its markers or a Chinese text is missing.
     """
-    wanted = dict(papers(root, nodes))
-    files = ((file, root / file) for file in wanted)
-    return {file: wanted[file] for file, at in files if not at.is_file() or at.read_text("utf-8") != wanted[file]}
+    return {file: text for file, text in papers(root, nodes) if (root / file).read_text(encoding="utf-8") != text}
 
 
 def papers(root: Path, nodes: list[Node]) -> Iterator[tuple[Path, str]]:
     """Every generated paper, relative to ``root``, and its text."""
     yield REFERENCE, _filled(root, REFERENCE, reference(nodes))
-    chinese = translate(nodes, json.loads((root / CHINESE_TEXTS).read_text(encoding="utf-8")))
+    try:
+        texts = json.loads((root / CHINESE_TEXTS).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Problem(f"{CHINESE_TEXTS.as_posix()} is no JSON: {error}.") from error
+    chinese = translate(nodes, texts)
     pages = [(HELP / f"{node.id}.md", node, ENGLISH) for node in nodes]
     pages += [(HELP / node.id / "zh.md", node, CHINESE) for node in chinese]
     for file, node, language in pages:

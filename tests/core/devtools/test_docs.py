@@ -127,6 +127,12 @@ def test_what_a_translation_lacks_and_has_too_much_is_named() -> None:
     assert "has M3DDM_Try.inputs.gone.name, which no node has" in str(problem.value)
 
 
+def test_a_translation_that_is_no_json_is_named(root: Path) -> None:
+    (root / CHINESE_TEXTS).write_text("{,", encoding="utf-8")
+    with pytest.raises(Problem, match=r"locales/zh/nodeDefs\.json is no JSON: .*line 1"):
+        docs.stale(root, [NODE])
+
+
 def test_a_node_is_read_from_what_the_host_prints() -> None:
     slot = {"name": "size", "type": "INT", "optional": False, "tooltip": "How wide.", "default": 256}
     image = {"name": "images", "type": "IMAGE", "tooltip": "What came of it."}
