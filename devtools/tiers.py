@@ -63,7 +63,7 @@ def run_tiers(names: list[str], arguments: list[str]) -> int:
     """Run the tiers named, all where none is, with ``arguments`` added to pytest's; 0 when nothing failed.
 
     A test file, or ``file::test``, among the names takes the place of the tier's whole folder. Raises `Problem` where
-    a name is neither a tier's nor a file's.
+    a name is neither a tier's nor a file's, or where the tests were left out of the package.
     """
     files = [name for name in names if (PACK / name.split("::")[0]).exists() and name not in NAMES]
     names = [name for name in names if name not in files]
@@ -71,6 +71,8 @@ def run_tiers(names: list[str], arguments: list[str]) -> int:
     if unknown:
         raise Problem(f"{', '.join(unknown)}: no such tier. There are {', '.join(NAMES)}.")
     chosen = [name for name in NAMES if not names or name in names]
+    if chosen != ["lint"] and not (PACK / "tests").is_dir():
+        raise Problem(f"{PACK} has no folder tests: the registry's package comes without. Clone the repository.")
     host = hosts.find(hosts.TEST_MODULES)
     say(f"Host: {host}")
     total, lines, started = Counts(), [], time.monotonic()

@@ -133,6 +133,12 @@ def test_a_failed_installation_says_what_to_do(said: str, remedy: str, tmp_path:
     assert remedy in pip._failure("Installing", [said], tmp_path / "install.log")
 
 
+def test_a_package_without_tests_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tiers, "PACK", tmp_path)
+    with pytest.raises(Problem, match=r"has no folder tests.*Clone the repository"):
+        tiers.run_tiers(["core"], [])
+
+
 def test_an_unknown_tier_is_named_with_those_there_are():
     with pytest.raises(Problem, match=r"nonsense: no such tier.*core.*browser"):
         tiers.run_tiers(["nonsense"], [])
