@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from ..material.film import FPS, Shot, held_out_shots, is_the_film
+from ..video.indexed import IndexedVideo
 from .protocol import Clip, Protocol, Source
+from .videos import READING, as_bytes
 
 FRAMES = 32
 """From the middle of a shot, where nothing fades; fewer where it is shorter. The protocol's number goes before it."""
@@ -22,15 +23,16 @@ def held_out_film_clips(film: Path) -> list[Source]:
     if not film.is_file() or not is_the_film(film):
         found = "another file" if film.is_file() else "no file"
         raise ValueError(f"{film}: got {found}, expected {WHERE_TO_GET}")
+    video = IndexedVideo.of(film)
     return [
-        Source(f"shot-{shot.number:03d}", f"{film.name} {shot} {FRAMES}", partial(_load, film, shot))
+        Source(f"shot-{shot.number:03d}", f"{shot} {FRAMES} {READING}", partial(_load, video, shot))
         for shot in held_out_shots()
     ]
 
 
-def _load(film: Path, shot: Shot, protocol: Protocol) -> Clip:
-    frames = [protocol.fitted(frame) for frame in _decoded(film, *middle(shot, protocol.frames or FRAMES))]
-    return Clip(np.stack(frames), FPS)
+def _load(video: IndexedVideo, shot: Shot, protocol: Protocol) -> Clip:
+    pictures = video.pictures(range(*middle(shot, protocol.frames or FRAMES)))
+    return Clip(np.stack([protocol.fitted(as_bytes(picture)) for _, picture in pictures]), FPS)
 
 
 def middle(shot: Shot, frames: int) -> tuple[int, int]:
@@ -38,19 +40,3 @@ def middle(shot: Shot, frames: int) -> tuple[int, int]:
     count = min(frames, len(shot))
     first = shot.first + (len(shot) - count) // 2
     return first, first + count
-
-
-def _decoded(film: Path, first: int, end: int) -> Iterator[np.ndarray]:
-    """Frames ``first`` to before ``end`` of the film, (h, w, 3), uint8."""
-    import av
-
-    with av.open(film) as file:
-        stream = file.streams.video[0]
-        stream.thread_type = "AUTO"
-        file.seek(int(first / FPS / stream.time_base), stream=stream)
-        for frame in file.decode(stream):
-            number = round(frame.time * FPS)
-            if number >= end:
-                return
-            if number >= first:
-                yield frame.to_ndarray(format="rgb24")

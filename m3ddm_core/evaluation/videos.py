@@ -55,7 +55,7 @@ def read_clip(paths: list[Path], protocol: Protocol) -> Clip:
     """
     fps = float(read_facts(paths[0]).rate) if len(paths) == 1 else PICTURES_FPS
     pictures = (picture for path in paths for picture in read_pictures(path))
-    frames = [protocol.fitted(_bytes(picture)) for picture in islice(pictures, protocol.frames or None)]
+    frames = [protocol.fitted(as_bytes(picture)) for picture in islice(pictures, protocol.frames or None)]
     if len(frames) < LEAST_FRAMES:
         raise ValueError(f"it has {len(frames)} frames, expected {LEAST_FRAMES} or more")
     return Clip(np.stack(frames), fps)
@@ -70,7 +70,7 @@ def write_result(path: Path, frames: np.ndarray, fps: float) -> None:
 
 def read_result(path: Path) -> np.ndarray:
     """Read back what `write_result` wrote: (n, h, w, 3), uint8."""
-    return np.stack([_bytes(picture) for picture in read_pictures(path)])
+    return np.stack([as_bytes(picture) for picture in read_pictures(path)])
 
 
 def comment_of(path: Path) -> str | None:
@@ -91,6 +91,6 @@ def _pictures(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.name[0] != ".")
 
 
-def _bytes(picture: Tensor) -> np.ndarray:
+def as_bytes(picture: Tensor) -> np.ndarray:
     """A picture in 0..1 as uint8."""
     return (picture * 255).round().to(torch.uint8).numpy()

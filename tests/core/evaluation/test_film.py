@@ -8,8 +8,8 @@ import pytest
 from m3ddm_core.evaluation import film
 from m3ddm_core.evaluation.film import FRAMES, held_out_film_clips, middle
 from m3ddm_core.evaluation.protocol import Protocol
-from m3ddm_core.evaluation.videos import write_video
 from m3ddm_core.material.film import FPS, Shot, held_out_shots
+from tests.helpers.clip_files import write_clip
 
 SHADE = 3
 """Every frame of the stand-in is lighter than the one before by so many levels."""
@@ -18,10 +18,9 @@ SHADE = 3
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory):
     """A film of 80 flat frames, each of its own shade, whose key frames lie far apart."""
-    path = tmp_path_factory.mktemp("film") / "film.mp4"
-    shades = (np.full((48, 64, 3), SHADE * number, np.uint8) for number in range(80))
-    write_video(path, shades, FPS, lossless=False)
-    return path
+    shades = np.arange(80, dtype=np.uint8)[:, None, None, None] * SHADE
+    frames = np.broadcast_to(shades, (80, 48, 64, 3)).copy()
+    return write_clip(tmp_path_factory.mktemp("film") / "film.mp4", frames, FPS)
 
 
 @pytest.fixture
