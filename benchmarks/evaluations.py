@@ -26,8 +26,8 @@ class _CountingNetwork:
     def encode_global(self, latents: Tensor) -> Tensor:
         return latents.flatten(1, -2)
 
-    def __call__(self, x: Tensor, timesteps: Tensor, context: Tensor, fps: Tensor) -> Tensor:
-        shown = Branch.FULL if context.any() else Branch.CONTEXT if x[:, 4:].any() else Branch.UNCONDITIONAL
+    def __call__(self, x: Tensor, timesteps: Tensor, global_tokens: Tensor, fps: Tensor) -> Tensor:
+        shown = Branch.FULL if global_tokens.any() else Branch.MASKED_VIDEO if x[:, 4:].any() else Branch.UNCONDITIONAL
         self.evaluations[shown] += len(x)
         return torch.zeros_like(x[:, :4])
 
@@ -36,8 +36,8 @@ def clip_evaluations(settings: SamplingSettings) -> Counter[Branch]:
     """Count the evaluations of the network for one clip by branch: those without global frames are the cheaper ones."""
     network = _CountingNetwork()
     sampler = make_sampler(settings.sampler, settings.scheduler, steps=settings.steps)
-    latents, context = torch.zeros(1, 4, 1, 1, 1), torch.ones(1, 5, 1, 1, 1)
-    conditions = ClipConditions(context, torch.zeros_like(context), torch.ones(1, 4, 1, 1), 1)
+    latents, known = torch.zeros(1, 4, 1, 1, 1), torch.ones(1, 5, 1, 1, 1)
+    conditions = ClipConditions(known, torch.zeros_like(known), torch.ones(1, 4, 1, 1), 1)
     sample = guided_sampler(network, settings.guidance, sampler)
     sample(conditions, latents, latents, lambda step, steps, denoised: None)
     return network.evaluations

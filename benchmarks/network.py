@@ -21,7 +21,7 @@ from m3ddm_core.unet import M3DDM_CONFIG, M3DDMUNet
 PUBLISHED_CONFIG = Path(__file__).absolute().parents[1] / "tests" / "golden" / "full_size_state_dict.json"
 WIDTHS = {"full": M3DDM_CONFIG.block_out_channels, "small": (32, 32, 64, 64)}
 SCALES = CONTEXT_SCALE, GLOBAL_SCALE = 2.0, 4.0
-BRANCH_SCALES = {Branch.FULL: (1.0, 1.0), Branch.CONTEXT: (1.0, 0.0), Branch.UNCONDITIONAL: (0.0, 0.0)}
+BRANCH_SCALES = {Branch.FULL: (1.0, 1.0), Branch.MASKED_VIDEO: (1.0, 0.0), Branch.UNCONDITIONAL: (0.0, 0.0)}
 """Scales at which one branch alone has weight."""
 FPS = 8
 GLOBAL_FRAMES, GLOBAL_SIZE = 16, 32
@@ -49,8 +49,8 @@ def inputs(frames: int, size: int, dtype: torch.dtype, device: str) -> tuple[Cli
     mask[..., : side // 2] = 0
     black = torch.full_like(start, -0.5)
     conditions = ClipConditions(
-        context=torch.cat([torch.where(mask > 0, black, start), mask], dim=1).to(device, dtype),
-        no_context=torch.cat([black, torch.ones_like(mask)], dim=1).to(device, dtype),
+        masked_video=torch.cat([torch.where(mask > 0, black, start), mask], dim=1).to(device, dtype),
+        blank_video=torch.cat([black, torch.ones_like(mask)], dim=1).to(device, dtype),
         global_latents=torch.randn((GLOBAL_FRAMES, 4, GLOBAL_SIZE, GLOBAL_SIZE), generator=draw).to(device, dtype),
         fps=FPS,
     )
@@ -81,8 +81,8 @@ def published(checkout: Path, widths: tuple[int, ...], dtype: torch.dtype, devic
         network = UNet3DConditionModel(**{**config, "block_out_channels": widths}).to(dtype).eval()
 
     def step_of(conditions: ClipConditions) -> Step:
-        b, _, f = conditions.context.shape[:3]
-        known_pairs = torch.cat([conditions.no_context, conditions.context] * 2)
+        b, _, f = conditions.masked_video.shape[:3]
+        known_pairs = torch.cat([conditions.blank_video, conditions.masked_video] * 2)
 
         def step(x: Tensor, timestep: int) -> Tensor:
             nothing, context, _, full = network(

@@ -73,5 +73,5 @@ def resize(frames: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 def drop_alpha(frames: torch.Tensor) -> torch.Tensor:
     """The colours of frames (n, h, w, 3 or 4). Alpha is ignored, not blended: what is generated has none."""
     if frames.ndim != 4 or frames.shape[-1] not in (3, 4):
-        raise ValueError(f"Got frames of shape {tuple(frames.shape)}. Expected (frames, height, width, 3 or 4).")
+        raise ValueError(f"got frames of shape {tuple(frames.shape)}, expected (frames, height, width, 3 or 4)")
     return frames[..., :3]

@@ -101,7 +101,7 @@ def load_vae(path: str | os.PathLike[str], device: torch.device | str = "cpu") -
     """Load an SD 1.x VAE (a file of its own, a whole SD 1.x checkpoint, a diffusers folder) or a tiny one in a file.
 
     A tiny one has the tensors ``taesd_encoder.*``, ``taesd_decoder.*`` and ``vae_scale``, as ComfyUI reads them.
-    Raises :class:`CheckpointError` for what is neither, and ``ValueError`` without diffusers.
+    Raises `CheckpointError` for what is neither, and ``ValueError`` without diffusers.
     """
     if find_spec("diffusers") is None:
         raise ValueError("reading a VAE needs the package diffusers: run `pip install diffusers`")

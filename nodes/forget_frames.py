@@ -46,7 +46,7 @@ class ForgetFrames(io.ComfyNode):
 
     @classmethod
     def execute(cls, state: OutpaintState, frame_numbers: str, forget_guides: bool) -> io.NodeOutput:
-        numbers = parse_frames(frame_numbers, state.frames)
+        numbers = parse_frames(frame_numbers, state.num_frames)
         forgotten = state.without(numbers, guides=forget_guides)
         kept = sorted(forgotten.known.intersection(numbers))
         if kept:

@@ -119,8 +119,8 @@ def sample_coarse_level(
 ) -> io.NodeOutput:
     """Run a level above the infill, which short videos do without."""
     require_m3ddm(patcher)
-    if state.frames < THREE_LEVEL_FRAMES:
-        logging.info("%s: %d frames are few enough for the infill alone; passed on unchanged.", title, state.frames)
+    if state.num_frames < THREE_LEVEL_FRAMES:
+        logging.info("%s: %d frames are few enough for the infill alone; passed on unchanged.", title, state.num_frames)
         return state_output(state)
     return sample_level(title, patcher, state, seed, stride, settings)
 

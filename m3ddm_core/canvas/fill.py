@@ -1,6 +1,6 @@
 """Fill what is unknown in a frame with something smooth: where the sampler starts from in the border.
 
-Pure noise there is worse, as the authors report; the release starts from OpenCV's TELEA inpainting.
+Pure noise there is worse, as the authors report; the published code starts from OpenCV's TELEA inpainting.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ def fill_border(frames: torch.Tensor, mask: torch.Tensor, method: str = "smooth"
     OpenCV.
     """
     if frames.ndim != 4 or frames.shape[-1] != 3:
-        raise ValueError(f"Got frames of shape {tuple(frames.shape)}. Expected (frames, height, width, 3).")
+        raise ValueError(f"got frames of shape {tuple(frames.shape)}, expected (frames, height, width, 3)")
     if mask.shape not in ((1, *frames.shape[1:3]), tuple(frames.shape[:3])):
         raise ValueError(
-            f"Got a mask of shape {tuple(mask.shape)} for frames of shape {tuple(frames.shape)}. "
-            f"Expected one mask of {frames.shape[2]}x{frames.shape[1]} pixels for all frames, or one for each."
+            f"got a mask of shape {tuple(mask.shape)} for frames of shape {tuple(frames.shape)}, "
+            f"expected one mask of {frames.shape[2]}x{frames.shape[1]} pixels for all frames, or one for each"
         )
     if method not in FILL_METHODS:
-        raise ValueError(f"Unknown fill {method!r}. Expected one of {', '.join(FILL_METHODS)}.")
+        raise ValueError(f"got the fill {method!r}, expected one of {', '.join(FILL_METHODS)}")
     unknown = mask >= 0.5
     filled = torch.empty_like(frames)
     for some in chunks(len(frames), frames.shape[2], frames.shape[1], CACHED_PIXELS):
@@ -112,7 +112,7 @@ def _spread(picture: torch.Tensor) -> torch.Tensor:
 
 
 def _telea(frames: torch.Tensor, hole: torch.Tensor) -> torch.Tensor:
-    """OpenCV's inpainting after Telea, on 8-bit frames with their channels as they come: what the release computes."""
+    """OpenCV's inpainting after Telea, on 8-bit frames with their channels as they come: what the published code computes."""
     try:
         import cv2
     except ImportError as error:

@@ -84,7 +84,7 @@ def parse_ratio(text: str) -> tuple[float, float]:
     """
     match = _RATIO.fullmatch(text) if isinstance(text, str) else None
     if match is None:
-        raise ValueError(f"{text!r} is not a ratio. Expected width:height, such as 16:9, 2.39:1 or 1.78.")
+        raise ValueError(f"got the ratio {text!r}, expected width:height, such as 16:9, 2.39:1 or 1.78")
     width, height = match.group(1), match.group(2) or "1"
     _check_ratio(Fraction(width), Fraction(height), text)
     return float(width), float(height)
@@ -122,12 +122,12 @@ def place(
 
     Raises ValueError for anything that does not fit together.
     """
-    _check_whole("The source's width", source[0], 1)
-    _check_whole("The source's height", source[1], 1)
+    _check_whole("source_width", source[0], 1)
+    _check_whole("source_height", source[1], 1)
     _check_canvas(canvas_size, canvas_shape)
     _check_whole("size_multiple", size_multiple, 1)
     if (ratio is None) == (pixels is None):
-        raise ValueError(f"Got ratio={ratio!r} and pixels={pixels!r}. Expected exactly one of the two.")
+        raise ValueError(f"got ratio={ratio!r} and pixels={pixels!r}, expected exactly one of the two")
 
     if ratio is not None:
         target = _target_of_ratio(source, ratio, size_multiple)
@@ -149,7 +149,7 @@ def place(
 def with_canvas(placement: Placement, canvas_size: int, canvas_shape: str) -> Placement:
     """The same source in the same target on another canvas, laid out as `place` does.
 
-    Raises ValueError for a canvas that is none.
+    Raises ValueError for a canvas size or shape that `place` does not take.
     """
     _check_canvas(canvas_size, canvas_shape)
     canvas, canvas_target, canvas_source = _rectangles(
@@ -173,7 +173,7 @@ def _target_of_ratio(source: tuple[int, int], ratio: str | tuple[float, float], 
         # The decimal as it was written: 2.39 means 239/100, not the nearest binary fraction.
         wide_part, high_part = Fraction(str(wide)), Fraction(str(high))
     except ValueError:
-        raise ValueError(f"{ratio!r} is not a ratio. Expected two positive numbers, width and height.") from None
+        raise ValueError(f"got the ratio {ratio!r}, expected two positive numbers, width and height") from None
     _check_ratio(wide_part, high_part, ratio)
     shape = wide_part / high_part
     width = max(Fraction(source[0]), source[1] * shape)
@@ -210,14 +210,14 @@ def _corner(
     room = (target[0] - source[0], target[1] - source[1])
     if offset is None:
         if anchor not in ANCHORS:
-            raise ValueError(f"Unknown anchor {anchor!r}. Expected one of {', '.join(ANCHORS)}, or an offset.")
+            raise ValueError(f"got the anchor {anchor!r}, expected one of {', '.join(ANCHORS)}, or an offset")
         share = ANCHORS[anchor]
         return floor(room[0] * share[0]), floor(room[1] * share[1])
     for name, value, most in zip(("offset_x", "offset_y"), offset, room, strict=True):
         if type(value) is not int or not 0 <= value <= most:
             raise ValueError(
-                f"{name} is {value}, which puts the source of {_size(source)} outside the target of {_size(target)}. "
-                f"Expected {'0' if most == 0 else f'0 to {most}'}."
+                f"got {name}={value}, which puts the source of {_size(source)} outside the target of {_size(target)}; "
+                f"expected {'0' if most == 0 else f'0 to {most}'}"
             )
     return offset[0], offset[1]
 
@@ -254,9 +254,9 @@ def _round(value: Fraction) -> int:
 
 def _check_ratio(wide: Fraction, high: Fraction, given: object) -> None:
     if wide <= 0 or high <= 0:
-        raise ValueError(f"{given!r} is not a ratio: both sides must be above zero. Expected, for instance, 16:9.")
+        raise ValueError(f"got the ratio {given!r}, expected both sides above zero, as in 16:9")
     if not Fraction(1, MAX_RATIO) <= wide / high <= MAX_RATIO:
-        raise ValueError(f"The ratio {given!r} is beyond {MAX_RATIO}:1. Expected, for instance, 16:9.")
+        raise ValueError(f"got the ratio {given!r}, expected one within {MAX_RATIO}:1, such as 16:9")
 
 
 def _check_canvas(canvas_size: int, canvas_shape: str) -> None:
@@ -264,15 +264,15 @@ def _check_canvas(canvas_size: int, canvas_shape: str) -> None:
     if canvas_size % LATENT_SCALE:
         nearest = round(canvas_size / LATENT_SCALE) * LATENT_SCALE
         raise ValueError(
-            f"canvas_size is {canvas_size}. Expected a multiple of {LATENT_SCALE}, the size of a latent: try {nearest}."
+            f"got canvas_size={canvas_size}, expected a multiple of {LATENT_SCALE}, the size of a latent; try {nearest}"
         )
     if canvas_shape not in CANVAS_SHAPES:
-        raise ValueError(f"Unknown canvas_shape {canvas_shape!r}. Expected one of {', '.join(CANVAS_SHAPES)}.")
+        raise ValueError(f"got the canvas_shape {canvas_shape!r}, expected one of {', '.join(CANVAS_SHAPES)}")
 
 
 def _check_whole(name: str, value: int, least: int, why: str = "") -> None:
     if type(value) is not int or value < least:
-        raise ValueError(f"{name} is {value}. Expected a whole number, {least} or more{': ' + why if why else ''}.")
+        raise ValueError(f"got {name}={value}, expected a whole number, {least} or more{': ' + why if why else ''}")
 
 
 def _size(size: tuple[int, int]) -> str:

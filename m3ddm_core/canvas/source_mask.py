@@ -14,8 +14,7 @@ MASK_THRESHOLD = 0.5
 
 
 def check_mask(mask: Tensor | None, size: tuple[int, int], frames: int, source_frames: int | None) -> Tensor | None:
-    """A mask as it came, (h, w) or (m, h, w), float, if it is the source's: (1 or ``frames``, h, w), of which nothing
-    is copied.
+    """Return a mask of the source, (h, w) or (m, h, w), float, as (1 or ``frames``, h, w). Nothing is copied.
 
     size: (width, height) of the source. m is 1 for all frames, ``frames``, or ``source_frames``, of which the first
         are taken; where those are not known (None) any number above ``frames`` will do.
@@ -28,20 +27,20 @@ def check_mask(mask: Tensor | None, size: tuple[int, int], frames: int, source_f
     if mask.ndim != 3 or (mask.shape[2], mask.shape[1]) != size:
         got = f"{mask.shape[2]}x{mask.shape[1]}" if mask.ndim == 3 else f"shape {tuple(mask.shape)}"
         raise ValueError(
-            f"Got a source mask of {got}. Expected {size[0]}x{size[1]}, the size of the source frames: scale the mask "
-            "to it. (Load Image gives an empty mask of 64x64 for a picture without transparency.)"
+            f"got a source mask of {got}, expected {size[0]}x{size[1]}, the size of the source frames; scale the mask "
+            "to it (an empty mask of 64x64 stands for a picture without transparency)"
         )
     long_enough = len(mask) >= frames if source_frames is None else len(mask) in (frames, source_frames)
     if len(mask) != 1 and not long_enough:
         raise ValueError(
-            f"Got a source mask of {len(mask)} frames for {frames} source frames. Expected one mask for all, or one "
-            "for each frame."
+            f"got a source mask of {len(mask)} frames for {frames} source frames, expected one mask for all, or one "
+            "for each frame"
         )
     return mask[:frames]
 
 
 def read_matte(mask: Tensor | None, size: tuple[int, int], frames: int) -> Tensor | None:
-    """A mask as it came as a matte: (1 or ``frames``, h, w), bool, True from 0.5 upwards.
+    """Return a mask of the source as a matte: (1 or ``frames``, h, w), bool, True from 0.5 upwards.
 
     mask: (h, w), (1, h, w) or (frames, h, w), float, of the source's size (width, height).
 

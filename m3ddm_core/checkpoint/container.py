@@ -18,7 +18,7 @@ DOWNLOAD_AGAIN = "download it again and compare its size with the one published"
 def check_file(path: str | os.PathLike[str]) -> str:
     """Tell a checkpoint's container by its first bytes, whatever its name: ``SAFETENSORS`` or ``PICKLE``.
 
-    Reads the header only. Raises :class:`CheckpointError` for anything else: no such file, an empty file, a
+    Reads the header only. Raises `CheckpointError` for anything else: no such file, an empty file, a
     Git LFS pointer, an HTML page, a truncated download.
     """
     path = Path(path)

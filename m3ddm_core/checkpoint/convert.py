@@ -24,7 +24,7 @@ def convert(
     log: Callable[[str], None] = print,
     progress: Progress | None = None,
 ) -> None:
-    """Read ``source`` (see :func:`read_checkpoint`) and write ``target``, whose suffix is ``.safetensors``.
+    """Read ``source`` (see `read_checkpoint`) and write ``target``, whose suffix is ``.safetensors``.
 
     ``dtype`` None keeps the source's. ``force`` replaces an existing target, once the new one is complete. ``log``
     gets one line a step and ``progress`` the bytes written. Raises what reading and saving raise.

@@ -72,9 +72,9 @@ def normalise(raw: Any, metadata: Mapping[str, str] | None = None, *, source: st
 
     ``raw`` is a dict of tensors, possibly inside wrappers (``state_dict``, a trainer's own) and under a prefix
     (``model.unet.``, ``module.``, ...); whatever lies beside the network is left out, averaged copies are used only
-    where there is nothing else. ``metadata`` as :func:`config_from_state_dict` takes it. ``raw`` is not changed.
+    where there is nothing else. ``metadata`` as `config_from_state_dict` takes it. ``raw`` is not changed.
 
-    Raises :class:`CheckpointError` when it is not an M3DDM network, whole and of the right shapes.
+    Raises `CheckpointError` when it is not an M3DDM network, whole and of the right shapes.
     """
     if not isinstance(raw, Mapping):
         raise CheckpointError(f"got an object of type {type(raw).__name__}, expected a dict of tensors")
@@ -100,7 +100,7 @@ def config_from_state_dict(state_dict: Mapping[str, Tensor], metadata: Mapping[s
     """Read a network's sizes off its tensors' shapes.
 
     Heads, groups and eps leave no trace in shapes: they are ``attention_heads``, ``norm_num_groups`` and ``norm_eps``
-    of ``metadata``, or else the family's (8, 32, 1e-5). Raises :class:`CheckpointError` where sizes cannot be told or
+    of ``metadata``, or else the family's (8, 32, 1e-5). Raises `CheckpointError` where sizes cannot be told or
     do not go together.
     """
     metadata = metadata or {}
@@ -146,7 +146,7 @@ def check_state_dict(state_dict: Mapping[str, Tensor], config: UNetConfig | None
     """Compare with the network of ``config`` (None: read off the tensors), strictly.
 
     The batch norms' counters have to be there too, although nothing is computed from them: a file without them was
-    made by a program that drops tensors. Raises :class:`CheckpointError` that names at most five missing, unexpected
+    made by a program that drops tensors. Raises `CheckpointError` that names at most five missing, unexpected
     and mis-shaped tensors each, with their number, and what the file looks like instead.
     """
     if config is None:

@@ -27,7 +27,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a network from a safetensors file, a PyTorch pickle (``.bin``, ``.ckpt``, ``.pt``) or a diffusers folder.
 
     Pickles are opened with ``weights_only`` alone, so nothing in them runs. Tensors are mapped from the file where
-    its format allows it. Raises :class:`CheckpointError`, with the file's name in the message.
+    its format allows it. Raises `CheckpointError`, with the file's name in the message.
     """
     path = Path(path)
     config: dict[str, Any] = {}

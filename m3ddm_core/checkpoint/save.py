@@ -50,7 +50,7 @@ def save_checkpoint(
     ``dtype`` converts the floats, never the counters. ``progress`` gets (bytes written, bytes in all). The file takes
     its place only when it is complete: after any failure the old one is still there.
 
-    Raises :class:`CheckpointError` for a state dict that is not the config's network, for values that are not finite
+    Raises `CheckpointError` for a state dict that is not the config's network, for values that are not finite
     (or no longer are in ``dtype``), and for too small a disk; ``OSError`` as the system gives it.
     """
     path = Path(path)

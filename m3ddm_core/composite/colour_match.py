@@ -29,7 +29,7 @@ MEMORY = 0.9
 def fit_colours(made: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
     """Gain and offset, (n, 3) each, that bring pixels ``made`` closest to ``true``, both (n, pixels, 3).
 
-    Each frame for itself: see :func:`moments` and :func:`line`.
+    Each frame for itself: see `moments` and `line`.
     """
     return line(moments(made, true))
 
@@ -78,7 +78,7 @@ class SteadyColours:
         self.weight = 0.0
 
     def __call__(self, made: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
-        """Gain and offset, (n, 3) each, of the next ``n`` frames; pixels as for :func:`fit_colours`."""
+        """Gain and offset, (n, 3) each, of the next ``n`` frames; pixels as for `fit_colours`."""
         measurements = max(made.shape[1] / BLOCK, 1.0)
         return line(torch.stack([self._next(frame, measurements) for frame in moments(made, true)]))
 

@@ -82,10 +82,10 @@ class Compositor:
         blend: str = "feather",
     ):
         if feather < 0:
-            raise ValueError(f"feather is {feather}. Expected 0 or more pixels.")
+            raise ValueError(f"got feather={feather}, expected 0 or more pixels")
         for name, value, known in (("colour_match", colour_match, COLOUR_MATCHES), ("blend", blend, BLENDS)):
             if value not in known:
-                raise ValueError(f"Unknown {name} {value!r}. Expected one of {', '.join(known)}.")
+                raise ValueError(f"got the {name} {value!r}, expected one of {', '.join(known)}")
         width, height = size or placement.canvas
         self.placement, self.feather = placement, feather
         self.view = View.of(placement, (height, width), resampling)

@@ -20,7 +20,7 @@ def resampling_matrix(start: float, step: float, count: int, size: int, kernel: 
     Returns (count, size), float32; each row sums to 1. Raises ValueError for an unknown kernel.
     """
     if kernel not in KERNELS:
-        raise ValueError(f"Unknown resampling {kernel!r}. Expected one of {', '.join(KERNELS)}.")
+        raise ValueError(f"got the resampling {kernel!r}, expected one of {', '.join(KERNELS)}")
     weigh, radius = KERNELS[kernel]
     centres = start + step * torch.arange(count, dtype=torch.float64)
     stretch = max(step, 1.0)

@@ -156,7 +156,7 @@ class Model:
 def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | str = "cpu") -> Method:
     """Read a method: "edge", "smooth", "telea", "m3ddm" or "m3ddm:steps=10,strides=15-5-1,name=few steps".
 
-    After the colon stand settings of :class:`ModelSettings`; ``preset``, which sets several of them at once where they
+    After the colon stand settings of `ModelSettings`; ``preset``, which sets several of them at once where they
     are not given themselves; and ``name``, which is the text itself otherwise. ``defaults`` holds settings for those
     not given. Raises ValueError for what is none of them.
     """

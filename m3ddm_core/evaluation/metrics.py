@@ -51,8 +51,8 @@ def measure(
     """Measure a result (n, h, w, 3), uint8, against the truth; by region, then by metric.
 
     ``mse`` (of values in 0..1), ``psnr`` (dB), ``ssim`` (Gaussian window, sigma 1.5, as published), ``lpips`` where
-    ``perceptual`` is given, ``dists`` where ``textural`` is, ``flicker`` and ``sharpness`` (see :func:`flicker` and
-    :func:`sharpness`). Raises ValueError for unequal shapes.
+    ``perceptual`` is given, ``dists`` where ``textural`` is, ``flicker`` and ``sharpness`` (see `flicker` and
+    `sharpness`). Raises ValueError for unequal shapes.
     """
     if truth.shape != result.shape or truth.dtype != np.uint8 or result.dtype != np.uint8:
         raise ValueError(

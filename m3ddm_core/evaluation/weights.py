@@ -19,7 +19,7 @@ CONVOLUTION = 4
 """Dimensions of a kernel."""
 
 _NO_PICKLE = (ValueError, EOFError, IndexError, KeyError, AttributeError, ImportError, TypeError)
-"""What unpickling raises at files that are none."""
+"""What unpickling raises at files that are no pickles."""
 
 
 def read_arrays(path: Path, where: str) -> dict[str, np.ndarray]:

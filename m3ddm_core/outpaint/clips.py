@@ -21,7 +21,7 @@ class NonFiniteLatents(ValueError):
 def with_clips(state: OutpaintState, clips: Sequence[Clip], latents: Tensor) -> OutpaintState:
     """Return the state in which the frames that sampled clips (b, 4, 16, h, w) make are known.
 
-    Raises :class:`NonFiniteLatents`, and ``ValueError`` for latents of another shape.
+    Raises `NonFiniteLatents`, and ``ValueError`` for latents of another shape.
     """
     shape = (len(clips), state.start.shape[1], CLIP_LENGTH, *state.start.shape[2:])
     if latents.shape != shape:
@@ -45,7 +45,7 @@ def ready_clip(state: OutpaintState, stride: int, number: int) -> Clip:
     They depend on nothing that is yet to be sampled; with a clip's result in the state, others take their place. Raises
     ``ValueError`` where the level is done, or there is no such clip now.
     """
-    waves = plan_stage(state.frames, stride, state.known, state.guides)
+    waves = plan_stage(state.num_frames, stride, state.known, state.guides)
     if not waves:
         raise ValueError(
             f"got a state in which nothing is left to sample at stride {stride}, expected an unfinished level: go on "
@@ -65,8 +65,8 @@ def clip_inputs(
 ) -> tuple[ClipConditions, Tensor, Tensor]:
     """Gather conditions, start latents and noise (b, 4, 16, h, w) of clips of one stride.
 
-    Known frames show their latents with a mask of zero, in both kinds of context. The noise is drawn on the CPU from
-    ``seed``, once for all clips.
+    Known frames show their latents with a mask of zero, in the masked and in the blank video. The noise is drawn on
+    the CPU from ``seed``, once for all clips.
     """
     generator = torch.Generator("cpu").manual_seed(seed)
     shape = (1, state.start.shape[1], CLIP_LENGTH, *state.start.shape[2:])
@@ -85,8 +85,8 @@ def clip_inputs(
     blank = repeat(state.blank, "1 c h w -> b c f h w", b=len(clips), f=CLIP_LENGTH)
     masks = frames_of(state.masks).masked_fill(known, 0)
     conditions = ClipConditions(
-        context=torch.cat([torch.where(known, guides, frames_of(state.masked)), masks], dim=1),
-        no_context=torch.cat([torch.where(known, guides, blank), (~known).to(masks).expand_as(masks)], dim=1),
+        masked_video=torch.cat([torch.where(known, guides, frames_of(state.masked)), masks], dim=1),
+        blank_video=torch.cat([torch.where(known, guides, blank), (~known).to(masks).expand_as(masks)], dim=1),
         global_latents=state.global_latents,
         fps=int(state.fps // clips[0].stride),
     )
@@ -94,7 +94,7 @@ def clip_inputs(
 
 
 def require_finite(latents: Tensor, clips: Sequence[Clip], when: str) -> None:
-    """Raise :class:`NonFiniteLatents` naming the first clip of a batch (b, ...) that holds NaN or infinity."""
+    """Raise `NonFiniteLatents` naming the first clip of a batch (b, ...) that holds NaN or infinity."""
     if torch.isfinite(latents).all():
         return
     row = next(row for row, clip in enumerate(latents) if not torch.isfinite(clip).all())

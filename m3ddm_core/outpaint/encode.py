@@ -26,7 +26,7 @@ from .latent_rgb import LatentRgbFit
 from .state import OutpaintState
 
 GLOBAL_FRAMES = 16
-"""How many the release takes."""
+"""How many the published code takes."""
 GLOBAL_FRAME_SIZE = 256
 
 
@@ -61,7 +61,7 @@ def global_numbers(frames: int, count: int = GLOBAL_FRAMES) -> list[int]:
     Raises ``ValueError`` for a count below one.
     """
     if count < 1:
-        raise ValueError(f"got a count of {count} global frames, expected 1 or more; the release uses 16")
+        raise ValueError(f"got a count of {count} global frames, expected 1 or more; the published code takes 16")
     return np.linspace(0, frames - 1, count, dtype=int).tolist()
 
 
@@ -100,7 +100,7 @@ def encode_context(
     if height % LATENT_SCALE or width % LATENT_SCALE:
         raise ValueError(
             f"got a canvas of {width}x{height} pixels, expected sides that are multiples of {LATENT_SCALE}; "
-            "M3DDM Edge Mask makes such a canvas"
+            "make it with make_canvas, which the node M3DDM Edge Mask calls"
         )
     if mask.ndim != 3 or mask.shape[1:] != canvas.shape[1:3] or mask.shape[0] not in (1, n):
         raise ValueError(
@@ -110,7 +110,7 @@ def encode_context(
     if global_frames.source_frames != n:
         raise ValueError(
             f"got global frames of a video of {global_frames.source_frames} frames for a canvas of {n} frames; "
-            "encode them from the same frames (the output 'frames' of M3DDM Edge Mask)"
+            "encode them from the frames that are on the canvas"
         )
     if placement is not None and placement.canvas != (width, height):
         raise ValueError(
@@ -171,11 +171,11 @@ def add_guide_frames(state: OutpaintState, images: Tensor, frame_numbers: str, e
     Images have the target's shape, of any size; beyond the target the canvas is filled as elsewhere. Without a
     placement they have the canvas's shape.
 
-    Raises ``ValueError`` for numbers that are none, repeated or out of range, another number of images, or another
-    shape.
+    Raises ``ValueError`` for numbers that cannot be read, are repeated or out of range, for another number of images,
+    or another shape.
     """
     require_frames(images, "guide frames")
-    numbers = parse_frame_numbers(frame_numbers, state.frames)
+    numbers = parse_frame_numbers(frame_numbers, state.num_frames)
     if len(numbers) != len(images):
         raise ValueError(
             f"got {len(images)} guide images for {len(numbers)} frame numbers ({frame_numbers!r}), expected one number "

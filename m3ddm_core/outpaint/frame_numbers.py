@@ -36,7 +36,7 @@ def parse_frames(text: str, frames: int) -> list[int]:
 
 
 def parse_frame_numbers(text: str, frames: int) -> list[int]:
-    """As :func:`parse_frames`, but at least one frame, and each at most once."""
+    """As `parse_frames`, but at least one frame, and each at most once."""
     numbers = parse_frames(text, frames)
     if not numbers:
         raise ValueError(f"got frame numbers {text!r}, expected whole numbers such as '0', '0,-1' or '0,30,60'")

@@ -33,7 +33,7 @@ class LatentRgbFit:
         self._sums = sums if self._sums is None else self._sums + sums
 
     def latent_rgb(self) -> Tensor | None:
-        """Return (c + 1, 3), float32: colours, 0..1, are latents, and a one after them, times this.
+        """Return (c + 1, 3), float32: latents with a 1 appended, times this, are colours, 0..1.
 
         ComfyUI calls the same of the published VAEs `latent_rgb_factors`, and the last row `latent_rgb_factors_bias`.
 

@@ -47,21 +47,21 @@ Wave = tuple[Clip, ...]
 """Clips that do not depend on one another: they may be sampled in any order, or at once."""
 
 
-def levels(frames: int) -> tuple[int, ...]:
+def levels(num_frames: int) -> tuple[int, ...]:
     """Return the strides that a video of so many frames goes through, coarsest first."""
-    if frames < THREE_LEVEL_FRAMES:
+    if num_frames < THREE_LEVEL_FRAMES:
         return (INFILL_STRIDE,)
     return (KEYFRAME_STRIDE, INTERPOLATION_STRIDE, INFILL_STRIDE)
 
 
-def strided_frames(frames: int, stride: int, guides: Collection[int] = ()) -> tuple[int, ...]:
+def strided_frames(num_frames: int, stride: int, guides: Collection[int] = ()) -> tuple[int, ...]:
     """List the frames that the clips of one stride are cut from.
 
     That is every ``stride``-th frame, and such ``guides`` (frames known from the outset) as would otherwise be passed
     over: those further than half a stride from every guide already listed. Without them a last frame given by the
     user would not be seen until the infill.
     """
-    listed = set(range(0, frames, stride))
+    listed = set(range(0, num_frames, stride))
     near = sorted(listed.intersection(guides))
     for guide in sorted(set(guides) - listed):
         if all(2 * abs(guide - other) > stride for other in near):
@@ -70,8 +70,10 @@ def strided_frames(frames: int, stride: int, guides: Collection[int] = ()) -> tu
     return tuple(sorted(listed))
 
 
-def plan_stage(frames: int, stride: int, known: Collection[int] = (), guides: Collection[int] = ()) -> tuple[Wave, ...]:
-    """Plan one level of a video of ``frames`` frames.
+def plan_stage(
+    num_frames: int, stride: int, known: Collection[int] = (), guides: Collection[int] = ()
+) -> tuple[Wave, ...]:
+    """Plan one level of a video of ``num_frames`` frames.
 
     ``known`` holds the numbers of all frames known so far, ``guides`` those of them that were known before the first
     level. Clips in which nothing is unknown are left out. Clips that touch something known come before those that do
@@ -81,12 +83,14 @@ def plan_stage(frames: int, stride: int, known: Collection[int] = (), guides: Co
 
     Raises ``ValueError`` for fewer than one frame or a stride below one.
     """
-    if frames < 1 or stride < 1:
-        raise ValueError(f"got {frames} frames at stride {stride}, expected at least one frame and a stride from 1 up")
-    listed = strided_frames(frames, stride, guides)
+    if num_frames < 1 or stride < 1:
+        raise ValueError(
+            f"got {num_frames} frames at stride {stride}, expected at least one frame and a stride from 1 up"
+        )
+    listed = strided_frames(num_frames, stride, guides)
     # In some lengths the published plan ends short of the list's end and leaves the rest to the finer levels. Guides
     # may lie there, so with guides the whole list is covered.
-    last = len(listed) - 1 if guides else frames // stride - 1
+    last = len(listed) - 1 if guides else num_frames // stride - 1
     starts = list(range(0, max(1, last), CLIP_STEP))
 
     settled = set(known)
@@ -98,7 +102,7 @@ def plan_stage(frames: int, stride: int, known: Collection[int] = (), guides: Co
         if start == planned:
             starts.remove(planned)
         window = listed[start : start + CLIP_LENGTH]
-        indices = window + (frames - 1,) * (CLIP_LENGTH - len(window))
+        indices = window + (num_frames - 1,) * (CLIP_LENGTH - len(window))
         clip = Clip(stride, indices, tuple(index in settled for index in indices))
         if all(clip.known):
             continue
@@ -131,17 +135,17 @@ def _holding_on(listed: Sequence[int], start: int, settled: Collection[int]) -> 
 
 
 def plan_video(
-    frames: int, strides: Sequence[int] | None = None, guides: Collection[int] = (), known: Collection[int] = ()
+    num_frames: int, strides: Sequence[int] | None = None, guides: Collection[int] = (), known: Collection[int] = ()
 ) -> tuple[tuple[Wave, ...], ...]:
-    """Plan every level of a video: one entry a stride, each a sequence of waves (see :func:`plan_stage`).
+    """Plan every level of a video: one entry a stride, each a sequence of waves (see `plan_stage`).
 
-    ``strides`` default to those of :func:`levels`; ``guides`` are the frames known from the outset, ``known``
+    ``strides`` default to those of `levels`; ``guides`` are the frames known from the outset, ``known``
     those made since.
     """
     known = {*guides, *known}
     stages = []
-    for stride in levels(frames) if strides is None else strides:
-        stage = plan_stage(frames, stride, known, guides)
+    for stride in levels(num_frames) if strides is None else strides:
+        stage = plan_stage(num_frames, stride, known, guides)
         known.update(index for wave in stage for clip in wave for index in clip.generated)
         stages.append(stage)
     return tuple(stages)

@@ -51,15 +51,15 @@ def outpaint_stage(
     ``clips_per_batch`` clips of a wave are handed to ``sample`` at once; the result does not depend on it.
     ``guide_noise`` is the timestep, 0 to 999, to which the known frames that a clip is shown are noised (condition
     perturbation, LVDM, arXiv 2211.13221); what is stored of them stays clean. ``seed`` draws the noise: the same for
-    every clip, as the release has it.
+    every clip, as the published code has it.
 
-    Raises :class:`NonFiniteLatents`, naming frames and step, and ``ValueError`` for values out of range.
+    Raises `NonFiniteLatents`, naming frames and step, and ``ValueError`` for values out of range.
     """
     if clips_per_batch < 1:
         raise ValueError(f"got clips_per_batch={clips_per_batch}, expected 1 or more")
     if not 0 <= guide_noise <= 999:
         raise ValueError(f"got guide_noise={guide_noise}, expected a timestep in 0..999, 0 for none")
-    waves = plan_stage(state.frames, stride, state.known, state.guides)
+    waves = plan_stage(state.num_frames, stride, state.known, state.guides)
     total = sum(len(wave) for wave in waves)
     done = 0
     for wave in waves:
@@ -83,11 +83,11 @@ def outpaint_video(
 ) -> OutpaintState:
     """Run all levels of a video, those of its length unless ``strides`` are given.
 
-    ``on_progress`` is told of the clip steps of the whole video. The rest is as in :func:`outpaint_stage`.
+    ``on_progress`` is told of the clip steps of the whole video. The rest is as in `outpaint_stage`.
     """
-    strides = levels(state.frames) if strides is None else strides
+    strides = levels(state.num_frames) if strides is None else strides
     counts = [
-        sum(len(wave) for wave in stage) for stage in plan_video(state.frames, strides, state.guides, state.known)
+        sum(len(wave) for wave in stage) for stage in plan_video(state.num_frames, strides, state.guides, state.known)
     ]
     for number, stride in enumerate(strides):
         state = outpaint_stage(

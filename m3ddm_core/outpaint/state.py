@@ -20,9 +20,9 @@ class OutpaintState:
     where a frame is ``known``, the start elsewhere. ``guides`` are the frames that were known before any sampling.
     ``global_latents`` (g, 4, gh, gw); ``fps``: frames a second of the video; ``placement``: where canvas and source
     lie, or ``None`` for a canvas of the user's own. ``fill``: how the canvas was filled, so that what lies beyond the
-    target is filled alike on guide frames. ``latent_rgb`` (5, 3): what latents look like, see `LatentRgbFit`, where the
-    canvas told. It is of the video and its VAE, and pixels and latents of the same frames meet at encoding alone: a
-    preview finds it here or nowhere.
+    target is filled alike on guide frames. ``latent_rgb`` (5, 3): what latents look like, see `LatentRgbFit`, or
+    ``None`` where the canvas had too few colours to tell. It is fitted when the canvas is encoded, the one place where
+    pixels and latents of the same frames meet, and kept here for previews.
     """
 
     start: Tensor
@@ -39,7 +39,7 @@ class OutpaintState:
     latent_rgb: Tensor | None = None
 
     @property
-    def frames(self) -> int:
+    def num_frames(self) -> int:
         """Number of frames of the video."""
         return self.start.shape[0]
 
@@ -63,8 +63,8 @@ class OutpaintState:
         Raises ``ValueError`` for frame numbers outside the video and for latents of another shape.
         """
         for index, latents in guides.items():
-            if not 0 <= index < self.frames:
-                raise ValueError(f"got guide frame number {index}, expected one in 0..{self.frames - 1}")
+            if not 0 <= index < self.num_frames:
+                raise ValueError(f"got guide frame number {index}, expected one in 0..{self.num_frames - 1}")
             if latents.shape != self.start.shape[1:]:
                 raise ValueError(
                     f"got guide latents of shape {tuple(latents.shape)} for frame {index}, expected "

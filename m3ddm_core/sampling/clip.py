@@ -20,15 +20,15 @@ from .schedule import TRAIN_TIMESTEPS, nearest_timestep, noise_level
 
 @dataclass(frozen=True)
 class ClipConditions:
-    """What the network is told about a batch of ``b`` clips.
+    """What the network is shown of a batch of ``b`` clips.
 
-    ``context`` and ``no_context`` (b, 5, f, h, w): masked-video latents and mask (1 = to be filled), as they are and
-    with everything but the guide frames blacked out. ``global_latents`` (g, 4, gh, gw), the same for all clips;
-    ``fps``: whole frames a second of the clips as strided.
+    ``masked_video`` (b, 5, f, h, w): latents with everything unknown blacked out, and the mask (1 = to be filled).
+    ``blank_video``: the same with everything but the guide frames blacked out.
+    ``global_latents`` (g, 4, gh, gw), the same for all clips; ``fps``: whole frames a second of the clips as strided.
     """
 
-    context: Tensor
-    no_context: Tensor
+    masked_video: Tensor
+    blank_video: Tensor
     global_latents: Tensor
     fps: int
 
@@ -38,8 +38,8 @@ class ClipConditions:
         A branch without global frames sees a single black one. The release shows it as many as the video has; but each
         frame is encoded alone, so these are copies of the same tokens, and attention to copies is attention to one.
         """
-        context = self.no_context if branch is Branch.UNCONDITIONAL else self.context
-        return context, self.global_latents if branch is Branch.FULL else torch.zeros_like(self.global_latents[:1])
+        video = self.blank_video if branch is Branch.UNCONDITIONAL else self.masked_video
+        return video, self.global_latents if branch is Branch.FULL else torch.zeros_like(self.global_latents[:1])
 
 
 Callback = Callable[[int, int, Tensor], None]
@@ -55,7 +55,7 @@ class Network(Protocol):
     def encode_global(self, latents: Tensor) -> Tensor:
         """(b, g, 4, gh, gw) to tokens (b, n, c)."""
 
-    def __call__(self, x: Tensor, timesteps: Tensor, context: Tensor, fps: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, timesteps: Tensor, global_tokens: Tensor, fps: Tensor) -> Tensor:
         """(b, 9, f, h, w), (b,), (b, n, c), (b,) to the noise (b, 4, f, h, w)."""
 
 
@@ -86,8 +86,8 @@ def guided_noise(
     # The tokens of the global frames are the same in all steps.
     @lru_cache
     def inputs(branch: Branch) -> tuple[Tensor, Tensor]:
-        context, latents = conditions.inputs(branch)
-        return context, network.encode_global(latents[None]).expand(len(context), -1, -1)
+        video, latents = conditions.inputs(branch)
+        return video, network.encode_global(latents[None]).expand(len(video), -1, -1)
 
     def predict_noise(x: Tensor, level: float) -> Tensor:
         timesteps = torch.full((len(x),), nearest_timestep(level), dtype=torch.long, device=x.device)
@@ -96,8 +96,8 @@ def guided_noise(
         def evaluate(branches: tuple[Branch, ...]) -> dict[Branch, Tensor]:
             predictions = {}
             for branch in branches:
-                context, tokens = inputs(branch)
-                predictions[branch] = network(torch.cat([x, context], dim=1), timesteps, tokens, fps).to(x)
+                video, tokens = inputs(branch)
+                predictions[branch] = network(torch.cat([x, video], dim=1), timesteps, tokens, fps).to(x)
             return predictions
 
         predictions = run.predict(level, evaluate, unit=level / (1 + level**2))

@@ -1,4 +1,4 @@
-"""Guidance over two conditions: the context of the clip itself, and the global frames of the video."""
+"""Guidance over two conditions: the masked video of the clip itself, and the global frames of the whole."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ apart; what samplers compute from logarithms in float32 comes out a little besid
 class Branch(Enum):
     """One evaluation of the network, by what it is told; in the order in which they are evaluated."""
 
-    FULL = "context and global frames"
-    CONTEXT = "context"
+    FULL = "masked video and global frames"
+    MASKED_VIDEO = "masked video"
     UNCONDITIONAL = "nothing"
 
 
@@ -31,7 +31,7 @@ def branch_weights(context_scale: float, global_scale: float) -> dict[Branch, fl
     """
     return {
         Branch.FULL: global_scale,
-        Branch.CONTEXT: context_scale - global_scale,
+        Branch.MASKED_VIDEO: context_scale - global_scale,
         Branch.UNCONDITIONAL: 1.0 - context_scale,
     }
 
@@ -43,13 +43,13 @@ def combine(predictions: Mapping[Branch, Tensor], weights: Mapping[Branch, float
 
 @dataclass(frozen=True)
 class Guidance:
-    """How strongly, where and how often anew answers are guided; by default as in the release.
+    """How strongly the network's answers are guided, and in which steps; by default as in the published code.
 
     ``start`` and ``end``: what part of sampling is guided, 0 at its noisiest and 1 at its clean end, in shares of the
     training timesteps as ComfyUI's ``start_percent`` and ``end_percent`` (guidance in an interval: arXiv 2404.07724).
-    ``unconditional_every``: in every so many steps the answer to nothing is asked for anew, see :class:`GuidanceRun`.
+    ``unconditional_every``: in every so many steps the answer to nothing is asked for anew, see `GuidanceRun`.
 
-    Raises ``ValueError`` for an interval that is none and for fewer than one step.
+    Raises ``ValueError`` unless 0 <= start <= end <= 1, and for ``unconditional_every`` below 1.
     """
 
     context_scale: float = 2.0
@@ -67,7 +67,7 @@ class Guidance:
     def weights(self, *, inside: bool) -> dict[Branch, float]:
         """Weights of the branches inside the interval, or outside, where a scale above one counts as one.
 
-        Outside, the release's scales leave e(c,g) alone; a condition that is switched off by a scale of zero stays so.
+        Outside, the published scales leave e(c,g) alone; a condition that is switched off by a scale of zero stays so.
         """
         if inside:
             return branch_weights(self.context_scale, self.global_scale)

@@ -18,7 +18,9 @@ class PlacedNetwork:
         """(b, g, 4, gh, gw) to tokens (b, n, c), which stay where the network is."""
         return self.network.encode_global(latents.to(self.device, self.dtype))
 
-    def __call__(self, x: Tensor, timesteps: Tensor, context: Tensor, fps: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, timesteps: Tensor, global_tokens: Tensor, fps: Tensor) -> Tensor:
         """(b, 9, f, h, w), (b,), (b, n, c), (b,) to what the network predicts (b, 4, f, h, w)."""
-        predicted = self.network(x.to(self.device, self.dtype), timesteps.to(self.device), context, fps.to(self.device))
+        predicted = self.network(
+            x.to(self.device, self.dtype), timesteps.to(self.device), global_tokens, fps.to(self.device)
+        )
         return predicted.to(x)

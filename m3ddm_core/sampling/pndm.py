@@ -18,14 +18,14 @@ def require_steps(steps: int, denoise: float) -> None:
 
 
 def pndm_timesteps(steps: int, denoise: float = 1.0) -> list[int]:
-    """Return the ``steps`` timesteps of :func:`sample_pndm`: the clean end of those for ``steps / denoise`` steps.
+    """Return the ``steps`` timesteps of `sample_pndm`: the clean end of those for ``steps / denoise`` steps.
 
     Raises ``ValueError`` for fewer than one step, a ``denoise`` outside (0, 1], and more steps than timesteps.
     """
     stride = pndm_stride(steps, denoise)
     latest, *others = range((int(steps / denoise) - 1) * stride + 1, 0, -stride)
     # PLMS takes its first step twice, the second time with the mean of the noise at both ends, so a list has to name
-    # its second timestep twice. The published one does; the release drops the first entry of it and begins with the
+    # its second timestep twice. diffusers' does; the published loop drops the first entry of it and begins with the
     # pair. Of a shorter list the tail has no pair: without one every later step would be one too far on.
     timesteps = [latest, *others[:1], *others]
     if len(timesteps) == steps + 1 or steps < 3:
@@ -35,7 +35,7 @@ def pndm_timesteps(steps: int, denoise: float = 1.0) -> list[int]:
 
 
 def pndm_stride(steps: int, denoise: float) -> int:
-    """Return how many training timesteps one step goes down. Raises as :func:`pndm_timesteps`."""
+    """Return how many training timesteps one step goes down. Raises as `pndm_timesteps`."""
     require_steps(steps, denoise)
     total = int(steps / denoise)
     if total > TRAIN_TIMESTEPS or steps == TRAIN_TIMESTEPS:
@@ -55,11 +55,11 @@ def sample_pndm(
     denoise: float = 1.0,
     callback: Callback | None = None,
 ) -> Tensor:
-    """Denoise with the reference's sampler, the PLMS variant of PNDM (arXiv 2202.09778).
+    """Denoise with the published sampler, the PLMS variant of PNDM (arXiv 2202.09778).
 
     ``predict_noise(x, timestep)`` is evaluated ``steps`` times. ``denoise`` in (0, 1] is the part of the schedule
     that is gone through, from its clean end: the start latents are noised to where it begins. At 1.0 the timesteps
-    are the release's, which leave out the noisiest one: 961, 961, 941, ..., 1 for 50 steps.
+    are the published ones, which leave out the noisiest one: 961, 961, 941, ..., 1 for 50 steps.
     """
     timesteps, stride = pndm_timesteps(steps, denoise), pndm_stride(steps, denoise)
     begin = x = add_noise(start, noise, timesteps[0])
@@ -104,7 +104,7 @@ def transfer(x: Tensor, noise: Tensor, timestep: int, later: int) -> Tensor:
 
 
 def pndm_sampler(steps: int, denoise: float = 1.0) -> Sampler:
-    """The reference's sampler, see :func:`sample_pndm`."""
+    """The published sampler, see `sample_pndm`."""
 
     def run(predict_noise: PredictNoise, start: Tensor, noise: Tensor, callback: Callback) -> Tensor:
         def at_timestep(x: Tensor, timestep: int) -> Tensor:

@@ -23,9 +23,9 @@ class VelocityNetwork:
         """As the network itself does."""
         return self.network.encode_global(latents)
 
-    def __call__(self, x: Tensor, timesteps: Tensor, context: Tensor, fps: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, timesteps: Tensor, global_tokens: Tensor, fps: Tensor) -> Tensor:
         """(b, 9, f, h, w), (b,), (b, n, c), (b,) to the noise (b, 4, f, h, w)."""
-        velocity = self.network(x, timesteps, context, fps)
+        velocity = self.network(x, timesteps, global_tokens, fps)
         signal = self.signal.to(timesteps.device)[timesteps].view(-1, 1, 1, 1, 1).to(velocity)
         return signal.sqrt() * velocity + (1 - signal).sqrt() * x[:, : velocity.shape[1]]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from diffusers import SchedulerMixin
 
 PNDM = "pndm"
-"""The reference's sampler. It has its own timesteps and takes no scheduler."""
+"""The published sampler. It has its own timesteps and takes no scheduler."""
 
 SOLVERS: dict[str, tuple[str, dict[str, Any]]] = {
     # Without noise of its own, DDIM is Euler's method over the noise levels; so it is in ComfyUI.

@@ -29,7 +29,7 @@ class Motion:
 
 @dataclass(frozen=True)
 class Camera:
-    """A path in pixels of a view of scale 1; see :meth:`at`."""
+    """A path in pixels of a view of scale 1; see `at`."""
 
     direction: tuple[float, float]
     speed: float

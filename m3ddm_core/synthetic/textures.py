@@ -1,6 +1,6 @@
 """What synthetic worlds are painted with: noise, stripes, gradients and shapes with soft edges.
 
-A :class:`Sheet` is a transparent sheet of colour; every painter works on the part of it that it covers. Numbers come
+A `Sheet` is a transparent sheet of colour; every painter works on the part of it that it covers. Numbers come
 from NumPy's generator, so that a seed gives the same world on any device.
 """
 

@@ -62,7 +62,7 @@ class RunFolder:
     def save(self, step: int, about: dict[str, Any], write: Callable[[Path], None], keep: int) -> Path:
         """Let ``write`` fill a folder, put ``about`` beside it, and make it checkpoint ``step``; then drop old ones.
 
-        Raises :class:`SaveError` where the disk is full or fails; nothing of an earlier checkpoint is touched.
+        Raises `SaveError` where the disk is full or fails; nothing of an earlier checkpoint is touched.
         """
         final = self.checkpoints / f"step-{step:08d}"
         partial = self.checkpoints / f".step-{step:08d}.partial"
@@ -85,7 +85,7 @@ class RunFolder:
         return final
 
     def read_about(self, checkpoint: Path) -> dict[str, Any]:
-        """Return what :meth:`save` was given beside the weights."""
+        """Return what `save` was given beside the weights."""
         return json.loads((checkpoint / ABOUT).read_text(encoding="utf-8"))
 
     def append_losses(self, rows: Iterable[tuple[int, float, float, float]]) -> None:

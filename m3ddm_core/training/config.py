@@ -147,12 +147,12 @@ class Config(Sections):
 
 
 def read_config(path: str | os.PathLike[str]) -> Config:
-    """Read and check a configuration. Raises :class:`ConfigError` with all problems, ``OSError`` as the system does."""
+    """Read and check a configuration. Raises `ConfigError` with all problems, ``OSError`` as the system does."""
     return parse_config(read_toml(path), folder=str(Path(path).parent), name=str(path))
 
 
 def parse_config(content: dict[str, Any], *, folder: str = ".", name: str = "configuration") -> Config:
-    """Check the sections of a configuration and fill in what is left out. Raises :class:`ConfigError`."""
+    """Check the sections of a configuration and fill in what is left out. Raises `ConfigError`."""
     return parse_sections(Config, content, _contradictions, folder=folder, name=name)
 
 

@@ -118,7 +118,7 @@ class LatentCache:
             return None
 
     def write(self, number: int, clip: LatentClip) -> LatentClip:
-        """Store a clip, where there is a folder, and return it as :meth:`read` would. A full disk is not an error."""
+        """Store a clip, where there is a folder, and return it as `read` would. A full disk is not an error."""
         if self.folder is None:
             return clip
         tensors = {name: _half(value).contiguous() for name, value in vars(clip).items()}

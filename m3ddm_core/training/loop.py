@@ -45,11 +45,11 @@ class Settings(Protocol):
 class TrainingLoop(ABC):
     """Steps, checkpoints, curves and time; what a sample is and what an answer is worth is the subclass's.
 
-    A subclass prepares itself in ``__init__`` and then calls :meth:`prepare`.
+    A subclass prepares itself in ``__init__`` and then calls `prepare`.
     """
 
     weights_name: str
-    """The file, in the run's folder, that :meth:`export` writes."""
+    """The file, in the run's folder, that `export` writes."""
 
     def __init__(self, config: Settings, log: Callable[[str], None]):
         from accelerate import Accelerator
@@ -191,7 +191,7 @@ class TrainingLoop(ABC):
         self._rows.append((step, torch.stack(losses).mean(), norm.detach(), lr))
 
     def _flush(self, step: int, rate: float | None) -> None:
-        """Write the losses since the last time. Raises :class:`NonFiniteLoss` where one is no number."""
+        """Write the losses since the last time. Raises `NonFiniteLoss` where one is no number."""
         if not self._rows:
             return
         steps, losses, norms, rates = zip(*self._rows, strict=True)

@@ -67,7 +67,7 @@ class Border:
 def draw_border(rng: np.random.Generator, strategy: str, ratio: tuple[float, float] = RATIO) -> Border:
     """Draw one mask, the same for every frame of a clip and for its global frames.
 
-    Raises ``ValueError`` for a strategy that is none of ``STRATEGIES``.
+    Raises ``ValueError`` for a strategy that ``STRATEGIES`` does not hold.
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"got mask strategy {strategy!r}, expected one of {', '.join(STRATEGIES)}")

@@ -48,24 +48,24 @@ def make_batch(clips: Sequence[LatentClip], numbers: Sequence[int], seed: int, o
         for name in ("latents", "masked", "mask", "blank", "global_latents", "fps")
     )
     draws = [_draw(tuple(latents.shape[1:]), number, seed, objective) for number in numbers]
-    timesteps, whole, no_context, no_global, guide_timesteps, noise, guide_noise = (
+    timesteps, whole, blank_video, no_global, guide_timesteps, noise, guide_noise = (
         torch.stack(part).to(device) for part in zip(*draws, strict=True)
     )
     signals = signal_shares().to(device)
     signal, guide_signal = (rearrange(signals[t], "b -> b 1 1 1 1") for t in (timesteps, guide_timesteps))
-    whole, no_context, no_global = (
+    whole, blank_video, no_global = (
         rearrange(flag, pattern)
         for flag, pattern in (
             (whole, "b f -> b f 1 1 1"),
-            (no_context, "b -> b 1 1 1 1"),
+            (blank_video, "b -> b 1 1 1 1"),
             (no_global, "b -> b 1 1 1 1"),
         )
     )
     hidden, blank = rearrange(hidden, "b c h w -> b 1 c h w"), rearrange(blank, "b c h w -> b 1 c h w")
 
     guides = torch.where(guide_timesteps.view(-1, 1, 1, 1, 1) > 0, mix(latents, guide_noise, guide_signal), latents)
-    context = torch.where(whole, guides, torch.where(no_context, blank, masked))
-    mask = torch.where(whole, 0.0, torch.where(no_context, 1.0, hidden))
+    context = torch.where(whole, guides, torch.where(blank_video, blank, masked))
+    mask = torch.where(whole, 0.0, torch.where(blank_video, 1.0, hidden))
     x = torch.cat([mix(latents, noise, signal), context, mask], dim=2)
     target = noise if objective.prediction == "epsilon" else velocity(latents, noise, signal)
     weights = (1 + (objective.hidden_weight - 1) * mask) * snr_weight(signal, objective)
@@ -80,13 +80,13 @@ def _draw(shape: tuple[int, ...], number: int, seed: int, objective: Objective) 
         # Where little of a frame is left, what it held must come from elsewhere: that takes longest to learn.
         timestep = max(timestep, rng.integers(TRAIN_TIMESTEPS))
     _, whole = masks.draw_whole_frames(rng, shape[0])
-    no_context, no_global = masks.draw_dropout(rng, objective.drop_context, objective.drop_global)
+    blank_video, no_global = masks.draw_dropout(rng, objective.drop_context, objective.drop_global)
     guide_timestep = rng.integers(objective.guide_noise + 1)
     # On the CPU, as everywhere: the same noise on every device.
     generator = torch.Generator("cpu").manual_seed(int(rng.integers(2**63 - 1)))
     noise = torch.randn(shape, generator=generator)
     guide_noise = torch.randn(shape, generator=generator) if guide_timestep else torch.zeros(shape)
-    numbers = (torch.tensor(value) for value in (no_context, no_global, int(guide_timestep)))
+    numbers = (torch.tensor(value) for value in (blank_video, no_global, int(guide_timestep)))
     return torch.tensor(int(timestep)), torch.from_numpy(whole), *numbers, noise, guide_noise
 
 

@@ -44,7 +44,7 @@ class Sections:
 
 
 def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a TOML file. Raises :class:`ConfigError` for what is none, ``OSError`` as the system does."""
+    """Read a TOML file. Raises `ConfigError` for what is none, ``OSError`` as the system does."""
     try:
         import tomllib
     except ModuleNotFoundError:  # Python 3.10
@@ -65,7 +65,7 @@ def parse_sections(
 ) -> Any:
     """Check sections against a dataclass of dataclasses, ``folder`` among its fields, and return it filled in.
 
-    ``contradictions`` names what is wrong between keys that are right each by itself. Raises :class:`ConfigError`.
+    ``contradictions`` names what is wrong between keys that are right each by itself. Raises `ConfigError`.
     """
     problems: list[str] = []
     hints = get_type_hints(kind)

@@ -70,7 +70,7 @@ class TinyVaeConfig(Sections):
 
 
 def parse_tiny_vae_config(content: dict[str, Any], *, folder: str = ".", name: str = "configuration") -> TinyVaeConfig:
-    """Check a configuration and fill in what is left out. Raises :class:`~.schema.ConfigError`."""
+    """Check a configuration and fill in what is left out. Raises `ConfigError`."""
     return parse_sections(TinyVaeConfig, content, _contradictions, folder=folder, name=name)
 
 
@@ -88,7 +88,7 @@ def _contradictions(config: TinyVaeConfig) -> list[str]:
 def train_tiny_vae(
     config: TinyVaeConfig, *, resume: bool = False, minutes: float = 0.0, log: Callable[[str], None] = print
 ) -> Path:
-    """As :func:`~.trainer.train`, for an autoencoder; returns its file."""
+    """As `train`, for an autoencoder; returns its file."""
     return _TinyVaeTraining(config, log).run(resume, minutes)
 
 

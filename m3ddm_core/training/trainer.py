@@ -33,8 +33,8 @@ def train(config: Config, *, resume: bool = False, minutes: float = 0.0, log: Ca
     ``resume`` goes on from the newest complete checkpoint of the output folder, from the beginning where there is
     none. ``minutes``: stop with a checkpoint after so long; 0 for no limit. ``log`` gets lines for the user.
 
-    Raises ``ValueError`` for what cannot be trained (or resumed), :class:`~.loop.NonFiniteLoss`, and
-    :class:`~.checkpoints.SaveError` where a checkpoint cannot be written.
+    Raises ``ValueError`` for what cannot be trained (or resumed), `NonFiniteLoss`, and
+    `SaveError` where a checkpoint cannot be written.
     """
     return _NetworkTraining(config, log).run(resume, minutes)
 

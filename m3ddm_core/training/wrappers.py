@@ -24,7 +24,7 @@ class Answer(nn.Module):
         self.network = network
 
     def forward(self, x: Tensor, timesteps: Tensor, global_latents: Tensor, fps: Tensor) -> Tensor:
-        """The network's prediction (b, 4, f, h, w) for a :class:`~.objective.Batch`'s inputs."""
+        """The network's prediction (b, 4, f, h, w) for a `Batch`'s inputs."""
         return self.network(x, timesteps, self.network.encode_global(global_latents), fps)
 
 

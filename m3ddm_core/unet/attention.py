@@ -27,7 +27,7 @@ class MultiHeadAttention(nn.Module):
     def __init__(
         self,
         dim: int,
-        context_dim: int,
+        token_dim: int,
         heads: int,
         *,
         attention: Attention,
@@ -40,12 +40,12 @@ class MultiHeadAttention(nn.Module):
         self.heads = heads
         self.attention = attention
         self.to_q = operations.Linear(dim, dim, bias=False, **factory)
-        self.to_k = operations.Linear(context_dim, dim, bias=False, **factory)
-        self.to_v = operations.Linear(context_dim, dim, bias=False, **factory)
+        self.to_k = operations.Linear(token_dim, dim, bias=False, **factory)
+        self.to_v = operations.Linear(token_dim, dim, bias=False, **factory)
         self.to_out = nn.ModuleList([operations.Linear(dim, dim, **factory)])
 
-    def forward(self, x: Tensor, context: Tensor, transformer_options: dict) -> Tensor:
-        q, k, v = self.to_q(x), self.to_k(context), self.to_v(context)
+    def forward(self, x: Tensor, tokens: Tensor, transformer_options: dict) -> Tensor:
+        q, k, v = self.to_q(x), self.to_k(tokens), self.to_v(tokens)
         return self.to_out[0](self.attention(q, k, v, self.heads, transformer_options=transformer_options))
 
 
@@ -84,7 +84,7 @@ class TransformerBlock(nn.Module):
     def __init__(
         self,
         dim: int,
-        context_dim: int,
+        token_dim: int,
         heads: int,
         *,
         attention: Attention,
@@ -96,7 +96,7 @@ class TransformerBlock(nn.Module):
         factory = {"dtype": dtype, "device": device}
         layers = {"operations": operations, **factory}
         self.attn1 = MultiHeadAttention(dim, dim, heads, attention=attention, **layers)
-        self.attn2 = MultiHeadAttention(dim, context_dim, heads, attention=attention, **layers)
+        self.attn2 = MultiHeadAttention(dim, token_dim, heads, attention=attention, **layers)
         self.ff = FeedForward(dim, **layers)
         self.norm1 = operations.LayerNorm(dim, **factory)
         self.norm2 = operations.LayerNorm(dim, **factory)
@@ -106,8 +106,8 @@ class TransformerBlock(nn.Module):
         y = self.norm1(x)
         return x + self.attn1(y, y, transformer_options)
 
-    def cross_attend(self, x: Tensor, context: Tensor, transformer_options: dict) -> Tensor:
-        return x + self.attn2(self.norm2(x), context, transformer_options)
+    def cross_attend(self, x: Tensor, tokens: Tensor, transformer_options: dict) -> Tensor:
+        return x + self.attn2(self.norm2(x), tokens, transformer_options)
 
     def self_attend_again(self, x: Tensor, transformer_options: dict) -> Tensor:
         y = self.norm2(x)
@@ -127,7 +127,7 @@ class SpatioTemporalTransformer(nn.Module):
     def __init__(
         self,
         channels: int,
-        context_dim: int,
+        token_dim: int,
         heads: int,
         *,
         groups: int,
@@ -142,7 +142,7 @@ class SpatioTemporalTransformer(nn.Module):
         self.norm = operations.GroupNorm(groups, channels, eps=TRANSFORMER_NORM_EPS, **factory)
         self.proj_in = operations.Conv2d(channels, channels, 1, **factory)
         self.transformer_blocks = nn.ModuleList(
-            [TransformerBlock(channels, context_dim, heads, attention=attention, **layers)]
+            [TransformerBlock(channels, token_dim, heads, attention=attention, **layers)]
         )
         self.proj_out = operations.Conv2d(channels, channels, 1, **factory)
 
@@ -154,12 +154,12 @@ class SpatioTemporalTransformer(nn.Module):
         )
         self.proj_out2 = operations.Conv3d(channels, channels, 1, **factory)
 
-    def forward(self, x: Tensor, context: Tensor, transformer_options: dict) -> Tensor:
-        """``x`` (b, c, f, h, w), ``context`` (b, n, context_dim)."""
-        x = x + self.over_space(x, context, transformer_options)
+    def forward(self, x: Tensor, tokens: Tensor, transformer_options: dict) -> Tensor:
+        """``x`` (b, c, f, h, w), ``tokens`` (b, n, token_dim)."""
+        x = x + self.over_space(x, tokens, transformer_options)
         return x + self.over_time(x, transformer_options)
 
-    def over_space(self, x: Tensor, context: Tensor, transformer_options: dict) -> Tensor:
+    def over_space(self, x: Tensor, tokens: Tensor, transformer_options: dict) -> Tensor:
         b, _, f, h, _ = x.shape
         x = self.proj_in(self.norm(rearrange(x, "b c f h w -> (b f) c h w")))
         x = rearrange(x, "(b f) c h w -> (b f) (h w) c", b=b)
@@ -167,7 +167,7 @@ class SpatioTemporalTransformer(nn.Module):
             x = block.self_attend(x, transformer_options)
             # All frames of a clip ask the same tokens: as one long sequence of queries they share keys and values.
             x = rearrange(x, "(b f) n c -> b (f n) c", b=b)
-            x = block.feed_forward(block.cross_attend(x, context, transformer_options))
+            x = block.feed_forward(block.cross_attend(x, tokens, transformer_options))
             x = rearrange(x, "b (f n) c -> (b f) n c", f=f)
         x = self.proj_out(rearrange(x, "bf (h w) c -> bf c h w", h=h))
         return rearrange(x, "(b f) c h w -> b c f h w", b=b)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 class NoAttention(nn.Module):
     """Stands where a level has no transformer, so that every level runs the same way."""
 
-    def forward(self, x: Tensor, context: Tensor, transformer_options: dict) -> Tensor:
+    def forward(self, x: Tensor, global_tokens: Tensor, transformer_options: dict) -> Tensor:
         return x
 
 
@@ -27,11 +27,11 @@ class DownBlock(nn.Module):
         self.downsamplers = nn.ModuleList(downsamplers)
 
     def forward(
-        self, x: Tensor, time_embedding: Tensor, fps_embedding: Tensor, context: Tensor, transformer_options: dict
+        self, x: Tensor, time_embedding: Tensor, fps_embedding: Tensor, global_tokens: Tensor, transformer_options: dict
     ) -> tuple[Tensor, list[Tensor]]:
         skips = []
         for resnet, attention in zip(self.resnets, self.attentions, strict=True):
-            x = attention(resnet(x, time_embedding, fps_embedding), context, transformer_options)
+            x = attention(resnet(x, time_embedding, fps_embedding), global_tokens, transformer_options)
             skips.append(x)
         for downsampler in self.downsamplers:
             x = downsampler(x)
@@ -48,12 +48,12 @@ class MidBlock(nn.Module):
         self.attentions = nn.ModuleList(attentions)
 
     def forward(
-        self, x: Tensor, time_embedding: Tensor, fps_embedding: Tensor, context: Tensor, transformer_options: dict
+        self, x: Tensor, time_embedding: Tensor, fps_embedding: Tensor, global_tokens: Tensor, transformer_options: dict
     ) -> Tensor:
         first, *others = self.resnets
         x = first(x, time_embedding, fps_embedding)
         for attention, resnet in zip(self.attentions, others, strict=True):
-            x = resnet(attention(x, context, transformer_options), time_embedding, fps_embedding)
+            x = resnet(attention(x, global_tokens, transformer_options), time_embedding, fps_embedding)
         return x
 
 
@@ -72,12 +72,12 @@ class UpBlock(nn.Module):
         skips: list[Tensor],
         time_embedding: Tensor,
         fps_embedding: Tensor,
-        context: Tensor,
+        global_tokens: Tensor,
         transformer_options: dict,
     ) -> Tensor:
         for resnet, attention in zip(self.resnets, self.attentions, strict=True):
             x = torch.cat([x, skips.pop()], dim=1)
-            x = attention(resnet(x, time_embedding, fps_embedding), context, transformer_options)
+            x = attention(resnet(x, time_embedding, fps_embedding), global_tokens, transformer_options)
         for upsampler in self.upsamplers:
             x = upsampler(x, skips[-1].shape[-2:])
         return x

@@ -114,13 +114,13 @@ class M3DDMUNet(nn.Module):
         return self.global_img_encoder(latents)
 
     def forward(
-        self, x: Tensor, timesteps: Tensor, context: Tensor, fps: Tensor, transformer_options: dict | None = None
+        self, x: Tensor, timesteps: Tensor, global_tokens: Tensor, fps: Tensor, transformer_options: dict | None = None
     ) -> Tensor:
         """Predict the noise.
 
         ``x`` (b, 9, f, h, w): noisy latents, masked-video latents, mask (1 = to be filled), in this order and in
-        model space (times 0.18215). ``timesteps`` (b,) in 0..999, fractions allowed. ``context`` (b, n, c): tokens of
-        :meth:`encode_global`. ``fps`` (b,): frames a second of the clip as strided, floored here.
+        model space (times 0.18215). ``timesteps`` (b,) in 0..999, fractions allowed. ``global_tokens`` (b, n, c): what
+        `encode_global` gives. ``fps`` (b,): frames a second of the clip as strided, floored here.
         ``transformer_options`` is handed to the attention. Returns (b, 4, f, h, w) of the dtype of ``x``.
 
         Raises ``ValueError`` where ``x`` has another number of axes or channels than the network.
@@ -134,7 +134,7 @@ class M3DDMUNet(nn.Module):
         time = sinusoidal_embedding(timesteps, self.embedding_dim, TIME_MAX_PERIOD).to(x.dtype)
         rate = sinusoidal_embedding(fps.floor(), self.embedding_dim, FPS_MAX_PERIOD).to(x.dtype)
         # Each residual block puts the embeddings through the same SiLU before its own projection: once is enough.
-        conditioning = F.silu(self.time_embedding(time)), F.silu(self.fps_embedding(rate)), context, options
+        conditioning = F.silu(self.time_embedding(time)), F.silu(self.fps_embedding(rate)), global_tokens, options
 
         x = self.conv_in(channels_last(x))
         skips = [x]

@@ -64,14 +64,14 @@ class FileSource:
                 if picture.shape[:2] != (height, width):
                     raise ValueError(
                         f"got a frame of {picture.shape[1]}x{picture.shape[0]} from the video, whose frames were of "
-                        f"{width}x{height} when it was opened; has the file been changed? Run the graph again"
+                        f"{width}x{height} when it was opened; has the file been changed? Open it again"
                     )
                 yield picture
                 count += 1
         if count < len(self.info.timeline):
             raise ValueError(
                 f"got {count} frames from the video, which had {len(self.info.timeline)} when it was opened; has the "
-                "file been changed? Run the graph again"
+                "file been changed? Open it again"
             )
 
     def _decoded(self, container: InputContainer) -> Iterator[Any]:

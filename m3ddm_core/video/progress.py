@@ -91,7 +91,7 @@ class Work:
             for length in lengths
         ]
         self.sampling = [CLIP_LENGTH * steps * count for count in clips]
-        self.frames, self.total = self.ends[-1], self.ends[-1] + sum(self.sampling)
+        self.num_frames, self.total = self.ends[-1], self.ends[-1] + sum(self.sampling)
         self.done_encoding = self.done_sampling = 0
         self.encoding_pace, self.sampling_pace = Pace(), Pace()
         self.strides, self.report, self.name = strides, report, name
@@ -104,7 +104,7 @@ class Work:
         self.done_encoding += 1
         self.sampling_pace.pause()
         self.encoding_pace.reached(self.done_encoding)
-        share, text = self._standing(scene, f"reading frame {self.done_encoding} of {self.frames}")
+        share, text = self._standing(scene, f"reading frame {self.done_encoding} of {self.num_frames}")
         self.report(Standing(share, text))
 
     def sampled(self, scene: int, state: OutpaintState, progress: Progress) -> None:
@@ -120,8 +120,8 @@ class Work:
         first, last = self.shares
         where = f"scene {scene + 1} of {len(self.ends)}, " if len(self.ends) > 1 else ""
         left = time_left(
-            self.encoding_pace.seconds_for(self.frames - self.done_encoding),
-            self.sampling_pace.seconds_for(self.total - self.frames - self.done_sampling),
+            self.encoding_pace.seconds_for(self.num_frames - self.done_encoding),
+            self.sampling_pace.seconds_for(self.total - self.num_frames - self.done_sampling),
         )
         # How long a step of another pass takes is not known before it has begun.
         only = " in this pass" if left and self.name else ""

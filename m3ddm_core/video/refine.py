@@ -32,7 +32,7 @@ def refine_scenes(
     pixels; ``outpaint(number, state)``, ``fill`` and ``on_frame`` as in `outpaint_scenes`. Scenes with nothing to
     outpaint stay as they are.
 
-    Raises ValueError for a canvas size that is none.
+    Raises ValueError for a canvas size that `place` does not take.
     """
     if all(scene.is_full for scene in finished.scenes):
         return list(finished.scenes)

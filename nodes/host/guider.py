@@ -1,4 +1,4 @@
-"""One clip through ComfyUI's samplers, under guidance from context and global frames."""
+"""One clip through ComfyUI's samplers, under guidance from masked video and global frames."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .model import condition
 READ_BY_OTHERS = (Branch.FULL, Branch.UNCONDITIONAL)
 """What samplers of the CFG++ kind and functions that patch the guidance read. They say so by
 ``disable_cfg1_optimization``, and then both are there at every noise level."""
-COND_NAMES = {Branch.FULL: "positive", Branch.CONTEXT: "context", Branch.UNCONDITIONAL: "negative"}
+COND_NAMES = {Branch.FULL: "positive", Branch.MASKED_VIDEO: "masked video", Branch.UNCONDITIONAL: "negative"}
 ONE_CLIP_SAMPLERS = frozenset({"dpm_adaptive"})
 """Their step size follows the error over the whole batch, so that clips sampled together would change one another."""
 
@@ -169,7 +169,7 @@ def one_by_one(
     for row in range(count):
         only = slice(row, row + 1)
         alone = ClipConditions(
-            conditions.context[only], conditions.no_context[only], conditions.global_latents, conditions.fps
+            conditions.masked_video[only], conditions.blank_video[only], conditions.global_latents, conditions.fps
         )
 
         def report(step: int, steps: int, denoised: Tensor, row: int = row) -> None:

@@ -131,7 +131,7 @@ def warn_of_nothing(node: str, size: tuple[int, int], masked: bool) -> None:
 def check_target(target: str | None, custom_ratio: str | None) -> bool | str:
     """True, or what is wrong with the target asked for. A value that comes over a wire is None."""
     if target is not None and target not in TARGETS:
-        return f"Unknown target {target!r}. Expected one of {', '.join(TARGETS)}."
+        return f"got the target {target!r}, expected one of {', '.join(TARGETS)}"
     if target == CUSTOM_RATIO and custom_ratio is not None:
         try:
             parse_ratio(custom_ratio)

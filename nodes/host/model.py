@@ -110,12 +110,12 @@ class M3DDM(comfy.model_base.BaseModel):
 
 
 def condition(conditions: ClipConditions, branch: Branch) -> dict[str, Any]:
-    """What one branch of the guidance is told, as options of a CONDITIONING: see :class:`M3DDM`."""
-    context, global_latents = conditions.inputs(branch)
+    """What one branch of the guidance is told, as options of a CONDITIONING: see `M3DDM`."""
+    video, global_latents = conditions.inputs(branch)
     to_raw = M3DDMConfig.latent_format().process_out
     return {
-        "concat_latent_image": to_raw(context[:, :-1]),
-        "concat_mask": context[:, -1:],
+        "concat_latent_image": to_raw(video[:, :-1]),
+        "concat_mask": video[:, -1:],
         "global_latents": to_raw(global_latents),
         "fps": conditions.fps,
     }

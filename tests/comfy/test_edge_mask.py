@@ -127,9 +127,13 @@ def test_the_preview_shows_canvas_and_mask(node: Any, previews: Path) -> None:
     ("images", "changed", "message"),
     [
         ((0, 72, 128, 3), {}, r"source frames of shape \(0, 72, 128, 3\), expected at least one"),
-        ((5, 72, 128, 3), {"target": "custom ratio", "custom_ratio": "wide"}, "'wide' is not a ratio"),
+        (
+            (5, 72, 128, 3),
+            {"target": "custom ratio", "custom_ratio": "wide"},
+            "got the ratio 'wide', expected width:height",
+        ),
         ((5, 72, 128, 3), {"canvas_size": 100}, r"canvas_size is 100.*try 96"),
-        ((5, 72, 128, 3), {"anchor": "offset", "offset_x": 1}, "offset_x is 1"),
+        ((5, 72, 128, 3), {"anchor": "offset", "offset_x": 1}, "got offset_x=1"),
         ((5, 72, 128, 1), {}, r"\(5, 72, 128, 1\)"),
     ],
 )
@@ -144,8 +148,8 @@ def test_what_does_not_fit_is_named(node: Any, images: tuple, changed: dict, mes
         ({}, None),
         ({"custom_ratio": "wide"}, None),
         ({"target": "custom ratio", "custom_ratio": "0:1"}, "above zero"),
-        ({"target": "custom ratio", "custom_ratio": "wide"}, "'wide' is not a ratio"),
-        ({"target": "7:7"}, "Unknown target '7:7'"),
+        ({"target": "custom ratio", "custom_ratio": "wide"}, "got the ratio 'wide', expected width:height"),
+        ({"target": "7:7"}, "got the target '7:7'"),
     ],
 )
 def test_a_wrong_ratio_is_told_before_anything_runs(pack: Any, changed: dict, message: str | None) -> None:

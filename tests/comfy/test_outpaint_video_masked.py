@@ -114,7 +114,7 @@ def test_what_does_not_fit_is_told_before_anything_is_sampled(pack, vae, model, 
         with pytest.raises(ValueError, match=message):
             pack.outpaint_video(model, vae, two_scenes, canvas_size=64, source_mask=mask, **options)
 
-    refused(r"source mask of 64x64.*Expected 32x48.*Load Image", torch.ones(1, 64, 64))
+    refused(r"source mask of 64x64, expected 32x48.*empty mask", torch.ones(1, 64, 64))
     refused(r"source mask of 21 frames for 22 source frames.*one for each", torch.ones(21, 48, 32))
     refused(r"source mask of 23 frames for 22", torch.ones(23, 48, 32))
     refused(r"source mask of 23 frames for 22", torch.ones(23, 48, 32), first_frames=30)

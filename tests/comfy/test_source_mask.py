@@ -141,7 +141,7 @@ def test_an_empty_mask_is_no_mask(pack: Any, vae: Any) -> None:
 def test_the_first_frames_take_the_first_masks(pack: Any, vae: Any) -> None:
     images, mask = frames(), moving()
     state, placement, used = prepare(pack, vae, images, mask, first_frames=5, **FULL)
-    assert state.frames == 5 and state.known == {0, 1, 2}
+    assert state.num_frames == 5 and state.known == {0, 1, 2}
     generated = torch.zeros(5, 64, 64, 3)
     whole, cut = (composite(pack, used, generated, placement, mask=part) for part in (mask, mask[:5]))
     assert torch.equal(whole, cut) and (whole[mask[:5] == 1] == 0).all()
@@ -149,7 +149,7 @@ def test_the_first_frames_take_the_first_masks(pack: Any, vae: Any) -> None:
 
 def test_what_does_not_fit_is_named(pack: Any, vae: Any) -> None:
     images = frames(5)
-    with pytest.raises(ValueError, match=r"source mask of 64x64.*Expected 64x48.*Load Image"):
+    with pytest.raises(ValueError, match=r"source mask of 64x64, expected 64x48.*empty mask"):
         pack.edge_mask(images, source_mask=torch.zeros(1, 64, 64))
     with pytest.raises(ValueError, match=r"source mask of 2 frames for 5"):
         pack.edge_mask(images, source_mask=torch.zeros(2, HEIGHT, WIDTH))

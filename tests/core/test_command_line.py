@@ -72,7 +72,7 @@ BAD = {
     "exists": (["in.mp4", "there.mp4"], "got there.mp4, which exists; expected a new name; overwrite replaces it"),
     "no folder": (["in.mp4", "nowhere/out.mp4"], "there is no folder nowhere; make it first"),
     "no mp4": (["in.mp4", "out.gif"], "got out.gif to write to, expected the name of an .mp4 file"),
-    "no ratio": (["in.mp4", "out.mp4", "--ratio", "wide"], "'wide' is not a ratio"),
+    "no ratio": (["in.mp4", "out.mp4", "--ratio", "wide"], "got the ratio 'wide', expected width:height"),
     "no network": (["in.mp4", "out.mp4", "--checkpoint", "gone.safetensors"], "gone.safetensors"),
     "another network": (["in.mp4", "out.mp4", "--checkpoint", "MODELS/m3ddm_demo_vae.safetensors"], "m3ddm_demo_vae"),
     "another vae": (["in.mp4", "out.mp4", "--vae", "MODELS/m3ddm_demo.safetensors"], "got no autoencoder"),

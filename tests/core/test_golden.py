@@ -78,8 +78,8 @@ def test_golden_clip(clip_file):
             masked[guide] = blank[guide] = golden[f"{name}.guide.{guide}"][0]
             mask[guide] = full_mask[guide] = 0
         conditions = ClipConditions(
-            context=torch.cat([masked, mask], dim=1).transpose(0, 1)[None],
-            no_context=torch.cat([blank, full_mask], dim=1).transpose(0, 1)[None],
+            masked_video=torch.cat([masked, mask], dim=1).transpose(0, 1)[None],
+            blank_video=torch.cat([blank, full_mask], dim=1).transpose(0, 1)[None],
             global_latents=golden[f"{name}.global_latents"],
             fps=int(case["fps"]),
         )

@@ -20,7 +20,7 @@ def test_the_counter_counts_branches():
     # Steps 0, 2, 4 and 6 need all three; a fourth and later part of the way only one.
     assert evaluations(steps=7, sampler="euler", unconditional_every=2) == {
         Branch.FULL: 7,
-        Branch.CONTEXT: 7,
+        Branch.MASKED_VIDEO: 7,
         Branch.UNCONDITIONAL: 4,
     }
     assert evaluations(steps=5, sampler="euler", guidance_end=0.5).total() == 3 * 3 + 2

@@ -250,10 +250,10 @@ def test_a_gradient_blend_leaves_no_step(feather: int) -> None:
         ((3, 36, 64, 1), (3, 32, 32, 3), {}, r"\(3, 36, 64, 1\)"),
         ((3, 36, 64, 3), (2, 32, 32, 3), {}, r"2 generated frames.*3"),
         ((3, 36, 64, 3), (3, 18, 32, 3), {}, r"32x18.*32x32.*crop"),
-        ((3, 36, 64, 3), (3, 32, 32, 3), {"feather": -1}, "feather is -1"),
+        ((3, 36, 64, 3), (3, 32, 32, 3), {"feather": -1}, "got feather=-1"),
         ((3, 36, 64, 3), (3, 32, 32, 3), {"colour_match": "auto"}, "auto"),
         ((3, 36, 64, 3), (3, 32, 32, 3), {"resampling": "box"}, "box"),
-        ((3, 36, 64, 3), (3, 32, 32, 3), {"blend": "mix"}, "Unknown blend 'mix'.*feather, gradient"),
+        ((3, 36, 64, 3), (3, 32, 32, 3), {"blend": "mix"}, "got the blend 'mix', expected .*feather, gradient"),
     ],
 )
 def test_what_does_not_belong_together_is_named(source: tuple, generated: tuple, options: dict, message: str) -> None:

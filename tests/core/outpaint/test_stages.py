@@ -14,8 +14,8 @@ from tests.helpers.blank_states import make_state
 
 def mixing_sampler(conditions, start, noise, callback):
     """Depends on everything it is given, on each clip alone."""
-    result = start + 0.1 * noise + conditions.context[:, :4].mean((1, 2, 3, 4), keepdim=True)
-    result = result + conditions.no_context[:, :4].mean((1, 2, 3, 4), keepdim=True) + conditions.fps
+    result = start + 0.1 * noise + conditions.masked_video[:, :4].mean((1, 2, 3, 4), keepdim=True)
+    result = result + conditions.blank_video[:, :4].mean((1, 2, 3, 4), keepdim=True) + conditions.fps
     callback(0, 1, result)
     return result
 
@@ -71,13 +71,13 @@ def test_known_frames_are_shown_in_both_contexts_and_kept():
     ((clip,),) = plan_stage(16, 1, state.known, state.guides)
     conditions, start, noise = clip_inputs(state, [clip], seed=0, guide_noise=0)
     assert start.shape == noise.shape == (1, 4, 16, 2, 2)
-    for context in (conditions.context, conditions.no_context):
+    for context in (conditions.masked_video, conditions.blank_video):
         assert torch.equal(context[0, :4, 3], torch.full((4, 2, 2), 7.0))
         assert not context[0, 4, 3].any()
-    assert torch.equal(conditions.context[0, :4, 0], state.masked[0])
-    assert torch.equal(conditions.context[0, 4:, 0], state.masks[0])
-    assert torch.equal(conditions.no_context[0, :4, 0], state.blank[0])
-    assert conditions.no_context[0, 4, 0].all()
+    assert torch.equal(conditions.masked_video[0, :4, 0], state.masked[0])
+    assert torch.equal(conditions.masked_video[0, 4:, 0], state.masks[0])
+    assert torch.equal(conditions.blank_video[0, :4, 0], state.blank[0])
+    assert conditions.blank_video[0, 4, 0].all()
     done = outpaint_stage(state, 1, mixing_sampler, seed=0)
     assert torch.equal(done.latents[3], torch.full((4, 2, 2), 7.0))
     assert done.guides == {3} and not done.unknown_masks.any()
@@ -120,7 +120,7 @@ def test_guide_noise_perturbs_what_is_shown_not_what_is_kept():
     shown, _, noise = clip_inputs(state, [clip], seed=5, guide_noise=400)
     clean, _, same_noise = clip_inputs(state, [clip], seed=5, guide_noise=0)
     assert torch.equal(noise, same_noise), "guide noise is a draw of its own"
-    assert torch.equal(shown.context[:, :4, 3], shown.no_context[:, :4, 3])
+    assert torch.equal(shown.context[:, :4, 3], shown.blank_video[:, :4, 3])
     generator = torch.Generator().manual_seed(5)
     torch.randn((1, 4, 16, 2, 2), generator=generator)
     draw = torch.randn((1, 4, 16, 2, 2), generator=generator)

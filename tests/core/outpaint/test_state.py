@@ -18,7 +18,7 @@ def guided_state(frames, guides=()):
 
 def mixing_sampler(conditions, start, noise, callback):
     """Every frame depends on the noise and on all that its clip is shown."""
-    return start + noise + conditions.context.mean((1, 2, 3, 4), keepdim=True)
+    return start + noise + conditions.masked_video.mean((1, 2, 3, 4), keepdim=True)
 
 
 def outpaint(state, seed):

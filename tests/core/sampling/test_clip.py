@@ -29,8 +29,8 @@ class CountingNetwork:
 def test_reference_sampler_evaluates_what_the_scales_need(s1, s2, branches):
     network = CountingNetwork()
     conditions = ClipConditions(
-        context=torch.zeros(2, 5, 16, 2, 2),
-        no_context=torch.ones(2, 5, 16, 2, 2),
+        masked_video=torch.zeros(2, 5, 16, 2, 2),
+        blank_video=torch.ones(2, 5, 16, 2, 2),
         global_latents=torch.randn(3, 4, 8, 8),
         fps=7,
     )

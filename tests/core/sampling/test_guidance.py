@@ -22,19 +22,19 @@ def weighty(weights):
 def test_combination_is_the_published_formula(s1, s2):
     nothing, context, full = torch.randn(3, 2, 4, generator=torch.Generator().manual_seed(0))
     expected = nothing + s1 * (context - nothing) + s2 * (full - context)
-    predictions = {Branch.FULL: full, Branch.CONTEXT: context, Branch.UNCONDITIONAL: nothing}
+    predictions = {Branch.FULL: full, Branch.MASKED_VIDEO: context, Branch.UNCONDITIONAL: nothing}
     torch.testing.assert_close(combine(predictions, branch_weights(s1, s2)), expected)
 
 
 @pytest.mark.parametrize(
     ("s1", "s2", "needed"),
     [
-        (2.0, 4.0, (Branch.FULL, Branch.CONTEXT, Branch.UNCONDITIONAL)),
-        (1.0, 4.0, (Branch.FULL, Branch.CONTEXT)),
+        (2.0, 4.0, (Branch.FULL, Branch.MASKED_VIDEO, Branch.UNCONDITIONAL)),
+        (1.0, 4.0, (Branch.FULL, Branch.MASKED_VIDEO)),
         (4.0, 4.0, (Branch.FULL, Branch.UNCONDITIONAL)),
-        (2.0, 0.0, (Branch.CONTEXT, Branch.UNCONDITIONAL)),
+        (2.0, 0.0, (Branch.MASKED_VIDEO, Branch.UNCONDITIONAL)),
         (1.0, 1.0, (Branch.FULL,)),
-        (1.0, 0.0, (Branch.CONTEXT,)),
+        (1.0, 0.0, (Branch.MASKED_VIDEO,)),
         (0.0, 0.0, (Branch.UNCONDITIONAL,)),
     ],
 )

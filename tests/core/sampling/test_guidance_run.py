@@ -23,10 +23,12 @@ class Latents:
     def __init__(self, context_doubt, full_doubt):
         truth, *draws, self.noise = torch.randn(5, 3000, generator=torch.Generator().manual_seed(1))
         self.known = {Branch.UNCONDITIONAL: (torch.zeros_like(truth), 1.0)}
-        for branch, doubt, draw in zip((Branch.CONTEXT, Branch.FULL), (context_doubt, full_doubt), draws, strict=False):
+        for branch, doubt, draw in zip(
+            (Branch.MASKED_VIDEO, Branch.FULL), (context_doubt, full_doubt), draws, strict=False
+        ):
             share = 1 - doubt**2
             self.known[branch] = (share * truth + doubt * share**0.5 * draw, doubt)
-        self.start = self.known[Branch.CONTEXT][0] + 0.3 * draws[2]
+        self.start = self.known[Branch.MASKED_VIDEO][0] + 0.3 * draws[2]
 
     def answer(self, x, level, branch):
         """Clean latents to be expected of ``x``, whose variance grows with noise."""
@@ -87,7 +89,7 @@ def test_presets_end_near_the_reference(doubts, name, tolerance):
 WAYS = {
     "the answer": lambda level, x, found, held: held[Branch.UNCONDITIONAL],
     "its noise": lambda level, x, found, held: x - level / held["level"] * (held["x"] - held[Branch.UNCONDITIONAL]),
-    "nothing": lambda level, x, found, held: found[Branch.CONTEXT],
+    "nothing": lambda level, x, found, held: found[Branch.MASKED_VIDEO],
 }
 
 

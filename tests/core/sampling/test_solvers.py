@@ -149,9 +149,9 @@ class AffineNetwork:
 @pytest.fixture
 def clip():
     draw = torch.Generator().manual_seed(1)
-    context, no_context = torch.randn(2, 2, 5, 16, 2, 2, generator=draw)
+    context, blank_video = torch.randn(2, 2, 5, 16, 2, 2, generator=draw)
     start, noise = torch.randn(2, 2, 4, 16, 2, 2, generator=draw)
-    return ClipConditions(context, no_context, torch.randn(3, 4, 8, 8, generator=draw), 7), start, noise
+    return ClipConditions(context, blank_video, torch.randn(3, 4, 8, 8, generator=draw), 7), start, noise
 
 
 def test_the_reference_is_pndm_guided_throughout(clip):
