@@ -112,7 +112,7 @@ def _spread(picture: torch.Tensor) -> torch.Tensor:
 
 
 def _telea(frames: torch.Tensor, hole: torch.Tensor) -> torch.Tensor:
-    """OpenCV's inpainting after Telea, on 8-bit frames with their channels as they come: what the published code computes."""
+    """OpenCV's inpainting after Telea, on 8-bit frames, channels as they come: what the published code computes."""
     try:
         import cv2
     except ImportError as error:
