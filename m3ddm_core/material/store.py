@@ -1,7 +1,7 @@
 """Footage decoded once: shots, photographs, panoramas and cut-outs as bytes on disk, read as if they were in memory.
 
-A store holds one kind of material as it was found in one folder, under a name made of everything that decides what is in
-it. What cannot be used is passed over and named, never fatal.
+A store holds one kind of material as it was found in one folder, under a name made of everything that decides what is
+in it. What cannot be used is passed over and named, never fatal.
 """
 
 from __future__ import annotations
@@ -94,9 +94,7 @@ Part = tuple[np.ndarray, float]
 """Pixels (n, h, w, c) and frames a second."""
 
 
-def _fill(
-    folder: Path, read: Callable[[Path], Iterable[Part]], source: Path, paths: list[Path], most: float
-) -> None:
+def _fill(folder: Path, read: Callable[[Path], Iterable[Part]], source: Path, paths: list[Path], most: float) -> None:
     """Write a store under another name; it takes its own when it is whole."""
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     partial.mkdir(parents=True, exist_ok=True)

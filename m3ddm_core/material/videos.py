@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,7 @@ def _spans(path: Path) -> tuple[list[Span], float]:
     count = len(source.thumbnails)
     edges = [0, *find_cuts(source.thumbnails, CUT_THRESHOLD), count]
     spans = [
-        (start, min(start + LONGEST, end))
-        for first, end in zip(edges, edges[1:], strict=False)
-        for start in range(first, end, LONGEST)
+        (start, min(start + LONGEST, end)) for first, end in pairwise(edges) for start in range(first, end, LONGEST)
     ]
     return spans, count / float(source.info.timeline.seconds)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...material.store import Store
-from ...synthetic.camera import Camera, Motion, bounce, draw_camera
+from ...synthetic.camera import Motion, bounce, draw_camera
 from .views import Size, Sprite
 
 SPRITE_SIZE = (0.15, 0.5)
@@ -21,12 +21,12 @@ def window_path(
 ) -> Tensor:
     """A camera's way over a picture, nowhere beyond its edge: affine maps (n, 2, 3) for :class:`~.views.Window`.
 
-    ``size``: of the view; ``picture``: width and height of what it moves over; ``scale``: pixels of the picture to one of
-    the view, as far as there is room. The way is shortened to what room there is.
+    ``size``: of the view; ``picture``: width and height of what it moves over; ``scale``: pixels of the picture to one
+    of the view, as far as there is room. The way is shortened to what room there is.
     """
     camera = draw_camera(rng, motion, size, int(times.max()) + 1)
     positions, zooms, rolls = camera.at(times)
-    # Shortened by what a turned and zoomed window needs, it fits at every time.
+    # How far a turned and zoomed window reaches from its middle.
     cos, sin = np.cos(rolls), np.sin(rolls)
     half = np.array(size) / 2
     reach = np.stack([np.abs(cos) * half[0] + np.abs(sin) * half[1], np.abs(sin) * half[0] + np.abs(cos) * half[1]], -1)
@@ -44,7 +44,7 @@ def window_path(
 
 def turning_path(
     rng: np.random.Generator, motion: Motion, size: Size, field: float, times: np.ndarray
-) -> tuple[Tensor, Tensor, Camera]:
+) -> tuple[Tensor, Tensor]:
     """A camera's way inside a panorama: rotations (n, 3, 3) and focal lengths (n,) for :class:`~.views.Turning`.
 
     ``field``: of view across, in radians.
@@ -55,8 +55,8 @@ def turning_path(
     yaws = rng.uniform(0, 2 * np.pi) + positions[:, 0] / focal
     pitches = np.clip(rng.normal(0, np.radians(10)) + positions[:, 1] / focal, -PITCH, PITCH)
     rolls = rolls + rng.normal(0, np.radians(2))
-    rotations = _about(1, yaws) @ _about(0, pitches) @ _about(2, rolls)
-    return _tensor(rotations), _tensor(focal * zooms), camera
+    rotations = _about(1, yaws) @ _about(0, -pitches) @ _about(2, rolls)
+    return _tensor(rotations), _tensor(focal * zooms)
 
 
 def crossing_sprites(
