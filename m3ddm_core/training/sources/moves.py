@@ -12,6 +12,8 @@ from .views import Size, Sprite
 
 SPRITE_SIZE = (0.15, 0.5)
 """Longer side of a cut-out, as a share of the view's width."""
+CALMER = 0.4
+"""A camera inside a panorama looks up and down by so much less than it turns."""
 PITCH = np.radians(40)
 """As far up and down as a camera inside a panorama looks: beyond, its ground and sky are smeared."""
 
@@ -53,7 +55,7 @@ def turning_path(
     positions, zooms, rolls = camera.at(times)
     focal = size[0] / 2 / np.tan(field / 2)
     yaws = rng.uniform(0, 2 * np.pi) + positions[:, 0] / focal
-    pitches = np.clip(rng.normal(0, np.radians(10)) + positions[:, 1] / focal, -PITCH, PITCH)
+    pitches = np.clip(rng.normal(0, np.radians(10)) + CALMER * positions[:, 1] / focal, -PITCH, PITCH)
     rolls = rolls + rng.normal(0, np.radians(2))
     rotations = _about(1, yaws) @ _about(0, -pitches) @ _about(2, rolls)
     return _tensor(rotations), _tensor(focal * zooms)
