@@ -39,7 +39,7 @@ def read_panorama(path: Path, height: int) -> np.ndarray:
     elif suffix in (".exr", ".hdr"):
         picture = _developed(_read_float(path))
     else:
-        picture = torch.from_numpy(read_photograph(path, height)).float() / 255
+        picture = torch.from_numpy(read_photograph(path, height) / np.float32(255))
     high, wide = picture.shape[:2]
     if wide != 2 * high:
         raise UnusableMaterial(f"{wide}x{high} pixels, expected a panorama twice as wide as high")

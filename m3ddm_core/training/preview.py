@@ -59,7 +59,7 @@ class Preview:
             placement,
             clip.fps,
             settings=SamplingSettings(steps=STEPS),
-            global_frames=self.config.data.global_count,
+            global_frames=max(1, self.config.data.global_count),
             blending={"feather": 0},
         )
         return side_by_side(truth, given, made)
