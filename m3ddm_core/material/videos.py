@@ -12,6 +12,7 @@ import numpy as np
 from ..video.cuts import find_cuts
 from ..video.file import FileSource
 from ..video.pictures import turned
+from ..video.reader import decodable, ffmpeg_errors, open_file, video_stream
 from .film import is_the_film, training_shots
 from .pictures import UnusableMaterial
 
@@ -32,21 +33,18 @@ def read_shots(path: Path, size: tuple[int, int], least: int) -> Iterator[tuple[
     They cover 1.5 times ``size`` (width, height) where the video is that large. Of Big Buck Bunny only those shots come
     that training may see. Raises :class:`UnusableMaterial` where nothing can be used, or not to the end.
     """
-    import av
-
     try:
-        spans, fps = _spans(path)
-        long = [(first, end) for first, end in spans if end - first >= least]
-        if not long:
-            raise UnusableMaterial(f"{max(end for _, end in spans)} frames, no shot of {least} among them")
-        for frames in _shots(path, long, size):
-            yield frames, fps
-    # OSError: the file is gone. FileSource tells what it cannot read by ValueError.
-    except (av.FFmpegError, OSError) as error:
-        raise UnusableMaterial(f"unreadable ({type(error).__name__})") from None
+        with ffmpeg_errors():
+            spans, fps = _spans(path)
+            long = [(first, end) for first, end in spans if end - first >= least]
+            if not long:
+                raise UnusableMaterial(f"{max(end for _, end in spans)} frames, no shot of {least} among them")
+            for frames in _shots(path, long, size):
+                yield frames, fps
     except UnusableMaterial:
         raise
-    except ValueError as error:
+    # FileSource tells by ValueError what it cannot read.
+    except (OSError, ValueError) as error:
         raise UnusableMaterial(str(error)) from None
 
 
@@ -65,15 +63,13 @@ def _spans(path: Path) -> tuple[list[Span], float]:
 
 def _shots(path: Path, spans: Sequence[Span], size: tuple[int, int]) -> Iterator[np.ndarray]:
     """Decode spans of a file, in order and apart from one another."""
-    import av
     from av.video.reformatter import Interpolation, VideoReformatter
 
     shrink, waiting = VideoReformatter(), iter(spans)
     span, run = next(waiting), []
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        for number, frame in enumerate(_decoded(container, stream)):
+    with open_file(str(path)) as container:
+        # Counted as FileSource counts them, which the spans are of.
+        for number, frame in enumerate(decodable(container, video_stream(container))):
             if number < span[0]:
                 continue
             turns = turned(frame)
@@ -86,17 +82,6 @@ def _shots(path: Path, spans: Sequence[Span], size: tuple[int, int]) -> Iterator
                 if span is None:
                     return
     raise UnusableMaterial(f"ends before frame {span[1]}")
-
-
-def _decoded(container: Any, stream: Any) -> Iterator[Any]:
-    """Every frame that can be decoded, as `FileSource` counts them."""
-    import av
-
-    for packet in container.demux(stream):
-        try:
-            yield from packet.decode()
-        except av.error.InvalidDataError:
-            continue
 
 
 def _kept(frame: Any, size: tuple[int, int]) -> tuple[int, int]:

@@ -11,9 +11,14 @@ from PIL import Image
 
 from m3ddm_core.material import film, store, videos
 from m3ddm_core.material.store import Wanted, open_store
-from m3ddm_core.training.report import write_video
+from tests.helpers.clip_files import rotated_file, write_clip
 
 WANTED = Wanted((32, 16), 8)
+
+
+def write_video(path: Path, frames: torch.Tensor, fps: float) -> None:
+    """Write frames (n, h, w, 3), float, 0..1."""
+    write_clip(path, (frames * 255).round().to(torch.uint8).numpy(), fps)
 
 
 def two_shots(path: Path, size: tuple[int, int] = (64, 48)) -> None:
@@ -129,3 +134,14 @@ def test_photographs_come_upright_and_cut_outs_trimmed(tmp_path: Path) -> None:
     cut_outs = open_store("cutout", folder, WANTED, tmp_path / "stores", 1.0)
     assert [piece.shape for piece in cut_outs.pieces] == [(1, 13, 32, 4)]
     assert set(cut_outs.skipped) == {"small.png", "turned.jpg"}
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_videos_are_kept_upright(tmp_path: Path, rotation: int) -> None:
+    path = rotated_file(tmp_path / "videos" / "phone.mp4", rotation)
+    size = (48, 64) if rotation % 180 else (64, 48)
+    found = open_store("film", path.parent, Wanted(size, 8), tmp_path / "stores", 1.0)
+    (frames,) = (found.pixels(piece) for piece in found.pieces)
+    assert frames.shape == (20, size[1], size[0], 3)
+    half = size[1] // 2
+    assert frames[:, : half - 4].mean() > 180 and frames[:, half + 4 :].mean() < 70

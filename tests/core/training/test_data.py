@@ -14,17 +14,16 @@ from PIL import Image
 
 from m3ddm_core.training.config import Config, parse_config
 from m3ddm_core.training.latents import ClipLoader, LatentCache, LatentClip, encode_clips
-from m3ddm_core.training.report import write_video
 from m3ddm_core.training.samples import ClipSource, Take, cut_out
 from m3ddm_core.training.sources.views import Window
 from m3ddm_core.vae import load_vae
+from tests.helpers.clip_files import write_clip
 
 
 def counting_video(path: Path, frames: int, size: tuple[int, int] = (64, 48), fps: float = 10.0) -> Path:
     """Write a video whose frames tell their number by their brightness."""
-    levels = torch.linspace(0.1, 0.9, frames)
-    write_video(path, levels[:, None, None, None].expand(frames, size[1], size[0], 3), fps)
-    return path
+    levels = np.linspace(25, 230, frames).round().astype(np.uint8)
+    return write_clip(path, np.tile(levels[:, None, None, None], (1, size[1], size[0], 3)), fps)
 
 
 @pytest.fixture
