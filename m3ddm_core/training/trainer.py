@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +47,9 @@ class _NetworkTraining(TrainingLoop):
 
     def __init__(self, config: Config, log: Callable[[str], None]):
         super().__init__(config, log)
-        self.source = ClipSource(config, self.log)
+        # Footage is decoded by one process; the others find it done.
+        with self.accelerator.main_process_first():
+            self.source = ClipSource(config, self.log)
         self.skipped = dict(self.source.skipped)
         self.cache = LatentCache(config, self.source)
         self.vae = load_vae(config.path(config.vae.path)).to(self.device)
@@ -72,18 +74,23 @@ class _NetworkTraining(TrainingLoop):
         loaded = super().micro_batches(number * data.pool)
         for pool in itertools.count(number):
             kept: list[LatentClip] = []
-            for place in range(data.pool * data.rounds):
-                turn, place = divmod(place, data.pool)
-                if turn == 0:
-                    kept += self._latents(*next(loaded))
-                if turn > 0 and place == 0:
-                    order = np.random.default_rng((self.config.run.seed, ROUNDS, pool, turn)).permutation(len(kept))
-                if passed:
-                    passed -= 1
-                    continue
-                some = kept[-batch:] if turn == 0 else [kept[i] for i in order[place * batch :][:batch]]
-                yield self.sample_numbers(first), some
-                first += 1
+            for turn in range(data.rounds):
+                order = self._order(pool, turn)
+                for place in range(data.pool):
+                    if turn == 0:
+                        kept += self._latents(*next(loaded))
+                    if passed:
+                        passed -= 1
+                        continue
+                    yield self.sample_numbers(first), [kept[i] for i in order[place * batch :][:batch]]
+                    first += 1
+
+    def _order(self, pool: int, turn: int) -> Sequence[int]:
+        """In which order the clips of a pool come up: as they are loaded, and then drawn anew in each round."""
+        count = self.config.data.pool * self.config.run.batch
+        if turn == 0:
+            return range(count)
+        return np.random.default_rng((self.config.run.seed, ROUNDS, pool, turn)).permutation(count)
 
     def loss(self, numbers: list[int], samples: list[LatentClip]) -> Tensor:
         batch = make_batch(samples, numbers, self.config.run.seed, self.config.objective)
