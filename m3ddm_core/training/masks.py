@@ -96,9 +96,12 @@ def _sides(rng: np.random.Generator, kind: str) -> tuple[str, ...]:
 
 
 def draw_whole_frames(rng: np.random.Generator, frames: int) -> tuple[str, np.ndarray]:
-    """Draw which frames of a clip are given whole: the mode's name and (frames,) bool."""
+    """Draw which frames of a clip are given whole, of a single picture never: the mode's name and (frames,) bool."""
     mode = str(rng.choice(list(FRAME_MODES), p=list(FRAME_MODES.values())))
     whole = np.zeros(frames, dtype=bool)
+    if frames == 1:
+        # A picture given whole leaves nothing to be made.
+        return mode, whole
     if mode == "ends":
         whole[0] = True
         whole[-1] = rng.uniform() < 0.5
@@ -116,6 +119,8 @@ def draw_stride(rng: np.random.Generator, frames: int, clip: int, largest: int =
     ``shares``: "even" is the paper's; "inverse" draws stride s with a share of 1 / s: small ones most often, as
     most clips of a long video are of the last level.
     """
+    if clip == 1:
+        return 1
     fitting = max(1, min(largest, (frames - 1) // (clip - 1)))
     if shares == EVEN:
         return int(rng.integers(1, fitting + 1))

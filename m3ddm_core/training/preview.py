@@ -29,8 +29,8 @@ class Preview:
     def __init__(self, config: Config, source: ClipSource, vae: VAE, device: torch.device | str, clips: int = 2):
         self.config, self.vae, self.device = config, vae, device
         # A mask that hides everything, or next to nothing, is hard to judge by eye.
-        hidden = (clip for number in NUMBERS if (clip := source[number]).border.kind in ("one", "opposite"))
-        self.clips = [clip for _, clip in zip(range(clips), hidden, strict=False)]
+        hidden = (take for number in NUMBERS if (take := source[number]).border.kind in ("one", "opposite"))
+        self.clips = [take.shoot() for _, take in zip(range(clips), hidden, strict=False)]
 
     def outpaint(self, network: Network) -> list[tuple[Tensor, float]]:
         """Return for each clip a film, (f, h, 3 w, 3) with frames a second: the truth, what is given, the result."""
@@ -59,7 +59,7 @@ class Preview:
             placement,
             clip.fps,
             settings=SamplingSettings(steps=STEPS),
-            global_frames=self.config.data.global_count,
+            global_frames=max(1, self.config.data.global_count),
             blending={"feather": 0},
         )
         return side_by_side(truth, given, made)

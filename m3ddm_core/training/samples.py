@@ -6,8 +6,9 @@ what was drawn before it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,18 +16,18 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from ..synthetic.camera import Motion
-from ..synthetic.scenes import make_scene
-from ..video.indexed import IndexedVideo
-from ..video.reader import BrokenVideo
+from ..material.store import Store, Wanted, open_store
 from . import masks
 from .config import Config
-from .videos import scan_folder
+from .sources.footage import FilmSource, PanoramaSource, PhotoSource
+from .sources.painted import PaintedSource
+from .sources.views import View
 
-CLIPS, SCENES, STEPS, PICTURES, PICTURE_SCENES, LATENT_NOISE = range(1, 7)
+CLIPS, SCENES, STEPS, PICTURES, PICTURE_SCENES, LATENT_NOISE, ROUNDS = range(1, 8)
 """Second part of a seed: what it draws. Seeds have three parts in training, and two in the held-out list."""
 
-ATTEMPTS = 20
+SHORTEST_SHOT = 16
+"""Frames. Also what single pictures are drawn from, so that they and clips share a store."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,7 @@ class Clip:
     """One training clip before it is encoded.
 
     ``frames`` (f, h, w, 3) and ``global_frames`` (g, h, w, 3): whole pictures, uint8 as in any video. ``border``: the
-    mask of every one of them. ``fps``: of the clip as strided, floored. ``skipped``: broken files met on the way to it,
-    with what is wrong with them.
+    mask of every one of them. ``fps``: of the clip as strided, floored.
     """
 
     number: int
@@ -43,81 +43,77 @@ class Clip:
     global_frames: Tensor
     border: masks.Border
     fps: int
-    skipped: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Take:
+    """A clip of ``frames`` frames of which it is settled what it shows, and whose pixels are still to be made."""
+
+    number: int
+    view: View
+    frames: int
+    border: masks.Border
+    fps: int
+
+    def shoot(self, device: torch.device | str = "cpu") -> Clip:
+        """Make the pixels, on a device."""
+        pictures = self.view.render(device)
+        return Clip(self.number, pictures[: self.frames], pictures[self.frames :], self.border, self.fps)
+
+
+class Source(Protocol):
+    """Where clips come from."""
+
+    def draw(self, rng: np.random.Generator, number: int) -> tuple[View, float]:
+        """A view of a clip's frames and then its global ones, and the clip's frames a second."""
 
 
 class ClipSource:
-    """Makes clip ``number`` of a configuration's data; also a map-style dataset of as many clips as one likes.
+    """Settles clip ``number`` of a configuration's data; also a map-style dataset of as many as one likes.
 
-    Raises ``ValueError`` for a folder without any video that can be used.
+    Each comes from one of the sources, drawn by their shares. ``skipped``: files that could not be used, with the
+    reason. ``stamp``: what of the sources decides what is in a clip. Raises ``ValueError`` for a folder without
+    anything that can be used.
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, log: Callable[[str], None] = lambda line: None):
         self.config = config
-        self.skipped: dict[str, str] = {}
-        self.videos: tuple[IndexedVideo, ...] = ()
-        if config.data.source == "folder":
-            folder = scan_folder(config.path(config.data.folder), config.data.frames)
-            self.videos, self.skipped = folder.videos, folder.skipped
+        shares = {name: share for name, share in vars(config.sources).items() if share > 0}
+        stores = _open_stores(config, shares, log)
+        self.skipped = {name: reason for store in stores.values() for name, reason in store.skipped.items()}
+        self.stamp = [shares, *(store.folder.name for store in stores.values())]
+        self.sources = [_source(name, config, stores) for name in shares]
+        self.shares = np.array(list(shares.values())) / sum(shares.values())
 
-    def __getitem__(self, number: int) -> Clip:
+    def __getitem__(self, number: int) -> Take:
+        objective = self.config.objective
         rng = np.random.default_rng((self.config.run.seed, CLIPS, number))
-        border = masks.draw_border(rng, self.config.objective.masks, self.config.objective.ratio)
-        make = self._from_folder if self.videos else self._synthetic
-        return make(rng, number, border)
+        border = masks.draw_border(rng, objective.masks, objective.ratio)
+        view, fps = self.sources[rng.choice(len(self.sources), p=self.shares)].draw(rng, number)
+        return Take(number, view, self.config.data.frames, border, int(fps))
 
-    def _synthetic(self, rng: np.random.Generator, number: int, border: masks.Border) -> Clip:
-        config, data = self.config.synthetic, self.config.data
-        stride = masks.draw_stride(rng, data.max_stride * data.frames, data.frames, data.max_stride, data.strides)
-        # A video is somewhat longer than its clip: what the clip does not see may be in it, or nowhere.
-        span = stride * (data.frames - 1) + 1
-        frames = int(min(max(data.video_frames, span), span * rng.uniform(1.0, 3.0)))
-        motion = Motion(rng.uniform(*config.speed), config.travel, config.zoom, config.shake)
-        scene = make_scene(
-            (self.config.run.seed, SCENES, number),
-            data.size,
-            frames,
-            motion,
-            kind=str(rng.choice(config.kinds)),
-            detail=rng.uniform(*config.detail),
-            sprites=int(rng.integers(config.sprites + 1)),
-        )
-        times = rng.integers(frames - span + 1) + stride * np.arange(data.frames)
-        everywhere = np.linspace(0, frames - 1, data.global_count, dtype=int)
-        pictures = scene.render(np.concatenate([times, everywhere]))
-        return self._clip(number, pictures, border, data.fps / stride, ())
 
-    def _from_folder(self, rng: np.random.Generator, number: int, border: masks.Border) -> Clip:
-        data, skipped = self.config.data, []
-        for _ in range(ATTEMPTS):
-            video = self.videos[rng.integers(len(self.videos))]
-            length = min(video.num_frames, data.video_frames)
-            stride = masks.draw_stride(rng, length, data.frames, data.max_stride, data.strides)
-            first = int(rng.integers(video.num_frames - length + 1))
-            start = first + int(rng.integers(length - stride * (data.frames - 1)))
-            times = start + stride * np.arange(data.frames)
-            everywhere = np.linspace(first, first + length - 1, data.global_count, dtype=int)
-            place, mirrored = rng.uniform(size=2), rng.uniform() < 0.5
-            try:
-                pictures = video.read([*times, *everywhere])
-            except BrokenVideo as error:
-                skipped.append((video.path.name, str(error)))
-                continue
-            pictures = cut_out(pictures, data.size, place)
-            pictures = pictures.flip(2) if mirrored else pictures
-            return self._clip(number, pictures, border, float(video.rate) / stride, tuple(skipped))
-        name, reason = skipped[-1]
-        raise ValueError(
-            f"got {ATTEMPTS} unreadable videos in a row, the last {name} ({reason}); expected a folder whose files play"
-        )
+def _open_stores(config: Config, shares: dict[str, float], log: Callable[[str], None]) -> dict[str, Store]:
+    material = config.material
+    root = config.path(material.store or f"{config.run.output}/store")
+    wanted = Wanted(config.data.size, max(config.data.frames, SHORTEST_SHOT))
+    kinds = [name for name in shares if name != "synthetic"]
+    if material.cutout and {"photo", "panorama"} & set(kinds):
+        kinds.append("cutout")
+    return {
+        kind: open_store(kind, config.path(getattr(material, kind)), wanted, root, material.store_gb, log)
+        for kind in kinds
+    }
 
-    def _clip(
-        self, number: int, pictures: Tensor, border: masks.Border, fps: float, skipped: tuple[tuple[str, str], ...]
-    ) -> Clip:
-        """Round pictures (f + g, h, w, 3), float, 0..1, to a clip and its global frames."""
-        pictures = (pictures * 255).round().to(torch.uint8)
-        frames = self.config.data.frames
-        return Clip(number, pictures[:frames], pictures[frames:], border, int(fps), skipped)
+
+def _source(name: str, config: Config, stores: dict[str, Store]) -> Source:
+    data, settings = config.data, config.synthetic
+    if name == "synthetic":
+        return PaintedSource((config.run.seed, SCENES), data, settings)
+    if name == "film":
+        return FilmSource(stores[name], data, settings)
+    kind = {"photo": PhotoSource, "panorama": PanoramaSource}[name]
+    return kind(stores[name], stores.get("cutout"), data, settings)
 
 
 def cut_out(pictures: Tensor, size: tuple[int, int], place: Sequence[float]) -> Tensor:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,8 +20,8 @@ from .initialise import initial_network
 from .latents import ClipLoader, LatentCache, LatentClip, encode_clips
 from .loop import TrainingLoop
 from .objective import loss_of, make_batch
-from .samples import Clip, ClipSource
-from .wrappers import Answer, Averaged, recompute_activations
+from .samples import ROUNDS, ClipSource, Take
+from .wrappers import Answer, Averaged, leave_out_time, recompute_activations
 
 if TYPE_CHECKING:
     from .preview import Preview
@@ -45,38 +47,69 @@ class _NetworkTraining(TrainingLoop):
 
     def __init__(self, config: Config, log: Callable[[str], None]):
         super().__init__(config, log)
-        self.source = ClipSource(config)
+        # Footage is decoded by one process; the others find it done.
+        with self.accelerator.main_process_first():
+            self.source = ClipSource(config, self.log)
         self.skipped = dict(self.source.skipped)
-        self.cache = LatentCache(config)
+        self.cache = LatentCache(config, self.source)
         self.vae = load_vae(config.path(config.vae.path)).to(self.device)
         self.vae.network.to(memory_format=torch.channels_last)
         self.preview: Preview | None = None
         self.network = initial_network(config)
+        if config.data.frames == 1:
+            leave_out_time(self.network)
         if config.network.gradient_checkpointing:
             recompute_activations(self.network)
-        self.prepare(Answer(self.network), ClipLoader(self.source, self.cache))
+        answer = Answer(self.network, with_global=config.data.global_count > 0)
+        self.prepare(answer, ClipLoader(self.source, self.cache))
 
-    def loss(self, numbers: list[int], samples: list[tuple[int, Clip | LatentClip]]) -> Tensor:
-        clips = [self.cache.played(clip, n) for n, clip in zip(numbers, self._latents(samples), strict=True)]
-        batch = make_batch(clips, numbers, self.config.run.seed, self.config.objective)
+    def micro_batches(self, first: int) -> Iterator[tuple[list[int], list[LatentClip]]]:
+        """As the loop's, of encoded clips: a pool of batches is loaded, and gone over in so many rounds.
+
+        Which clips come up when is a function of ``first`` alone. A run that goes on in the middle of a pool encodes it
+        anew.
+        """
+        data, batch = self.config.data, self.config.run.batch
+        number, passed = divmod(first, data.pool * data.rounds)
+        loaded = super().micro_batches(number * data.pool)
+        for pool in itertools.count(number):
+            kept: list[LatentClip] = []
+            for turn in range(data.rounds):
+                order = self._order(pool, turn)
+                for place in range(data.pool):
+                    if turn == 0:
+                        kept += self._latents(*next(loaded))
+                    if passed:
+                        passed -= 1
+                        continue
+                    yield self.sample_numbers(first), [kept[i] for i in order[place * batch :][:batch]]
+                    first += 1
+
+    def _order(self, pool: int, turn: int) -> Sequence[int]:
+        """In which order the clips of a pool come up: as they are loaded, and then drawn anew in each round."""
+        count = self.config.data.pool * self.config.run.batch
+        if turn == 0:
+            return range(count)
+        return np.random.default_rng((self.config.run.seed, ROUNDS, pool, turn)).permutation(count)
+
+    def loss(self, numbers: list[int], samples: list[LatentClip]) -> Tensor:
+        batch = make_batch(samples, numbers, self.config.run.seed, self.config.objective)
         return loss_of(self.model(batch.x, batch.timesteps, batch.global_latents, batch.fps), batch)
 
-    def _latents(self, samples: list[tuple[int, Clip | LatentClip]]) -> list[LatentClip]:
-        """Encode those clips of a micro batch that the cache did not have."""
-        fresh = {number: clip for number, clip in samples if isinstance(clip, Clip)}
-        for clip in fresh.values():
-            for name, reason in clip.skipped:
-                if name not in self.skipped:
-                    self.skipped[name] = reason
-                    self.log(f"skipped {name}: {reason}")
+    @torch.no_grad()
+    def _latents(self, numbers: list[int], samples: list[tuple[int, Take | LatentClip]]) -> list[LatentClip]:
+        """Shoot and encode those clips of a micro batch that the cache did not have."""
+        fresh = {number: take for number, take in samples if isinstance(take, Take)}
         made: dict[int, LatentClip] = {}
         # All at once is quicker, but rounds by what is encoded together: after a restart that may be other clips. On
         # the CPU, where a run ends bit for bit as it would have, each clip is encoded by itself.
         groups = [[number] for number in fresh] if self.device.type == "cpu" else [list(fresh)] if fresh else []
         for group in groups:
-            clips = encode_clips([fresh[number] for number in group], self._encode, self.config.data, self.device)
+            shot = [fresh[number].shoot(self.device) for number in group]
+            clips = encode_clips(shot, self._encode, self.config.data, self.device)
             made |= {number: self.cache.write(number, clip) for number, clip in zip(group, clips, strict=True)}
-        return [(made.get(number) or clip).to(self.device) for number, clip in samples]
+        clips = [(made.get(number) or clip).to(self.device) for number, clip in samples]
+        return [self.cache.played(clip, number) for number, clip in zip(numbers, clips, strict=True)]
 
     def _encode(self, frames: Tensor) -> Tensor:
         """Encode in the run's precision: of a small network's training the VAE is the larger part."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -83,13 +84,13 @@ def test_the_example_holds_every_key_with_its_default(vae_file: Path, tmp_path: 
     sections = {f.name: getattr(config, f.name) for f in fields(Config) if f.name != "folder"}
     assert isinstance(sections["run"], Run) and isinstance(sections["vae"], Vae)
     for name, section in sections.items():
-        part = text.split(f"[{name}]\n")[1].split("\n[")[0]
+        part = re.split(rf"^\[{name}\].*\n", text, flags=re.MULTILINE)[1].split("\n[")[0]
         assert [line.split(" =")[0] for line in part.splitlines() if " = " in line] == [f.name for f in fields(section)]
 
 
 @pytest.mark.parametrize("recipe", [path for path in RECIPES if path.stem != "example"], ids=lambda path: path.stem)
 def test_recipes_are_in_order(recipe: Path, tmp_path: Path) -> None:
-    """Each is checked where the files that it starts from are there."""
+    """Each is checked where the files and folders that it starts from are there."""
     content = read_toml(recipe)
     for section, key in (("vae", "path"), ("network", "weights")):
         if key in content.get(section, {}):
@@ -97,6 +98,8 @@ def test_recipes_are_in_order(recipe: Path, tmp_path: Path) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / "recipes").mkdir(exist_ok=True)
             file.touch()
+    for folder in content.get("material", {}).values():
+        (tmp_path / "recipes" / folder).mkdir(parents=True, exist_ok=True)
     if folder := content.get(SECTION, {}).get("folder"):
         (tmp_path / "recipes").mkdir()
         (tmp_path / "recipes" / folder).mkdir()

@@ -34,7 +34,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, vae_file: Path) -> None:
 
 def test_all_problems_are_named_at_once(settings: dict[str, Any]) -> None:
     settings["run"] |= {"stepps": 3, "batch": 0, "precision": "fp8", "compile": 1}
-    settings["data"] |= {"size": [17, 16, 8], "source": "folder", "folder": "nowhere"}
+    settings["data"] |= {"size": [17, 16, 8]}
     settings["optimiser"] = {}
     settings["optimizer"]["lr"] = "fast"
     settings["objective"] = {"ratio": [0.1, 1.5]}
@@ -59,7 +59,9 @@ def test_all_problems_are_named_at_once(settings: dict[str, Any]) -> None:
 
 def test_contradictions_are_named_together(settings: dict[str, Any]) -> None:
     settings["network"] |= {"norm_num_groups": 3, "start": "m3ddm"}
-    settings["data"] |= {"size": [20, 16], "source": "folder", "folder": "nowhere", "cache": "here", "video_frames": 16}
+    settings["data"] |= {"size": [20, 16], "cache": "here", "video_frames": 16}
+    settings["sources"] = {"film": 1.0}
+    settings["material"] = {"film": "nowhere"}
     settings["data"]["frames"] = 32
     settings["synthetic"]["speed"] = [0.5, 0.1]
     settings["vae"]["path"] = "nowhere.safetensors"
@@ -69,13 +71,25 @@ def test_contradictions_are_named_together(settings: dict[str, Any]) -> None:
         "multiples of norm_num_groups = 3",
         "speed: got [0.5, 0.1]",
         "data.size: got 20",
-        "got 'nowhere'",
+        "material.film: got 'nowhere'",
         "data.cache",
         "at least data.frames = 32",
         "start = 'm3ddm'",
         "nowhere.safetensors",
     ):
         assert part in str(caught.value)
+
+
+def test_shares_of_nothing_and_motion_that_would_be_forgotten_are_named(
+    settings: dict[str, Any], vae_file: Path
+) -> None:
+    settings["sources"] = {"synthetic": 0.0}
+    settings["network"] |= {"start": "m3ddm", "weights": str(vae_file)}
+    settings["data"]["frames"] = 1
+    with pytest.raises(ConfigError) as caught:
+        parse_config(settings)
+    assert "would forget motion; expected 'image'" in str(caught.value)
+    assert "sources: got no share above 0" in str(caught.value)
 
 
 def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:

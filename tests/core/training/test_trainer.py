@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from m3ddm_core.checkpoint import read_checkpoint
+from m3ddm_core.checkpoint import build_unet, read_checkpoint
 from m3ddm_core.training.checkpoints import HEADER, RunFolder, SaveError
 from m3ddm_core.training.config import Config, parse_config
 from m3ddm_core.training.initialise import initial_network
@@ -23,7 +25,7 @@ from m3ddm_core.training.latents import encode_clips
 from m3ddm_core.training.loop import NonFiniteLoss, learning_rate
 from m3ddm_core.training.objective import loss_of, make_batch
 from m3ddm_core.training.samples import ClipSource
-from m3ddm_core.training.trainer import WEIGHTS, train
+from m3ddm_core.training.trainer import WEIGHTS, _NetworkTraining, train
 from m3ddm_core.training.wrappers import Answer
 from m3ddm_core.unet import M3DDMUNet
 from m3ddm_core.vae import load_vae
@@ -128,7 +130,7 @@ def mean_loss(network: M3DDMUNet, config: Config) -> float:
     """The loss over clips, timesteps and noise that the run has not seen."""
     vae, source = load_vae(config.path(config.vae.path)), ClipSource(config)
     numbers = list(range(10_000, 10_032))
-    clips = encode_clips([source[number] for number in numbers], vae.encode, config.data)
+    clips = encode_clips([source[number].shoot() for number in numbers], vae.encode, config.data)
     batch = make_batch(clips, numbers, 1, config.objective)
     return loss_of(Answer(network)(batch.x, batch.timesteps, batch.global_latents, batch.fps), batch).item()
 
@@ -157,6 +159,62 @@ def test_cached_clips_come_up_backwards_in_their_second_turn(settings: dict[str,
     settings["data"]["cache_backwards"] = True
     both = losses(run(settings, tmp_path / "both"))
     assert both[:2] == forwards[:2] and both[2] != forwards[2]
+
+
+def test_a_run_stopped_within_a_round_ends_bit_equal(settings: dict[str, Any], tmp_path: Path) -> None:
+    settings["run"] |= {"steps": 11, "save_every": 1, "batch": 2}
+    settings["data"] |= {"rounds": 3, "pool": 2}
+    alone = run(settings, tmp_path / "alone")
+    stopped = tmp_path / "stopped"
+    # Within the first round, between two rounds, in the second pool.
+    for steps in (1, 4, 7, 11):
+        settings["run"]["steps"] = steps
+        run(settings, stopped, resume=True)
+    assert_same_end(alone, stopped)
+
+
+def test_a_pool_is_gone_over_in_rounds_each_with_other_noise(settings: dict[str, Any]) -> None:
+    settings["run"] |= {"batch": 2}
+    settings["data"] |= {"rounds": 3, "pool": 2}
+    training = _NetworkTraining(parse_config(settings), lambda line: None)
+    batches = list(itertools.islice(training.micro_batches(0), 8))
+    assert [numbers for numbers, _ in batches] == [[2 * i, 2 * i + 1] for i in range(8)]
+    seen = [[clip.latents.flatten()[0].item() for clip in clips] for _, clips in batches]
+    rounds = [seen[0] + seen[1], seen[2] + seen[3], seen[4] + seen[5]]
+    assert len(set(rounds[0])) == 4
+    assert sorted(rounds[0]) == sorted(rounds[1]) == sorted(rounds[2]) and rounds[1] != rounds[2]
+    assert not set(rounds[0]) & set(seen[6] + seen[7])
+
+
+def test_single_pictures_train_what_clips_begin_with(settings: dict[str, Any], tmp_path: Path) -> None:
+    """What looks along time stays nothing while pictures are learnt, and begins to move with clips."""
+    data = dict(settings["data"])
+    settings["run"] |= {"steps": 4, "save_every": 4, "export_dtype": "fp32"}
+    settings["data"] = {**data, "frames": 1, "global_count": 0}
+    pictures = run(settings, tmp_path / "pictures") / WEIGHTS
+    network = build_unet(read_checkpoint(pictures), dtype=torch.float32).eval()
+    x = torch.randn(1, 9, 3, 4, 4, generator=torch.Generator().manual_seed(1))
+    given = torch.tensor([10]), network.encode_global(torch.zeros(1, 1, 4, 6, 6)), torch.tensor([24])
+    still = x[:, :, :1].expand(-1, -1, 3, -1, -1)
+    with torch.no_grad():
+        torch.testing.assert_close(network(still, *given)[:, :, :1], network(x[:, :, :1], *given), atol=1e-5, rtol=1e-4)
+    settings["data"] = data
+    settings["network"] |= {"start": "image", "weights": str(pictures)}
+    config = parse_config(settings)
+    begin = initial_network(config).state_dict()
+    learnt = load_file(pictures)
+    spatial = [name for name in learnt if name.endswith(("spatial_conv.weight", "proj_in.weight"))]
+    assert spatial and all(torch.equal(begin[name], learnt[name]) for name in spatial)
+    moved = load_file(run(settings, tmp_path / "clips") / WEIGHTS)
+    assert any("proj_out2" in name and tensor.any() for name, tensor in moved.items())
+    assert not any("proj_out2" in name and tensor.any() for name, tensor in learnt.items())
+
+
+def test_how_long_data_takes_is_told(settings: dict[str, Any]) -> None:
+    settings["run"] |= {"steps": 2, "log_every": 2}
+    lines: list[str] = []
+    train(parse_config(settings), log=lines.append)
+    assert any(re.search(r"s a step, \d+\.\d\d s \(\d+%\) of it for data", line) for line in lines)
 
 
 def test_recomputed_activations_change_nothing(settings: dict[str, Any], tmp_path: Path) -> None:
