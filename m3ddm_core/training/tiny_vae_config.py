@@ -1,0 +1,120 @@
+"""What may stand in the TOML file that describes the training of a tiny autoencoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .config import Optimizer, Run, Synthetic
+from .schema import Sections, choice, number, parse_sections
+
+SECTION = "pictures"
+"""The section by which a configuration is known to be one of an autoencoder."""
+
+STEP = 8
+
+FOOTAGE = ("film", "photo", "panorama")
+"""Kinds of material, as :mod:`..material.store` calls them, that pictures are cut from."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What the autoencoder starts from, and what of it is trained.
+
+    ``weights``: a file in TAESD's format; mean colours without one. ``turn``: whether its latents are first turned so
+    that their colours lie along Stable Diffusion's axes (:mod:`.colour_axes`). ``trained``: with ``decoder`` latents
+    stay as they are, and so does every network that was trained on them.
+    """
+
+    weights: str = ""
+    turn: bool = False
+    trained: str = choice("both", "both", "decoder")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What the autoencoder is trained on: square windows of ``size`` pixels, of footage and of painted scenes.
+
+    ``film``, ``photo``, ``panorama``: folders of each, and how often a draw is of them (``film_share``, ...); otherwise
+    it is a painted scene. ``stores``: where footage is kept decoded, at most ``gigabytes`` of each kind. ``view``: a
+    scene's width and height; footage is kept half as large again, where it is so large. ``each``: pictures from one
+    draw.
+    """
+
+    size: int = number(128, 32, 1024)
+    view: int = number(256, 32, 2048)
+    each: int = number(4, 1, 64)
+    film: str = ""
+    photo: str = ""
+    panorama: str = ""
+    film_share: float = number(0.0, 0.0, 1.0)
+    photo_share: float = number(0.0, 0.0, 1.0)
+    panorama_share: float = number(0.0, 0.0, 1.0)
+    stores: str = ""
+    gigabytes: float = number(16.0, 0.001, 10_000.0)
+
+    def share(self, kind: str) -> float:
+        """How often a draw is of one of the kinds of footage."""
+        return getattr(self, f"{kind}_share")
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What counts how much beside an error in the pixels, which counts one.
+
+    ``edges``: in the differences of neighbouring pixels. ``sharpness``: in their strength, window by window. ``lpips``:
+    LPIPS on AlexNet, its weights from ``lpips_backbone`` (torchvision's download without it). ``spread``: that latents
+    have not mean zero and variance one. ``colours``: that Stable Diffusion's matrix does not find the colours in them.
+    ``noise``: how much of it latents are decoded with, for latents never are quite right.
+    """
+
+    edges: float = number(1.0, 0.0, 100.0)
+    sharpness: float = number(0.0, 0.0, 100.0)
+    lpips: float = number(0.0, 0.0, 100.0)
+    lpips_backbone: str = ""
+    spread: float = number(0.05, 0.0, 100.0)
+    colours: float = number(0.0, 0.0, 100.0)
+    noise: float = number(0.05, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class TinyVaeConfig(Sections):
+    """The training of an autoencoder; ``run.batch`` counts draws of ``pictures.each``."""
+
+    run: Run
+    start: Start = field(default_factory=Start)
+    pictures: Pictures = field(default_factory=Pictures)
+    worth: Worth = field(default_factory=Worth)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    synthetic: Synthetic = field(default_factory=Synthetic)
+    folder: str = "."
+
+
+def parse_tiny_vae_config(content: dict[str, Any], *, folder: str = ".", name: str = "configuration") -> TinyVaeConfig:
+    """Check a configuration and fill in what is left out. Raises :class:`~.schema.ConfigError`."""
+    return parse_sections(TinyVaeConfig, content, _contradictions, folder=folder, name=name)
+
+
+def _contradictions(config: TinyVaeConfig) -> list[str]:
+    problems, pictures, start = [], config.pictures, config.start
+    if pictures.size % STEP:
+        problems.append(f"pictures.size: got {pictures.size}, expected a multiple of {STEP}")
+    if pictures.size > pictures.view:
+        problems.append(f"pictures.size: got {pictures.size}, expected at most view = {pictures.view}")
+    for kind in FOOTAGE:
+        folder = getattr(pictures, kind)
+        if folder and not config.path(folder).is_dir():
+            problems.append(f"pictures.{kind}: got {folder!r}, expected a folder")
+        if bool(folder) != (pictures.share(kind) > 0):
+            problems.append(f"pictures.{kind}, {kind}_share: got one without the other, expected both or neither")
+        if folder and not pictures.stores:
+            problems.append(f"pictures.{kind}: got a folder without pictures.stores, where it is to be kept decoded")
+    if sum(map(pictures.share, FOOTAGE)) > 1 + 1e-9:
+        problems.append("pictures: got shares of more than 1 in all")
+    if start.weights and not config.path(start.weights).is_file():
+        problems.append(f"start.weights: got {start.weights!r}, expected a file in TAESD's format")
+    if not start.weights and (start.turn or start.trained != "both"):
+        problems.append("start.turn, start.trained: got no start.weights with them, expected the file that they are of")
+    if config.worth.lpips_backbone and not config.path(config.worth.lpips_backbone).is_file():
+        problems.append(f"worth.lpips_backbone: got {config.worth.lpips_backbone!r}, expected a file of AlexNet")
+    return problems
