@@ -31,6 +31,9 @@ COLOURS = (
 LEAST_REST = 0.25
 """Variance of what the matrix does not see, where the colours alone make latents of variance one."""
 
+LEAST_VARIANCE = 1e-4
+"""Latents that vary less, in some direction, are not a trained autoencoder's."""
+
 
 def colour_error(latents: Tensor, pictures: Tensor) -> Tensor:
     """Mean squared error () of the colours that the matrix finds.
@@ -47,13 +50,19 @@ def fit_turn(latents: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
 
     Three directions are the least squares of the pictures' colours on the latents. The fourth, which the matrix of
     colours does not see, is what these leave: uncorrelated with them, and as large as makes the mean variance of the
-    channels one. Arguments as for :func:`colour_error`.
+    channels one. Arguments as for :func:`colour_error`. Raises ``ValueError`` for latents that hardly change.
     """
     rows = rearrange(latents, "n z h w -> (n h w) z").double()
     small = rearrange(F.avg_pool2d(pictures, STEP), "n c h w -> (n h w) c").double()
     mean, colour_mean = rows.mean(dim=0), small.mean(dim=0)
     rows, small = rows - mean, small - colour_mean
     covariance = rows.T @ rows / len(rows)
+    least = torch.linalg.eigvalsh(covariance)[0].item()
+    if least < LEAST_VARIANCE:
+        raise ValueError(
+            f"got latents that hardly change in some direction (variance {least:.1e}), expected a trained "
+            "autoencoder's; start without weights instead"
+        )
     slopes = torch.linalg.lstsq(rows, small).solution
     matrix = torch.tensor(COLOURS, dtype=torch.float64)
     back = torch.linalg.pinv(matrix)
