@@ -12,7 +12,9 @@ from ..material.store import Store, Wanted, open_store
 from ..synthetic.camera import Motion
 from ..synthetic.scenes import make_scene
 from .samples import PICTURE_SCENES, PICTURES, cut_out
-from .tiny_vae_config import FOOTAGE, TinyVaeConfig
+from .tiny_vae_config import TinyVaeConfig
+
+PAINTED = "synthetic"
 
 
 class PictureSource(torch.utils.data.Dataset):
@@ -20,13 +22,9 @@ class PictureSource(torch.utils.data.Dataset):
 
     def __init__(self, config: TinyVaeConfig, log: Callable[[str], None] = lambda line: None):
         self.config = config
-        settings = config.pictures
-        wanted = Wanted((settings.view, settings.view), 1)
-        self.stores: dict[str, Store] = {
-            kind: open_store(kind, config.path(folder), wanted, config.path(settings.stores), settings.gigabytes, log)
-            for kind in FOOTAGE
-            if (folder := getattr(settings, kind)) and settings.share(kind)
-        }
+        shares = {kind: share for kind, share in vars(config.sources).items() if share > 0}
+        self.shares = {kind: share / sum(shares.values()) for kind, share in shares.items()}
+        self.stores = {kind: _open(config, kind, log) for kind in shares if kind != PAINTED}
         # A film's frames are drawn alike, whichever shot they are of.
         lengths = {kind: np.array([piece.shape[0] for piece in store.pieces]) for kind, store in self.stores.items()}
         self.chances = {kind: length / length.sum() for kind, length in lengths.items()}
@@ -37,16 +35,12 @@ class PictureSource(torch.utils.data.Dataset):
         return {name: reason for store in self.stores.values() for name, reason in store.skipped.items()}
 
     def __getitem__(self, index: int) -> Tensor:
-        settings = self.config.pictures
         rng = np.random.default_rng((self.config.run.seed, PICTURES, index))
-        threshold = rng.uniform()
-        for kind in self.stores:
-            threshold -= settings.share(kind)
-            if threshold < 0:
-                pictures = torch.stack([self._window(rng, kind) for _ in range(settings.each)])
-                break
-        else:
+        kind = str(rng.choice(list(self.shares), p=list(self.shares.values())))
+        if kind == PAINTED:
             pictures = self._from_scene(rng, index)
+        else:
+            pictures = torch.stack([self._window(rng, kind) for _ in range(self.config.pictures.each)])
         return (pictures * 255).round().to(torch.uint8)
 
     def _from_scene(self, rng: np.random.Generator, index: int) -> Tensor:
@@ -71,7 +65,7 @@ class PictureSource(torch.utils.data.Dataset):
         frames = store.pixels(store.pieces[rng.choice(len(store.pieces), p=self.chances[kind])])
         picture = frames[rng.integers(len(frames))]
         if kind == "panorama":
-            # Ground and sky are smeared.
+            # Its ground and sky are smeared.
             picture = picture[len(picture) // 4 : -(len(picture) // 4)]
         height, width = picture.shape[:2]
         side = int(rng.integers(min(size, height, width), min(height, width) + 1))
@@ -79,3 +73,9 @@ class PictureSource(torch.utils.data.Dataset):
         window = torch.from_numpy(picture[y : y + side, x : x + side].copy()).float() / 255
         window = window.flip(1) if rng.uniform() < 0.5 else window
         return cut_out(window[None], (size, size), (0.0, 0.0))[0]
+
+
+def _open(config: TinyVaeConfig, kind: str, log: Callable[[str], None]) -> Store:
+    material, view = config.material, config.pictures.view
+    root = config.path(material.store or f"{config.run.output}/stores")
+    return open_store(kind, config.path(getattr(material, kind)), Wanted((view, view), 1), root, material.store_gb, log)

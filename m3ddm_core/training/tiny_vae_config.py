@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .config import Optimizer, Run, Synthetic
+from .config import Material, Optimizer, Run, Sources, Synthetic, missing_material
 from .schema import Sections, choice, number, parse_sections
 
 SECTION = "pictures"
 """The section by which a configuration is known to be one of an autoencoder."""
 
 STEP = 8
-
-FOOTAGE = ("film", "photo", "panorama")
-"""Kinds of material, as :mod:`..material.store` calls them, that pictures are cut from."""
 
 
 @dataclass(frozen=True)
@@ -33,29 +30,15 @@ class Start:
 
 @dataclass(frozen=True)
 class Pictures:
-    """What the autoencoder is trained on: square windows of ``size`` pixels, of footage and of painted scenes.
+    """What the autoencoder is trained on: square windows of ``size`` pixels.
 
-    ``film``, ``photo``, ``panorama``: folders of each, and how often a draw is of them (``film_share``, ...); otherwise
-    it is a painted scene. ``stores``: where footage is kept decoded, at most ``gigabytes`` of each kind. ``view``: a
-    scene's width and height; footage is kept half as large again, where it is so large. ``each``: pictures from one
-    draw.
+    They are cut out of painted scenes ``view`` pixels wide and high, and of footage, which is kept half as large again
+    where it is so large. ``each``: pictures from one draw.
     """
 
     size: int = number(128, 32, 1024)
     view: int = number(256, 32, 2048)
     each: int = number(4, 1, 64)
-    film: str = ""
-    photo: str = ""
-    panorama: str = ""
-    film_share: float = number(0.0, 0.0, 1.0)
-    photo_share: float = number(0.0, 0.0, 1.0)
-    panorama_share: float = number(0.0, 0.0, 1.0)
-    stores: str = ""
-    gigabytes: float = number(16.0, 0.001, 10_000.0)
-
-    def share(self, kind: str) -> float:
-        """How often a draw is of one of the kinds of footage."""
-        return getattr(self, f"{kind}_share")
 
 
 @dataclass(frozen=True)
@@ -86,6 +69,8 @@ class TinyVaeConfig(Sections):
     pictures: Pictures = field(default_factory=Pictures)
     worth: Worth = field(default_factory=Worth)
     optimizer: Optimizer = field(default_factory=Optimizer)
+    sources: Sources = field(default_factory=Sources)
+    material: Material = field(default_factory=Material)
     synthetic: Synthetic = field(default_factory=Synthetic)
     folder: str = "."
 
@@ -101,16 +86,7 @@ def _contradictions(config: TinyVaeConfig) -> list[str]:
         problems.append(f"pictures.size: got {pictures.size}, expected a multiple of {STEP}")
     if pictures.size > pictures.view:
         problems.append(f"pictures.size: got {pictures.size}, expected at most view = {pictures.view}")
-    for kind in FOOTAGE:
-        folder = getattr(pictures, kind)
-        if folder and not config.path(folder).is_dir():
-            problems.append(f"pictures.{kind}: got {folder!r}, expected a folder")
-        if bool(folder) != (pictures.share(kind) > 0):
-            problems.append(f"pictures.{kind}, {kind}_share: got one without the other, expected both or neither")
-        if folder and not pictures.stores:
-            problems.append(f"pictures.{kind}: got a folder without pictures.stores, where it is to be kept decoded")
-    if sum(map(pictures.share, FOOTAGE)) > 1 + 1e-9:
-        problems.append("pictures: got shares of more than 1 in all")
+    problems += missing_material(config, config.sources, config.material)
     if start.weights and not config.path(start.weights).is_file():
         problems.append(f"start.weights: got {start.weights!r}, expected a file in TAESD's format")
     if not start.weights and (start.turn or start.trained != "both"):

@@ -18,7 +18,7 @@ from m3ddm_core.training import command
 from m3ddm_core.training.config import Config, Run, Vae, parse_config, read_config
 from m3ddm_core.training.initialise import network_config
 from m3ddm_core.training.schema import read_toml
-from m3ddm_core.training.tiny_vae_config import FOOTAGE, SECTION, parse_tiny_vae_config
+from m3ddm_core.training.tiny_vae_config import SECTION, parse_tiny_vae_config
 
 ROOT = Path(__file__).resolve().parents[3]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
@@ -100,9 +100,6 @@ def test_recipes_are_in_order(recipe: Path, tmp_path: Path) -> None:
             file.touch()
     for folder in content.get("material", {}).values():
         (tmp_path / "recipes" / folder).mkdir(parents=True, exist_ok=True)
-    for kind in FOOTAGE:
-        if folder := content.get(SECTION, {}).get(kind):
-            (tmp_path / "recipes" / folder).mkdir(parents=True)
     if SECTION in content:
         parse_tiny_vae_config(content, folder=str(tmp_path / "recipes"), name=recipe.name)
         return

@@ -48,9 +48,9 @@ def footage(pictures: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
     panorama = _speckled(1, 128, 256, BLUE)[0]
     panorama[:30], panorama[-30:] = 255, 255
     Image.fromarray(panorama).save(tmp_path / "panorama" / "blue.png")
-    shares = {"film_share": 0.6, "photo_share": 0.2, "panorama_share": 0.2}
-    folders = {kind: str(tmp_path / kind) for kind in ("film", "photo", "panorama")}
-    pictures["pictures"] |= folders | shares | {"stores": str(tmp_path / "stores")}
+    pictures["sources"] = {"film": 6.0, "photo": 2.0, "panorama": 2.0, "synthetic": 0.0}
+    pictures["material"] = {kind: str(tmp_path / kind) for kind in ("film", "photo", "panorama")}
+    pictures["material"]["store"] = str(tmp_path / "stores")
     return pictures
 
 
@@ -177,29 +177,21 @@ def test_a_turned_start_shows_its_colours(footage: dict[str, Any], start: Path, 
 
 
 def test_what_is_wrong_is_named_together(pictures: dict[str, Any]) -> None:
-    pictures["pictures"] = {"size": 60, "view": 40, "film": "nowhere", "photo_share": 0.5}
+    pictures["pictures"] = {"size": 60, "view": 40}
+    pictures["sources"] = {"film": 1.0}
     pictures["start"] = {"trained": "decoder"}
     pictures["worth"] = {"lpips_backbone": "none.pth"}
     with pytest.raises(ConfigError) as caught:
         parse_tiny_vae_config(pictures)
     for problem in (
-        "8 problems",
+        "5 problems",
         "multiple of 8",
         "at most view = 40",
-        "'nowhere', expected a folder",
-        "film, film_share: got one without the other",
-        "film: got a folder without pictures.stores",
-        "photo, photo_share: got one without the other",
+        "material.film: got '', expected a folder",
         "got no start.weights",
         "none.pth",
     ):
         assert problem in str(caught.value)
-
-
-def test_shares_are_of_one_whole(footage: dict[str, Any]) -> None:
-    footage["pictures"]["film_share"] = 0.9
-    with pytest.raises(ConfigError, match="shares of more than 1"):
-        parse_tiny_vae_config(footage)
 
 
 @pytest.mark.parametrize("steps", [1, 400])
