@@ -14,11 +14,12 @@ import torch.nn.functional as F
 from einops import einsum, rearrange
 from torch import Tensor
 
+from ..canvas.placement import LATENT_SCALE
+
 if TYPE_CHECKING:
     from diffusers import AutoencoderTiny
 
 CHANNELS = 4
-STEP = 8
 
 COLOURS = (
     (0.3444, 0.1385, 0.0670),
@@ -42,7 +43,7 @@ def colour_error(latents: Tensor, pictures: Tensor) -> Tensor:
     """
     matrix = torch.tensor(COLOURS, device=latents.device, dtype=latents.dtype)
     found = einsum(latents, matrix, "n z h w, z c -> n c h w")
-    return F.mse_loss(found, F.avg_pool2d(pictures, STEP))
+    return F.mse_loss(found, F.avg_pool2d(pictures, LATENT_SCALE))
 
 
 def fit_turn(latents: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,7 +54,7 @@ def fit_turn(latents: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
     channels one. Arguments as for :func:`colour_error`. Raises ``ValueError`` for latents that hardly change.
     """
     rows = rearrange(latents, "n z h w -> (n h w) z").double()
-    small = rearrange(F.avg_pool2d(pictures, STEP), "n c h w -> (n h w) c").double()
+    small = rearrange(F.avg_pool2d(pictures, LATENT_SCALE), "n c h w -> (n h w) c").double()
     mean, colour_mean = rows.mean(dim=0), small.mean(dim=0)
     rows, small = rows - mean, small - colour_mean
     covariance = rows.T @ rows / len(rows)

@@ -1,4 +1,4 @@
-"""Training an autoencoder of TAESD's architecture from nothing, written as ComfyUI's VAE loader reads it.
+"""Training an autoencoder of TAESD's architecture, written as ComfyUI's VAE loader reads it.
 
 Pictures in, pictures out, four numbers for each block of 8x8 pixels between them. The latents are held near mean zero
 and variance one in every channel, which is what the noise schedule of Stable Diffusion expects of them.
@@ -15,6 +15,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from ..canvas.placement import LATENT_SCALE
 from ..checkpoint import DTYPES
 from ..vae import load_vae, save_tiny
 from .colour_axes import fit_turn, fold_turn
@@ -23,7 +24,7 @@ from .picture_source import PictureSource
 from .reconstruction import Perceptual, Reconstruction
 from .samples import LATENT_NOISE
 from .tiny_start import begin_as_mean_colours
-from .tiny_vae_config import STEP, TinyVaeConfig
+from .tiny_vae_config import TinyVaeConfig
 from .wrappers import Averaged
 
 if TYPE_CHECKING:
@@ -48,14 +49,16 @@ class _TinyVaeTraining(TrainingLoop):
 
     def __init__(self, config: TinyVaeConfig, log: Callable[[str], None]):
         super().__init__(config, log)
-        self.source = PictureSource(config, self.log)
+        # Footage is decoded by one process; the others find it done.
+        with self.accelerator.main_process_first():
+            self.source = PictureSource(config, self.log)
         self.skipped = self.source.skipped
         self.network = initial_autoencoder(config, self.source)
         self.prepare(Reconstruction(self.network, config.worth, _perceptual(config, self.device)), self.source)
 
     def loss(self, numbers: list[int], samples: list[Tensor]) -> Tensor:
         pictures = _planes(torch.cat(samples)).to(self.device)
-        shape = (len(pictures), 4, pictures.shape[2] // STEP, pictures.shape[3] // STEP)
+        shape = (len(pictures), 4, *(side // LATENT_SCALE for side in pictures.shape[2:]))
         seed = np.random.default_rng((self.config.run.seed, LATENT_NOISE, numbers[0])).integers(2**63 - 1)
         noise = torch.randn(shape, generator=torch.Generator("cpu").manual_seed(int(seed)))
         return self.model(pictures, noise.to(self.device))

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..canvas.placement import LATENT_SCALE
 from .config import Material, Optimizer, Run, Sources, Synthetic, missing_material
 from .schema import Sections, choice, number, parse_sections
 
 SECTION = "pictures"
 """The section by which a configuration is known to be one of an autoencoder."""
-
-STEP = 8
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,8 @@ def parse_tiny_vae_config(content: dict[str, Any], *, folder: str = ".", name: s
 
 def _contradictions(config: TinyVaeConfig) -> list[str]:
     problems, pictures, start = [], config.pictures, config.start
-    if pictures.size % STEP:
-        problems.append(f"pictures.size: got {pictures.size}, expected a multiple of {STEP}")
+    if pictures.size % LATENT_SCALE:
+        problems.append(f"pictures.size: got {pictures.size}, expected a multiple of {LATENT_SCALE}")
     if pictures.size > pictures.view:
         problems.append(f"pictures.size: got {pictures.size}, expected at most view = {pictures.view}")
     problems += missing_material(config, config.sources, config.material)

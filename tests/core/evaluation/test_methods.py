@@ -191,7 +191,7 @@ def test_what_is_no_method_is_told(files, text, message):
 
 def test_a_round_trip_is_the_whole_truth_through_the_autoencoder(monkeypatch, files):
     monkeypatch.setattr(methods, "_vae", lambda path, device: BlockVAE())
-    clip, placement = moving_clip(0), Case("horizontal", 0.5).place(32, 6)
+    clip, placement = moving_clip(0), Case("horizontal", 0.5).place(32)
     method = parse_method("vae:name=there and back", files)
     result = method(clip.known(placement), placement, 10.0, lambda share: None, whole_frames(clip))
     assert method.label == "there and back" and result.shape == clip.frames.shape and result.dtype == np.uint8
