@@ -30,6 +30,8 @@ methods:
   edge                  the pixels at the edge, repeated
   smooth                a smooth fill
   telea                 OpenCV's inpainting, frame by frame
+  vae                   the truth itself through --vae and back: what no network on its latents can surpass; others
+                        beside it as vae:vae=FILE,name=...
   m3ddm                 this model; needs --checkpoint and --vae
   m3ddm:steps=10,global_scale=1,strides=5-3-1,name=quick
                         the same with settings of its own: checkpoint, vae, sampler, scheduler, steps,

@@ -28,6 +28,7 @@ from ..vae import VAE, load_vae
 
 FILLS = ("edge", *FILL_METHODS)
 MODEL = "m3ddm"
+ROUND_TRIP = "vae"
 
 Report = Callable[[float], None]
 """Called with the share of a clip that is done, 0..1."""
@@ -153,35 +154,60 @@ class Model:
         )
 
 
-def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | str = "cpu") -> Method:
-    """Read a method: "edge", "smooth", "telea", "m3ddm" or "m3ddm:steps=10,strides=15-5-1,name=few steps".
+@dataclass(frozen=True)
+class RoundTrip:
+    """The truth itself, through the autoencoder and back: what no network that works on its latents can surpass."""
 
-    After the colon stand settings of `ModelSettings`; ``preset``, which sets several of them at once where they
-    are not given themselves; and ``name``, which is the text itself otherwise. ``defaults`` holds settings for those
-    not given. Raises ValueError for what is none of them.
+    label: str
+    vae: str
+    device: torch.device | str = "cpu"
+    slow = False
+
+    @property
+    def description(self) -> str:
+        """The file."""
+        return f"the truth through {Path(self.vae).name} and back"
+
+    @property
+    def identity(self) -> str:
+        """The file's own."""
+        return f"round trip {file_identity(self.vae)}"
+
+    def __call__(self, known: np.ndarray, placement: Placement, fps: float, report: Report, whole: Whole) -> np.ndarray:
+        vae = _vae(self.vae, str(self.device))
+        return _as_pixels(vae.decode(vae.encode(_as_floats(whole(range(len(known)))))))
+
+
+def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | str = "cpu") -> Method:
+    """Read a method: "edge", "smooth", "telea", "vae", "m3ddm" or "m3ddm:steps=10,strides=15-5-1,name=few steps".
+
+    After the colon stand settings of `ModelSettings` (of them ``vae`` alone for a "vae"); ``preset``, which sets
+    several of them at once where they are not given themselves; and ``name``, which is the text itself otherwise.
+    ``defaults`` holds settings for those not given. Raises ValueError for what is none of them.
     """
     kind, _, rest = text.partition(":")
     if kind in FILLS and not rest:
         return Fill(kind)
-    if kind != MODEL:
-        raise ValueError(f"got the method {text!r}, expected {', '.join(FILLS)}, {MODEL}, or {MODEL}:setting=value,...")
+    if kind not in (MODEL, ROUND_TRIP):
+        raise ValueError(
+            f"got the method {text!r}, expected {', '.join((*FILLS, ROUND_TRIP, MODEL))}, or {MODEL}:setting=value,..."
+        )
+    allowed = ("preset", *_SETTINGS) if kind == MODEL else ("vae",)
     given = dict(defaults)
     for part in filter(None, (part.strip() for part in rest.split(","))):
         name, equals, value = part.partition("=")
-        if not equals or (name not in ("name", "preset") and name not in _SETTINGS):
-            known = ", ".join(("preset", *_SETTINGS))
-            raise ValueError(f"got {part!r} in the method {text!r}, expected name=... or one of {known}")
+        if not equals or name not in ("name", *allowed):
+            raise ValueError(f"got {part!r} in the method {text!r}, expected name=... or one of {', '.join(allowed)}")
         given[name] = value
     label = given.pop("name", text)
+    if kind == ROUND_TRIP:
+        return RoundTrip(label, _existing("vae", given.get("vae", ""), text), device)
     preset = preset_values(given.pop("preset", CUSTOM))
     values = {**preset, **{name: _setting(name, value) for name, value in given.items()}}
     sampling = {name: values.pop(name) for name in list(values) if name in _SAMPLING}
     settings = ModelSettings(sampling=SamplingSettings().changed(sampling), **values)
     for name in ("checkpoint", "vae"):
-        path = Path(getattr(settings, name))
-        if not getattr(settings, name) or not path.exists():
-            found = str(path) if getattr(settings, name) else "none"
-            raise ValueError(f"got the {name} {found} for the method {text!r}, expected a file: pass --{name} FILE")
+        _existing(name, getattr(settings, name), text)
     for name, allowed in (
         ("fill", tuple(FILL_METHODS)),
         ("precision", tuple(DTYPES)),
@@ -193,6 +219,14 @@ def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | 
     make_sampler(**{name: getattr(settings.sampling, name) for name in ("sampler", "scheduler", "steps", "denoise")})
     weights = f"{file_identity(settings.checkpoint)} {file_identity(settings.vae)}"
     return Model(label, settings, weights, lambda: _models(settings, device))
+
+
+def _existing(name: str, path: str, text: str) -> str:
+    """Return a path as it is. Raises ValueError where nothing is there."""
+    if not path or not Path(path).exists():
+        found = path or "none"
+        raise ValueError(f"got the {name} {found} for the method {text!r}, expected a file: pass --{name} FILE")
+    return path
 
 
 def _models(settings: ModelSettings, device: torch.device | str) -> Models:

@@ -22,7 +22,7 @@ class UnusableMaterial(ValueError):
 def read_photograph(path: Path, shorter: int) -> np.ndarray:
     """A photograph, upright and with its shorter side shrunk to at most ``shorter``: (h, w, 3), uint8.
 
-    Raises :class:`UnusableMaterial`.
+    Raises `UnusableMaterial`.
     """
     return np.asarray(_shrunk(_open(path).convert("RGB"), shorter, min))
 
@@ -30,7 +30,7 @@ def read_photograph(path: Path, shorter: int) -> np.ndarray:
 def read_cut_out(path: Path, longer: int) -> np.ndarray:
     """A cut-out, trimmed, its longer side shrunk to at most ``longer``: (h, w, 4), uint8, alpha last, straight.
 
-    Raises :class:`UnusableMaterial`, also for a picture without transparent parts.
+    Raises `UnusableMaterial`, also for a picture without transparent parts.
     """
     picture = _open(path).convert("RGBA")
     alpha = picture.getchannel("A")

@@ -31,7 +31,7 @@ def read_shots(path: Path, size: tuple[int, int], least: int) -> Iterator[tuple[
     """Yield the shots of a video that have ``least`` frames: pixels (n, h, w, 3), uint8, upright, and frames a second.
 
     They cover 1.5 times ``size`` (width, height) where the video is that large. Of Big Buck Bunny only those shots come
-    that training may see. Raises :class:`UnusableMaterial` where nothing can be used, or not to the end.
+    that training may see. Raises `UnusableMaterial` where nothing can be used, or not to the end.
     """
     try:
         with ffmpeg_errors():

@@ -36,6 +36,8 @@ MAY_CHANGE = {
     "material": {"film", "photo", "panorama", "cutout", "store"},
     "vae": {"path"},
     "network": {"weights", "gradient_checkpointing"},
+    "start": {"weights"},
+    "worth": {"lpips_backbone"},
     "optimizer": {"lr", "warmup", "schedule", "clip"},
 }
 """Settings that a run may be resumed with other values of, on purpose; with any other change it is another run."""

@@ -36,7 +36,8 @@ def run(arguments: argparse.Namespace) -> None:
     require_extra()
     from .config import parse_config
     from .schema import read_toml
-    from .tiny_vae import SECTION, parse_tiny_vae_config, train_tiny_vae
+    from .tiny_vae import train_tiny_vae
+    from .tiny_vae_config import SECTION, parse_tiny_vae_config
     from .trainer import train
 
     content = read_toml(arguments.config)

@@ -192,9 +192,9 @@ def parse_config(content: dict[str, Any], *, folder: str = ".", name: str = "con
     return parse_sections(Config, content, _contradictions, folder=folder, name=name)
 
 
-def _missing_material(config: Config) -> list[str]:
-    """Folders that the shares ask for and that are not there."""
-    shares, material = vars(config.sources), vars(config.material)
+def missing_material(config: Sections, sources: Sources, folders: Material) -> list[str]:
+    """Folders that the shares ask for and that are not there, as seen from the configuration's own."""
+    shares, material = vars(sources), vars(folders)
     if not any(shares.values()):
         return ["sources: got no share above 0, expected at least one"]
     needed = [kind for kind, share in shares.items() if share and kind != "synthetic"]
@@ -231,7 +231,7 @@ def _contradictions(config: Config) -> list[str]:
         problems.append(f"data.video_frames: got {data.video_frames}, expected at least data.frames = {data.frames}")
     if bool(data.cache) != bool(data.cache_clips):
         problems.append("data.cache, data.cache_clips: got one without the other, expected both or neither")
-    problems += _missing_material(config)
+    problems += missing_material(config, config.sources, config.material)
     if network.start != "nothing" and not (network.weights and config.path(network.weights).exists()):
         problems.append(
             f"network.weights: got {network.weights!r}, expected the file that start = {network.start!r} needs"

@@ -51,7 +51,17 @@ ROOMS: dict[str, set[str]] = {
     "synthetic": set(),
     "video": {"canvas", "outpaint", "composite"},
     "material": {"video"},
-    "training": {"canvas", "checkpoint", "material", "outpaint", "sampling", "synthetic", "unet", "video"},
+    "training": {
+        "canvas",
+        "checkpoint",
+        "evaluation",
+        "material",
+        "outpaint",
+        "sampling",
+        "synthetic",
+        "unet",
+        "video",
+    },
     "evaluation": {"canvas", "checkpoint", "composite", "material", "outpaint", "sampling", "synthetic", "video"},
 }
 """The rooms, and which others each may enter. Every one may ask `frames` and `vae`, which lie flat beside them."""

@@ -57,7 +57,7 @@ class PhotoSource:
         self.store, self.cut_outs, self.data, self.settings = store, cut_outs, data, settings
 
     def draw(self, rng: np.random.Generator, number: int) -> tuple[View, float]:
-        """As :meth:`FilmSource.draw`."""
+        """As `draw`."""
         piece = self.store.pieces[rng.integers(len(self.store.pieces))]
         times = draw_times(rng, self.data)
         scale = float(np.exp(rng.uniform(*np.log(PHOTO_SCALES))))
@@ -74,7 +74,7 @@ class PanoramaSource:
         self.store, self.cut_outs, self.data, self.settings = store, cut_outs, data, settings
 
     def draw(self, rng: np.random.Generator, number: int) -> tuple[View, float]:
-        """As :meth:`FilmSource.draw`."""
+        """As `draw`."""
         piece = self.store.pieces[rng.integers(len(self.store.pieces))]
         times = draw_times(rng, self.data)
         narrowest = min(WIDEST_FIELD, 360 * BLUNTEST * self.data.size[0] / piece.shape[2])

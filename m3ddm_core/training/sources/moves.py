@@ -21,7 +21,7 @@ PITCH = np.radians(40)
 def window_path(
     rng: np.random.Generator, motion: Motion, size: Size, picture: Size, scale: float, times: np.ndarray
 ) -> Tensor:
-    """A camera's way over a picture, nowhere beyond its edge: affine maps (n, 2, 3) for :class:`~.views.Window`.
+    """A camera's way over a picture, nowhere beyond its edge: affine maps (n, 2, 3) for `Window`.
 
     ``size``: of the view; ``picture``: width and height of what it moves over; ``scale``: pixels of the picture to one
     of the view, as far as there is room. The way is shortened to what room there is.
@@ -47,7 +47,7 @@ def window_path(
 def turning_path(
     rng: np.random.Generator, motion: Motion, size: Size, field: float, times: np.ndarray
 ) -> tuple[Tensor, Tensor]:
-    """A camera's way inside a panorama: rotations (n, 3, 3) and focal lengths (n,) for :class:`~.views.Turning`.
+    """A camera's way inside a panorama: rotations (n, 3, 3) and focal lengths (n,) for `Turning`.
 
     ``field``: of view across, in radians.
     """

@@ -39,7 +39,7 @@ class Painted:
 
 @dataclass(frozen=True)
 class Sprite:
-    """A cut-out (h, w, 4), uint8, straight alpha, in front of a view; ``affine`` (n, 2, 3) as in :class:`Window`."""
+    """A cut-out (h, w, 4), uint8, straight alpha, in front of a view; ``affine`` (n, 2, 3) as in `Window`."""
 
     pixels: Tensor
     affine: Tensor

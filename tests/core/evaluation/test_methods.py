@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from m3ddm_core.checkpoint import expected_shapes, save_checkpoint
+from m3ddm_core.evaluation import methods
 from m3ddm_core.evaluation.methods import FILLS, Fill, Model, ModelSettings, parse_method
 from m3ddm_core.evaluation.protocol import Case
 from m3ddm_core.pipeline import Models, load_models, load_network
@@ -162,7 +163,7 @@ def test_identity_is_all_that_changes_the_result(files, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("blur", "got the method 'blur', expected edge, smooth, telea, m3ddm"),
+        ("blur", "got the method 'blur', expected edge, smooth, telea, vae, m3ddm"),
         ("edge:steps=1", "got the method 'edge:steps=1'"),
         ("m3ddm:stepz=1", "got 'stepz=1' in the method"),
         ("m3ddm:steps", "got 'steps' in the method"),
@@ -178,12 +179,31 @@ def test_identity_is_all_that_changes_the_result(files, tmp_path):
         ("m3ddm:fill=red", "got the fill 'red', expected one of smooth, telea"),
         ("m3ddm:blend=mix", "got the blend 'mix', expected one of feather, gradient"),
         ("m3ddm:colour_match=auto", "got the colour_match 'auto', expected one of none, linear, steady"),
+        ("vae:steps=1", "got 'steps=1' in the method 'vae:steps=1', expected name=... or one of vae"),
+        ("vae:vae=gone.safetensors", "got the vae gone.safetensors .* pass --vae FILE"),
         ("m3ddm:checkpoint=gone.safetensors", "got the checkpoint gone.safetensors .* pass --checkpoint FILE"),
     ],
 )
 def test_what_is_no_method_is_told(files, text, message):
     with pytest.raises(ValueError, match=message):
         parse_method(text, files)
+
+
+def test_a_round_trip_is_the_whole_truth_through_the_autoencoder(monkeypatch, files):
+    monkeypatch.setattr(methods, "_vae", lambda path, device: BlockVAE())
+    clip, placement = moving_clip(0), Case("horizontal", 0.5).place(32)
+    method = parse_method("vae:name=there and back", files)
+    result = method(clip.known(placement), placement, 10.0, lambda share: None, whole_frames(clip))
+    assert method.label == "there and back" and result.shape == clip.frames.shape and result.dtype == np.uint8
+    means = clip.frames.reshape(6, 4, 8, 4, 8, 3).mean((2, 4))
+    np.testing.assert_allclose(result[:, ::8, ::8], means, atol=0.51)
+
+
+def test_a_round_trip_is_another_with_another_file(files, tmp_path):
+    plain = parse_method("vae", files)
+    (tmp_path / "new.safetensors").write_bytes(b"another")
+    other = parse_method(f"vae:vae={tmp_path / 'new.safetensors'}", files)
+    assert plain.identity != other.identity and "new.safetensors" in other.description
 
 
 def test_the_model_needs_its_files():

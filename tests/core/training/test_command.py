@@ -18,7 +18,7 @@ from m3ddm_core.training import command
 from m3ddm_core.training.config import Config, Run, Vae, parse_config, read_config
 from m3ddm_core.training.initialise import network_config
 from m3ddm_core.training.schema import read_toml
-from m3ddm_core.training.tiny_vae import SECTION, parse_tiny_vae_config
+from m3ddm_core.training.tiny_vae_config import SECTION, parse_tiny_vae_config
 
 ROOT = Path(__file__).resolve().parents[3]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
@@ -92,7 +92,7 @@ def test_the_example_holds_every_key_with_its_default(vae_file: Path, tmp_path: 
 def test_recipes_are_in_order(recipe: Path, tmp_path: Path) -> None:
     """Each is checked where the files and folders that it starts from are there."""
     content = read_toml(recipe)
-    for section, key in (("vae", "path"), ("network", "weights")):
+    for section, key in (("vae", "path"), ("network", "weights"), ("start", "weights"), ("worth", "lpips_backbone")):
         if key in content.get(section, {}):
             file = tmp_path / "recipes" / content[section][key]
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -100,9 +100,6 @@ def test_recipes_are_in_order(recipe: Path, tmp_path: Path) -> None:
             file.touch()
     for folder in content.get("material", {}).values():
         (tmp_path / "recipes" / folder).mkdir(parents=True, exist_ok=True)
-    if folder := content.get(SECTION, {}).get("folder"):
-        (tmp_path / "recipes").mkdir()
-        (tmp_path / "recipes" / folder).mkdir()
     if SECTION in content:
         parse_tiny_vae_config(content, folder=str(tmp_path / "recipes"), name=recipe.name)
         return
