@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ..canvas.placement import LATENT_SCALE
 from ..synthetic.worlds import KINDS
 from .masks import MAX_STRIDE, RATIO, STRATEGIES, STRIDE_SHARES
-from .schema import Sections, choice, number, parse_sections, read_toml
+from .schema import Sections, choice, number, parse_sections
 
 SMALLEST_GLOBAL_SIZE = 48
 """Below it no token is left of a global frame."""
@@ -180,11 +178,6 @@ class Config(Sections):
     material: Material = Material()
     synthetic: Synthetic = Synthetic()
     folder: str = "."
-
-
-def read_config(path: str | os.PathLike[str]) -> Config:
-    """Read and check a configuration. Raises `ConfigError` with all problems, ``OSError`` as the system does."""
-    return parse_config(read_toml(path), folder=str(Path(path).parent), name=str(path))
 
 
 def parse_config(content: dict[str, Any], *, folder: str = ".", name: str = "configuration") -> Config:

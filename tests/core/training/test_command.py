@@ -15,7 +15,7 @@ import pytest
 from m3ddm_core.__main__ import main
 from m3ddm_core.checkpoint import expected_shapes
 from m3ddm_core.training import command
-from m3ddm_core.training.config import Config, Run, Vae, parse_config, read_config
+from m3ddm_core.training.config import Config, Run, Vae, parse_config
 from m3ddm_core.training.initialise import network_config
 from m3ddm_core.training.schema import read_toml
 from m3ddm_core.training.tiny_vae_config import SECTION, parse_tiny_vae_config
@@ -77,7 +77,7 @@ def test_the_example_holds_every_key_with_its_default(vae_file: Path, tmp_path: 
     (tmp_path / "vae.safetensors").write_bytes(vae_file.read_bytes())
     file = tmp_path / "example.toml"
     file.write_text((ROOT / "recipes" / "example.toml").read_text(encoding="utf-8"), encoding="utf-8")
-    config = read_config(file)
+    config = parse_config(read_toml(file), folder=str(file.parent), name=str(file))
     least = {"run": {"output": config.run.output}, "vae": {"path": config.vae.path}}
     assert parse_config(least, folder=config.folder) == config
     text = file.read_text(encoding="utf-8")

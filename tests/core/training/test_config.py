@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from m3ddm_core.training.config import parse_config, read_config
-from m3ddm_core.training.schema import ConfigError
+from m3ddm_core.training.config import parse_config
+from m3ddm_core.training.schema import ConfigError, read_toml
 
 
 def test_what_is_left_out_has_the_papers_values(vae_file: Path) -> None:
@@ -26,7 +26,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, vae_file: Path) -> None:
     (tmp_path / "vae.safetensors").write_bytes(vae_file.read_bytes())
     file = tmp_path / "run.toml"
     file.write_text('[run]\noutput = "out"\nsteps = 5\n[vae]\npath = "vae.safetensors"\n')
-    config = read_config(file)
+    config = parse_config(read_toml(file), folder=str(file.parent), name=str(file))
     assert config.path(config.run.output) == tmp_path / "out"
     assert config.as_dict()["network"]["block_out_channels"] == [320, 640, 1280, 1280]
     assert parse_config(config.as_dict(), folder=str(tmp_path)) == config
@@ -96,4 +96,4 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     file.write_text("[run\n")
     with pytest.raises(ConfigError, match=r"run\.toml: got a file that is not TOML"):
-        read_config(file)
+        parse_config(read_toml(file), folder=str(file.parent), name=str(file))
