@@ -43,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     # Every error about the input is a ValueError of ours; a TypeError or an IndexError would be a fault in here.
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        lines = [line.strip() for line in str(error).splitlines()] if arguments.run is _outpaint else [str(error)]
+        print(f"error: {'; '.join(lines)}", file=sys.stderr)
         return BAD_INPUT
     return 0
 
@@ -136,6 +137,7 @@ def _outpaint(arguments: argparse.Namespace) -> None:
     )
     device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
     check_files(arguments.source, arguments.target, overwrite=arguments.overwrite)  # Before weights are read.
+    source_mask = read_mask(arguments.source_mask) if arguments.source_mask else None
     network = load_network(arguments.checkpoint, device, DTYPES[arguments.dtype])
     line = running_line()
     outpaint_file(
@@ -144,7 +146,7 @@ def _outpaint(arguments: argparse.Namespace) -> None:
         load_models(network, load_vae(arguments.vae, device)),
         options,
         first_frames=arguments.first_frames,
-        source_mask=read_mask(arguments.source_mask) if arguments.source_mask else None,
+        source_mask=source_mask,
         overwrite=arguments.overwrite,
         report=lambda standing: line(standing.share, standing.text),
     )

@@ -79,7 +79,7 @@ BAD = {
     "no preset": (["in.mp4", "out.mp4", "--preset", "quick"], "got the preset 'quick', expected one of reference"),
     "no sampler": (["in.mp4", "out.mp4", "--sampler", "magic"], "got the sampler 'magic', expected one of pndm"),
     "odd sides": (["in.mp4", "out.mp4", "--ratio", "3:4.1", "--size-multiple", "1"], "expected even sides"),
-    "wrong mask": (["in.mp4", "out.mp4", "--source-mask", "mask.png"], "source_mask"),
+    "wrong mask": (["in.mp4", "out.mp4", "--source-mask", "mask.png"], "got a source mask of 16x16, expected 32x48"),
 }
 
 

@@ -22,7 +22,7 @@ def side(name: str, seconds: float, evaluations: int) -> dict:
         "step_seconds": seconds,
         "step_evaluations": evaluations,
         "step_flops": 1e12,
-        "branch_flops": {"FULL": 5e11, "CONTEXT": 3e11, "UNCONDITIONAL": 2e11},
+        "branch_flops": {"FULL": 5e11, "MASKED_VIDEO": 3e11, "UNCONDITIONAL": 2e11},
         "peak_bytes": 2**30,
         "clip_steps": 2,
         "clip_seconds": None,
@@ -106,7 +106,7 @@ def test_the_table_gives_ratios_and_says_what_was_not_measured():
 def test_presets_cost_what_their_branches_cost():
     """Here only the branch with global frames costs anything; seconds go with the operations."""
     sides = [side("ours", 5.0, 3), side("published", 20.0, 4)]
-    sides[0]["branch_flops"] = {"FULL": 1e12, "CONTEXT": 0.0, "UNCONDITIONAL": 0.0}
+    sides[0]["branch_flops"] = {"FULL": 1e12, "MASKED_VIDEO": 0.0, "UNCONDITIONAL": 0.0}
     reference = speed.by_preset(sides)[0]
     assert reference["evaluations"] == 21 * 150 and reference["flops"] == 21 * 50 * 1e12
     assert reference["seconds"] == 21 * 50 * 5.0 and reference["operations_ratio"] == 1.0

@@ -120,13 +120,13 @@ def test_guide_noise_perturbs_what_is_shown_not_what_is_kept():
     shown, _, noise = clip_inputs(state, [clip], seed=5, guide_noise=400)
     clean, _, same_noise = clip_inputs(state, [clip], seed=5, guide_noise=0)
     assert torch.equal(noise, same_noise), "guide noise is a draw of its own"
-    assert torch.equal(shown.context[:, :4, 3], shown.blank_video[:, :4, 3])
+    assert torch.equal(shown.masked_video[:, :4, 3], shown.blank_video[:, :4, 3])
     generator = torch.Generator().manual_seed(5)
     torch.randn((1, 4, 16, 2, 2), generator=generator)
     draw = torch.randn((1, 4, 16, 2, 2), generator=generator)
     expected = add_noise(guide.expand(1, 4, 2, 2), draw[:, :, 3], 400)
-    torch.testing.assert_close(shown.context[:, :4, 3], expected)
-    assert torch.equal(clean.context[0, :4, 3], guide)
+    torch.testing.assert_close(shown.masked_video[:, :4, 3], expected)
+    assert torch.equal(clean.masked_video[0, :4, 3], guide)
     assert torch.equal(outpaint_stage(state, 1, mixing_sampler, seed=5, guide_noise=400).latents[3], guide)
 
 

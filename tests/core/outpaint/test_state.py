@@ -26,7 +26,7 @@ def outpaint(state, seed):
 
 
 def changed(one, other):
-    return {index for index in range(one.frames) if not torch.equal(one.latents[index], other.latents[index])}
+    return {index for index in range(one.num_frames) if not torch.equal(one.latents[index], other.latents[index])}
 
 
 @pytest.mark.parametrize("frames", [40, 150])

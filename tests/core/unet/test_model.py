@@ -26,7 +26,7 @@ def inputs(b=1, f=16, h=8, w=8, tokens=4):
     return {
         "x": torch.randn((b, 9, f, h, w), generator=draw),
         "timesteps": torch.full((b,), 500),
-        "context": torch.randn((b, tokens, 320), generator=draw),
+        "global_tokens": torch.randn((b, tokens, 320), generator=draw),
         "fps": torch.full((b,), 8),
     }
 
@@ -64,7 +64,7 @@ def test_frames_influence_one_another_both_ways(network):
         assert not torch.equal(network(**{**given, "x": x})[:, :, watched], plain[:, :, watched])
 
 
-@pytest.mark.parametrize("name", ["timesteps", "context", "fps"])
+@pytest.mark.parametrize("name", ["timesteps", "global_tokens", "fps"])
 @torch.inference_mode()
 def test_every_condition_counts(network, name):
     given = inputs()
@@ -87,7 +87,7 @@ def test_zero_global_latents_are_not_zero_tokens(network):
 def test_one_black_global_frame_says_what_many_say(network):
     one, many = (network.encode_global(torch.zeros(1, count, 4, 32, 32)) for count in (1, 16))
     assert one.shape[1] * 16 == many.shape[1]
-    answers = [network(**{**inputs(), "context": tokens}) for tokens in (one, many)]
+    answers = [network(**{**inputs(), "global_tokens": tokens}) for tokens in (one, many)]
     torch.testing.assert_close(*answers, rtol=1e-4, atol=1e-5)
 
 
