@@ -107,6 +107,12 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
     return Pack(str(ROOT).replace(".", "_x_"), ours)
 
 
+@pytest.fixture
+def with_diffusers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the library's own way, which the pack in ComfyUI does not go: its VAEs and few-step solvers need diffusers."""
+    monkeypatch.delitem(sys.modules, "diffusers")
+
+
 @pytest.fixture(scope="session")
 def golden(pack: Pack) -> ModuleType:
     """The helpers of tests/helpers/golden_files.py, over the pack's own core."""

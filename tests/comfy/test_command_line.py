@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -13,6 +14,7 @@ OPTIONS = {"canvas_size": 64, "seed": 5, "colour_match": "steady", "blend": "gra
 SAMPLING = {"steps": 2, "context_scale": 1.5}
 
 
+@pytest.mark.usefixtures("with_diffusers")
 def test_node_and_command_line_make_equal_frames(pack, load_video, tmp_path, monkeypatch) -> None:
     """Before they are encoded: x264 makes much of a rounding error, and not the same thing each time."""
     import comfy.sd

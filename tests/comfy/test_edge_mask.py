@@ -132,7 +132,7 @@ def test_the_preview_shows_canvas_and_mask(node: Any, previews: Path) -> None:
             {"target": "custom ratio", "custom_ratio": "wide"},
             "got the ratio 'wide', expected width:height",
         ),
-        ((5, 72, 128, 3), {"canvas_size": 100}, r"canvas_size is 100.*try 96"),
+        ((5, 72, 128, 3), {"canvas_size": 100}, r"got canvas_size=100.*try 96"),
         ((5, 72, 128, 3), {"anchor": "offset", "offset_x": 1}, "got offset_x=1"),
         ((5, 72, 128, 1), {}, r"\(5, 72, 128, 1\)"),
     ],

@@ -38,7 +38,7 @@ print("ok")
 
 
 def test_the_pack_loads_without_opencv_and_imports_nothing_slow(tmp_path):
-    count = len(json.loads((ROOT / "locales" / "en" / "nodeDefs.json").read_text(encoding="utf-8")))
+    count = len(json.loads((ROOT / "locales" / "zh" / "nodeDefs.json").read_text(encoding="utf-8")))
     script = LOAD.format(host=os.environ["COMFYUI_PATH"], pack=str(ROOT), count=count)
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and done.stdout.strip().endswith("ok"), done.stdout + done.stderr

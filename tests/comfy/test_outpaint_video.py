@@ -170,7 +170,7 @@ def test_odd_sizes_are_refused_before_anything_is_sampled(outpaint, two_scenes) 
 
 def test_a_wrong_ratio_is_told_before_anything_runs(pack) -> None:
     node = pack.nodes["M3DDM_OutpaintVideo"]
-    assert "not a ratio" in node.validate_inputs(target="custom ratio", custom_ratio="wide")
+    assert "got the ratio 'wide'" in node.validate_inputs(target="custom ratio", custom_ratio="wide")
     assert node.validate_inputs(target="1:1", custom_ratio="wide") is True
 
 

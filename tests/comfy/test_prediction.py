@@ -28,7 +28,7 @@ def test_a_v_prediction_checkpoint_is_sampled_as_the_core_samples_it(pack, golde
 
     network = pack.module("m3ddm_core.sampling.prediction").noise_network(golden.seeded_network(config), "v_prediction")
     sample = pack.module("m3ddm_core.sampling.pndm").reference_sampler(
-        network, steps=4, context_scale=settings.context_scale, global_scale=settings.global_scale
+        network, steps=4, context_scale=settings.guidance.context_scale, global_scale=settings.guidance.global_scale
     )
     with torch.inference_mode():
         core = pack.module("m3ddm_core.outpaint.stages").outpaint_stage(state, 1, sample, seed=2)

@@ -172,6 +172,7 @@ def test_a_run_begun_anew_for_lack_of_memory_holds_nothing(pack, model, infill, 
         ("uni_pc_bh2", "normal", 0.2),
     ],
 )
+@pytest.mark.usefixtures("with_diffusers")
 def test_the_core_samples_as_comfyui_does(pack, golden, state, infill, sampler, scheduler, tolerance):
     """So what ``evaluate`` measures holds in a graph. ComfyUI starts from two thousandths more noise."""
     values = {"steps": 5, "sampler": sampler, "scheduler": scheduler, "guidance_end": 0.7, "unconditional_every": 2}
