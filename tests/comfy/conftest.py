@@ -109,7 +109,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
 
 @pytest.fixture
 def with_diffusers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For the library's own way, which the pack in ComfyUI does not go: its VAEs and few-step solvers need diffusers."""
+    """For the library's own way, which no node goes: its VAEs and few-step solvers need diffusers."""
     monkeypatch.delitem(sys.modules, "diffusers")
 
 
