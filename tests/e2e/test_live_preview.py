@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from test_outpaint_video import graph
 
 from devtools.host import PACK
 from devtools.server import Server
+from tests.e2e.test_outpaint_video import graph
 from tests.helpers.real_frontend import SECONDS, Frontend
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_templates import choices, definitions, facts
 
 from devtools import shipped, templates, workflow
 from devtools.host import PACK
 from devtools.server import Server
+from tests.e2e.test_templates import choices, definitions, facts
 from tests.helpers import stand_ins
 
 pytestmark = pytest.mark.server
