@@ -69,10 +69,8 @@ def open_store(kind: str, source: Path, wanted: Wanted, root: Path, most: float,
     which no further file is decoded. Raises ``ValueError`` where nothing can be used.
     """
     suffixes, read = KINDS[kind]
-    paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
-    files = [(path.relative_to(source).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-    key = hashlib.sha256(json.dumps([FORMAT, files, asdict(wanted), most]).encode()).hexdigest()[:16]
-    folder = root / f"{kind}-{key}"
+    paths = _files(kind, source)
+    folder = root / store_name(kind, source, wanted, most)
     if not (folder / PIECES).is_file():
         log(f"decoding {len(paths)} files of {source} once, into {folder}")
         _fill(folder, lambda path: read(path, wanted), source, paths, most * 1e9)
@@ -88,6 +86,21 @@ def open_store(kind: str, source: Path, wanted: Wanted, root: Path, most: float,
     for place in _without_licence(source, paths):
         log(f"warning: no licence or credits beside the files of {place}; see that they may be used")
     return Store(folder, pieces, skipped)
+
+
+def store_name(kind: str, source: Path, wanted: Wanted, most: float) -> str:
+    """Name the folder of the store that `open_store` looks for, made of everything that decides what is in it."""
+    files = [
+        (path.relative_to(source).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
+        for path in _files(kind, source)
+    ]
+    key = hashlib.sha256(json.dumps([FORMAT, files, asdict(wanted), most]).encode()).hexdigest()[:16]
+    return f"{kind}-{key}"
+
+
+def _files(kind: str, source: Path) -> list[Path]:
+    suffixes, _ = KINDS[kind]
+    return sorted(path for path in source.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
 
 
 Part = tuple[np.ndarray, float]
