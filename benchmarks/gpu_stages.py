@@ -1,0 +1,120 @@
+"""Train one stage of the demonstration's network from a pack, for so many minutes, and leave weights, curves and samples.
+
+    python -m benchmarks.gpu_stages demo_image --pack gpu_pack --work runs/gpu_session --minutes 3
+
+The stage is its recipe with other paths, a rate that does not fall (nobody knows the last step before the time is up; the
+averaged weights take its place), and larger batches on a GPU, smaller pictures and a smaller network on a CPU. Run again
+with the same ``--work`` it goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from m3ddm_core.checkpoint import build_unet, read_checkpoint
+from m3ddm_core.material.store import Wanted
+from m3ddm_core.training.config import Config, parse_config
+from m3ddm_core.training.preview import Preview
+from m3ddm_core.training.samples import SHORTEST_SHOT, ClipSource
+from m3ddm_core.training.schema import read_toml
+from m3ddm_core.training.trainer import WEIGHTS, train
+from m3ddm_core.vae import load_vae
+
+from .gpu_material import unpack_store
+from .pack_gpu import KINDS, PLAN, ROOT, STAGES
+
+ON_GPU = {"precision": "bf16", "workers": 8}
+BATCHES = 4
+"""How many times the recipe's batch a GPU takes. Not measured yet."""
+REHEARSAL = {
+    "run": {"batch": 2, "workers": 0},
+    "network": {"block_out_channels": [32, 32, 32], "cross_attention_dim": 32, "attention_heads": 2},
+    "data": {"size": [64, 64], "pool": 2, "rounds": 4, "global_size": 64},
+    "material": {"store_gb": 0.2},
+}
+"""On a CPU only the way is tried, not the result."""
+
+
+def main() -> None:
+    """Train the stage and show what it can do."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("stage", choices=STAGES)
+    parser.add_argument("--pack", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="folder for runs and unpacked material")
+    parser.add_argument("--minutes", type=float, required=True, help="of training; unpacking and samples come on top")
+    options = parser.parse_args()
+    pack, work = options.pack.resolve(), options.work.resolve()
+    content = configuration(options.stage, pack, work, torch.cuda.is_available())
+    config = parse_config(content, folder=str(ROOT / "recipes"), name=options.stage)
+    unpack(config, pack, work)
+    weights = train(config, resume=True, minutes=options.minutes)
+    show(config, weights, weights.parent / "samples")
+
+
+def configuration(stage: str, pack: Path, work: Path, gpu: bool) -> dict[str, Any]:
+    """A stage's recipe, changed for the machine and the pack.
+
+    It begins with what the stage before left in ``work``, else with the pack's network, else as the recipe does where that
+    needs none. Raises ``ValueError`` where it does.
+    """
+    content = read_toml(ROOT / "recipes" / f"{stage}.toml")
+    run, data = content["run"], content["data"]
+    run |= {"output": str(work / stage), "steps": 1_000_000, "sample_every": 0, "save_every": 500}
+    run |= {**ON_GPU, "batch": BATCHES * run["batch"]} if gpu else {}
+    content["optimizer"]["schedule"] = "constant"
+    content["vae"]["path"] = str(pack / "vae.safetensors")
+    data |= {"cache": "", "cache_clips": 0, "cache_backwards": False}
+    folders = {kind: str(work / "empty" / kind) for kind in KINDS}
+    content["material"] = {**folders, "cutout": "", "store": str(work / "stores")}
+    content["network"] |= _start(stage, pack, work)
+    if not gpu:
+        for section, values in REHEARSAL.items():
+            content[section] |= values
+    return content
+
+
+def _start(stage: str, pack: Path, work: Path) -> dict[str, str]:
+    """Keys of the section network that say what a stage begins with."""
+    plan = json.loads((pack / PLAN).read_text(encoding="utf-8"))
+    before = work / STAGES[STAGES.index(stage) - 1] / WEIGHTS
+    if stage != plan["stage"] and before.is_file():
+        return {"start": "image" if stage == STAGES[1] else "m3ddm", "weights": str(before)}
+    if stage == plan["stage"] and plan["network"]:
+        pictures = STAGES[0] in (stage, plan["left_by"])
+        return {"start": "image" if pictures else "m3ddm", "weights": str(pack / plan["network"])}
+    if stage == STAGES[0]:
+        return {}
+    raise ValueError(f"got nothing that {stage} begins with, expected {before} or a network in the pack")
+
+
+def unpack(config: Config, pack: Path, work: Path) -> None:
+    """Put the pack's material where the configuration looks for it."""
+    material = config.material
+    wanted = Wanted(config.data.size, max(config.data.frames, SHORTEST_SHOT))
+    for kind in KINDS:
+        source = Path(getattr(material, kind))
+        unpack_store(pack / "material" / kind, source, Path(material.store), wanted, material.store_gb)
+
+
+def show(config: Config, weights: Path, folder: Path) -> None:
+    """Outpaint two clips with a network, as training's own samples are, and write them as moving WebP pictures."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    vae = load_vae(config.path(config.vae.path)).to(device)
+    network = build_unet(read_checkpoint(weights), dtype=torch.float32).eval().to(device)
+    folder.mkdir(exist_ok=True)
+    with torch.inference_mode():
+        films = Preview(config, ClipSource(config), vae, device).outpaint(network)
+    for number, (film, fps) in enumerate(films):
+        first, *others = [Image.fromarray(frame) for frame in (film * 255).round().byte().cpu().numpy()]
+        target = folder / f"{number}.webp"
+        first.save(target, save_all=True, append_images=others, duration=round(1000 / fps), quality=80)
+
+
+if __name__ == "__main__":
+    main()
