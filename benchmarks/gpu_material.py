@@ -54,7 +54,6 @@ def unpack_store(packed: Path, source: Path, root: Path, wanted: Wanted, most: f
     ``source`` has no footage in it: the name of its store then depends on ``wanted`` and ``most`` (gigabytes) alone.
     ``packed`` is named after the kind of its material. After ``most`` no further piece is unpacked.
     """
-    source.mkdir(parents=True, exist_ok=True)
     folder = root / store_name(packed.name, source, wanted, most)
     if (folder / PIECES).is_file():
         return folder

@@ -82,7 +82,9 @@ def compare(device: str) -> Iterator[Record]:
         for dtype in TOLERANCES:
             what = f"attention {size[0]} x {size[1]}, {size[2]} wide"
             for kernel in KERNELS:
-                yield _record(what, dtype, kernel, lambda d=dtype: attention_difference(size, getattr(torch, d), device))
+                yield _record(
+                    what, dtype, kernel, lambda d=dtype: attention_difference(size, getattr(torch, d), device)
+                )
 
 
 def _record(what: str, dtype: str, kernel: str, measure: Any) -> Record:

@@ -71,6 +71,8 @@ def configuration(stage: str, pack: Path, work: Path, gpu: bool) -> dict[str, An
     content["vae"]["path"] = str(pack / "vae.safetensors")
     data |= {"cache": "", "cache_clips": 0, "cache_backwards": False}
     folders = {kind: str(work / "empty" / kind) for kind in KINDS}
+    for folder in folders.values():
+        Path(folder).mkdir(parents=True, exist_ok=True)
     content["material"] = {**folders, "cutout": "", "store": str(work / "stores")}
     content["network"] |= _start(stage, pack, work)
     if not gpu:
