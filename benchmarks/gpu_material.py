@@ -1,6 +1,7 @@
 """Decoded footage small enough to travel: stores packed as AVIF, and unpacked as the stores that training opens.
 
-A packed store is a folder of ``00000.avif`` and so on, a shot or picture each, and ``pieces.json``. Pillow alone reads it.
+A packed store is a folder of ``00000.avif`` and so on, a shot or picture each, and ``pieces.json``. Pillow alone reads
+it.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
-"""Parity of the network with the published code's golden data, on any device, in every dtype, by every attention kernel.
+"""Parity of the network with the published code's golden data: any device, every dtype, every attention kernel.
 
     python -m benchmarks.gpu_parity --device cuda --output OUT
 
-prints the largest difference over the largest value of every combination, writes ``parity.json`` and ends with 1 where one
-is above its tolerance. On a CPU, where half precision is slow, the network is asked for each file's first case, with the
-attention that the pack has for CPUs, and the kernels of attention alone. A kernel that torch does not have for a dtype or device is named as such and is no failure; torch's
-own choice has to work. The published width is compared layer by layer: attention at the network's own sizes against
-float64.
+prints the largest difference over the largest value of every combination, writes ``parity.json`` and ends with 1 where
+one is above its tolerance. A kernel that torch does not have for a dtype or device is named as such and is no failure;
+torch's own choice has to work. The published width is compared layer by layer: attention at the network's own sizes
+against float64.
+
+On a CPU, where half precision is slow, the network is asked for each file's first case, with the attention that the
+pack has for CPUs, and the kernels of attention alone.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,17 +80,15 @@ def compare(device: str) -> Iterator[Record]:
             network.load_state_dict(weights)
             network = network.eval().to(device, getattr(torch, dtype))
             for kernel in KERNELS if device != "cpu" else ("chosen",):
-                yield _record(path.stem, dtype, kernel, lambda network=network: network_difference(network, golden))
+                yield _record(path.stem, dtype, kernel, partial(network_difference, network, golden))
     for size in SIZES:
         for dtype in TOLERANCES:
             what = f"attention {size[0]} x {size[1]}, {size[2]} wide"
             for kernel in KERNELS:
-                yield _record(
-                    what, dtype, kernel, lambda d=dtype: attention_difference(size, getattr(torch, d), device)
-                )
+                yield _record(what, dtype, kernel, partial(attention_difference, size, getattr(torch, dtype), device))
 
 
-def _record(what: str, dtype: str, kernel: str, measure: Any) -> Record:
+def _record(what: str, dtype: str, kernel: str, measure: Callable[[], float]) -> Record:
     record = {"what": what, "dtype": dtype, "kernel": kernel}
     try:
         with torch.inference_mode(), _only(kernel):
@@ -105,7 +106,7 @@ def _only(kernel: str) -> AbstractContextManager:
 
 
 def network_difference(network: M3DDMUNet, golden: GoldenFile) -> float:
-    """The largest relative difference of a golden file's cases, computed where and in what the network's weights are."""
+    """The largest relative difference of a golden file's cases, computed as the network's weights are."""
     weight = next(network.parameters())
     found = []
     cases = golden.metadata["cases"]

@@ -1,8 +1,8 @@
 """The parts of a session on a GPU, one after the other, whatever becomes of each; started by ``gpu_session.sh``.
 
-Leaves in its output folder ``summary.json`` and ``summary.md``, the log, the averaged weights of each stage and, in ``results.zip``,
-figures, curves and samples. Needs the standard library alone: what a part misses is that part's failure. Ends with 1 where a
-part failed.
+Leaves in its output folder ``summary.json`` and ``summary.md``, the log, the averaged weights of each stage and, in
+``results.zip``, figures, curves and samples. Needs the standard library alone: what a part misses is that part's
+failure. Ends with 1 where a part failed.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def run(part: str, command: list[str], out: Path, end: float) -> Outcome:
 
 
 def stages(pack: Path) -> list[str]:
-    """The stages from the one on that the pack is to begin with; all where there is none: they will say what is missing."""
+    """The stages from the pack's first on; all where there is no pack: they will say what is missing."""
     names = list(SHARES)
     plan = pack / "pack.json"
     first = json.loads(plan.read_text(encoding="utf-8"))["stage"] if plan.is_file() else names[0]

@@ -1,10 +1,10 @@
-"""Train one stage of the demonstration's network from a pack, for so many minutes, and leave weights, curves and samples.
+"""Train one stage of the demonstration's network from a pack for so many minutes; leave weights, curves and samples.
 
     python -m benchmarks.gpu_stages demo_image --pack gpu_pack --work runs/gpu_session --minutes 3
 
-The stage is its recipe with other paths, a rate that does not fall (nobody knows the last step before the time is up; the
-averaged weights take its place), and larger batches on a GPU, smaller pictures and a smaller network on a CPU. Run again
-with the same ``--work`` it goes on.
+The stage is its recipe with other paths, a rate that does not fall (nobody knows the last step before the time is up;
+the averaged weights take its place), and larger batches on a GPU, smaller pictures and a smaller network on a CPU. Run
+again with the same ``--work`` it goes on.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def main() -> None:
 def configuration(stage: str, pack: Path, work: Path, gpu: bool) -> dict[str, Any]:
     """A stage's recipe, changed for the machine and the pack.
 
-    It begins with what the stage before left in ``work``, else with the pack's network, else as the recipe does where that
-    needs none. Raises ``ValueError`` where it does.
+    It begins with what the stage before left in ``work``, else with the pack's network, else as the recipe does where
+    that needs none. Raises ``ValueError`` where it does.
     """
     content = read_toml(ROOT / "recipes" / f"{stage}.toml")
     run, data = content["run"], content["data"]

@@ -1,4 +1,4 @@
-"""A session on a GPU, as far as a CPU shows it: what is packed, what is compared, and that one failure stops nothing."""
+"""A session on a GPU, as far as a CPU shows it: what is packed and compared, and that a failure stops nothing."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_missing_store_is_named(tmp_path):
 def test_attention_is_within_its_tolerance_and_noise_is_not(dtype):
     difference = gpu_parity.attention_difference((16, 16, 40), getattr(torch, dtype), "cpu")
     record = {"what": "attention", "dtype": dtype, "kernel": "chosen"}
-    assert 0 < difference
+    assert difference > 0
     assert not gpu_parity.is_failure({**record, "difference": difference})
     assert gpu_parity.is_failure({**record, "difference": 0.5})
     assert not gpu_parity.is_failure({**record, "none": "no kernel"})
