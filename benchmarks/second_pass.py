@@ -18,7 +18,7 @@ from m3ddm_core.canvas.placement import Placement, with_canvas
 from m3ddm_core.evaluation.metrics import flicker, psnr, seam, sharpness
 from m3ddm_core.evaluation.protocol import Case
 from m3ddm_core.pipeline import load_models, load_network, load_vae, outpaint_frames
-from m3ddm_core.sampling.settings import SamplingSettings, preset_values
+from m3ddm_core.sampling.settings import preset_settings
 from m3ddm_core.synthetic.held_out import HELD_OUT
 
 from .spoiled_clips import known
@@ -31,7 +31,7 @@ BLENDING = {"feather": 0, "colour_match": "steady", "blend": "gradient"}
 def measure(options: argparse.Namespace) -> None:
     """Print a row for each way of making the border, over all clips."""
     models = load_models(load_network(options.checkpoint), load_vae(options.vae))
-    settings = SamplingSettings().changed(preset_values(options.preset))
+    settings = preset_settings(options.preset, {}).beside(models.advice.sampling)
 
     def run(source: Tensor, placement: Placement, pictures: Tensor | None = None, denoise: float = 1.0) -> Tensor:
         once = settings.changed({"denoise": denoise})

@@ -18,16 +18,6 @@ CLIP = hosts.PACK / "assets" / "big_buck_bunny.mp4"
 WORKFLOW = hosts.PACK / "workflows" / "outpaint_a_video.json"
 STRIP = hosts.PACK / "devtools" / "inside" / "strip.py"
 
-# What serves the small network best, as measured (README): it knows too little for guidance or many steps to add to.
-SMALL_CANVAS = 128
-SMALL_SAMPLING = {
-    "sampler": "ddim",
-    "scheduler": "sgm_uniform",
-    "steps": 2,
-    "context_scale": 1.0,
-    "global_scale": 1.0,
-}
-
 TIMEOUT = 24 * 3600.0
 
 
@@ -52,7 +42,6 @@ def demo(
         say("No M3DDM checkpoint was found: the pack's own small one stands in for it. It is a demonstration, not the")
         say("published model. To see what that makes of a border:")
         say(weights.HOW_TO_GET)
-        say(f"The small model runs on the canvas that it was made for, {SMALL_CANVAS} pixels.")
     else:
         say(f"Checkpoint: {chosen.checkpoint}\nVAE: {chosen.vae}")
     models = {} if chosen.small else {"diffusion_models": [chosen.checkpoint], "vae": [chosen.vae]}
@@ -67,15 +56,19 @@ def demo(
 
 
 def _patch(prompt: Prompt, source: Path, chosen: weights.Weights, steps: int | None) -> None:
-    """Put the demo's files in the place of the workflow's, and the number of steps where one is given."""
+    """Put the demo's files in the place of the workflow's, and what the checkpoint says of its use.
+
+    The settings are set one by one, which is the preset *checkpoint* spelled out, so that ``steps`` may differ.
+    """
     workflow.set_inputs(prompt, "LoadVideo", file=source.name)
     workflow.set_inputs(prompt, "M3DDM_LoadCheckpoint", checkpoint=chosen.checkpoint.name)
-    workflow.set_inputs(prompt, "VAELoader", vae_name=chosen.vae.name)
-    if chosen.small:
-        workflow.set_inputs(prompt, "M3DDM_EdgeMask", canvas_size=SMALL_CANVAS)
-        workflow.set_inputs(prompt, "M3DDM_SamplingSettings", **SMALL_SAMPLING)
+    workflow.replace(prompt, "VAELoader", "M3DDM_LoadVAE", vae_name=chosen.vae.name)
+    settings, canvas_size = weights.advice(chosen.checkpoint)
     if steps is not None:
-        workflow.set_inputs(prompt, "M3DDM_SamplingSettings", steps=steps)
+        settings["steps"] = steps
+    workflow.set_inputs(prompt, "M3DDM_SamplingSettings", **settings, preset="custom")
+    if canvas_size is not None:
+        workflow.set_inputs(prompt, "M3DDM_EdgeMask", canvas_size=canvas_size)
 
 
 def _run(server: Server, prompt: Prompt, target: Path) -> tuple[Path, float]:

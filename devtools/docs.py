@@ -136,7 +136,9 @@ def _filled(root: Path, file: Path, text: str) -> str:
 def lists(node: Node, language: Language) -> str:
     """Inputs and outputs as lists: ComfyUI shows help in a panel that is too narrow for a table of names and texts."""
     parts = ((language.inputs, node.inputs), (language.outputs, node.outputs))
-    return "\n".join(f"## {title}\n\n{''.join(_item(slot, language) for slot in slots)}" for title, slots in parts)
+    return "\n".join(
+        f"## {title}\n\n{''.join(_item(slot, language) for slot in slots)}" for title, slots in parts if slots
+    )
 
 
 def _item(slot: Slot, language: Language) -> str:
@@ -164,11 +166,12 @@ def _section(node: Node) -> str:
         f"| `{slot.name}` | {slot.type}{', optional' * slot.optional} | {_default(slot)} | {_cell(slot.tooltip)} |\n"
         for slot in node.inputs
     )
+    table = f"| input | type | default | meaning |\n| --- | --- | --- | --- |\n{rows}\n" if node.inputs else ""
     outputs = "".join(f"- `{slot.name}` {slot.type}: {slot.tooltip}\n" for slot in node.outputs)
     return (
         f"## {node.display_name}\n\n{node.description}\n\n"
         f"`{node.id}`, [help page]({english}), [中文]({chinese})\n\n"
-        f"| input | type | default | meaning |\n| --- | --- | --- | --- |\n{rows}\nOutputs:\n\n{outputs}"
+        f"{table}Outputs:\n\n{outputs}"
     )
 
 

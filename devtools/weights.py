@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .host import PACK, Host
 from .report import Problem, say
@@ -52,6 +55,20 @@ def choose(host: Host, checkpoint: Path | None, vae: Path | None) -> Weights:
     elif vae is not None:
         raise Problem(f"--vae {vae} was given without a checkpoint, and none was found in ComfyUI.\n{HOW_TO_GET}")
     return DEMO
+
+
+def advice(checkpoint: Path) -> tuple[dict[str, Any], int | None]:
+    """What a checkpoint says it is best sampled with, by the names of M3DDM Sampling Settings, and on what canvas.
+
+    Nothing, and None, where it says nothing: `m3ddm_core.sampling.advice` has the whole story and checks it.
+    """
+    if checkpoint.suffix.lower() != ".safetensors":
+        return {}, None
+    with checkpoint.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        metadata = json.loads(file.read(length)).get("__metadata__", {})
+    canvas = metadata.get("canvas_size")
+    return json.loads(metadata.get("sampling", "{}")), canvas and int(canvas)
 
 
 def _search(host: Host, folders: tuple[str, ...], names: tuple[str, ...]) -> Path | None:

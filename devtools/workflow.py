@@ -49,7 +49,11 @@ def to_prompt(workflow: dict[str, Any], object_info: dict[str, Any]) -> Prompt:
 
 
 def widget_values(node: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
-    """The values of a node's widgets by name; those that a shorter, older list lacks get the definition's default."""
+    """The values of a node's widgets by name.
+
+    Those that a shorter, older list lacks get the definition's default, or what they mean where they are absent, as
+    nodes/web/if_absent.js sees to in the frontend.
+    """
     stored = node.get("widgets_values") or []
     if isinstance(stored, dict):
         return {name: stored[name] for name, _, _ in _widgets(info, stored) if name in stored}
@@ -61,6 +65,8 @@ def widget_values(node: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
             continue
         if queue:
             values[name] = queue.pop(0)
+        elif stored and "if_absent" in _options(spec):
+            values[name] = _options(spec)["if_absent"]
         elif _default(spec) is not None:
             values[name] = _default(spec)
         if extra:
@@ -160,3 +166,10 @@ def set_inputs(prompt: Prompt, class_type: str, **inputs: Any) -> None:
         raise Problem(f"The workflow has no {class_type} node to set {', '.join(inputs)} on.")
     for node in found:
         prompt[node]["inputs"].update(inputs)
+
+
+def replace(prompt: Prompt, class_type: str, other: str, **inputs: Any) -> None:
+    """Put another type of node, with these inputs alone, in the place of every one of a type, whose links it keeps."""
+    set_inputs(prompt, class_type)
+    for node in of_type(prompt, class_type):
+        prompt[node] |= {"class_type": other, "inputs": dict(inputs)}

@@ -69,7 +69,9 @@ def _add_outpaint(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     shape.add_argument("--pixels", type=int, nargs=4, metavar=("LEFT", "TOP", "RIGHT", "BOTTOM"), help="to be added")
     frame.add_argument("--anchor", default="center", help='where the source lies: center, left, "top left" (center)')
     frame.add_argument("--offset", type=int, nargs=2, metavar=("X", "Y"), help="its top-left corner, instead")
-    frame.add_argument("--canvas-size", type=int, default=256, help="longest side the network works at (256)")
+    frame.add_argument(
+        "--canvas-size", type=int, default=0, help="longest side the network works at (0: what the checkpoint is for)"
+    )
     frame.add_argument("--canvas-shape", choices=("square", "target"), default="square", help="(square)")
     frame.add_argument(
         "--fill", choices=("smooth", "telea"), default="smooth", help="what sampling starts from (smooth)"
@@ -78,7 +80,10 @@ def _add_outpaint(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
     sampling = parser.add_argument_group("sampling")
     sampling.add_argument(
-        "--preset", default="custom", help="reference, balanced, fast; what is given beside it counts"
+        "--preset",
+        default="checkpoint",
+        help="checkpoint, reference, balanced, fast; what is given beside it counts (checkpoint: as it says itself, "
+        "which for the published weights is reference)",
     )
     sampling.add_argument("--seed", type=int, default=0)
     for name, kind in SAMPLING.items():
@@ -114,7 +119,7 @@ def _outpaint(arguments: argparse.Namespace) -> None:
     from .canvas.framing import Framing
     from .checkpoint import DTYPES
     from .pipeline import Options, check_files, load_models, load_network, load_vae, outpaint_file, read_mask
-    from .sampling.settings import SamplingSettings, preset_values
+    from .sampling.settings import preset_settings
 
     given = {name: getattr(arguments, name) for name in SAMPLING if hasattr(arguments, name)}
     framing = Framing(
@@ -128,7 +133,7 @@ def _outpaint(arguments: argparse.Namespace) -> None:
     )
     options = Options(
         framing=framing,
-        settings=SamplingSettings().changed({**preset_values(arguments.preset), **given}),
+        settings=preset_settings(arguments.preset, given),
         seed=arguments.seed,
         cut_threshold=None if arguments.no_scene_cuts else arguments.cut_threshold,
         second_pass=arguments.second_pass,

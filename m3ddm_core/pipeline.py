@@ -28,10 +28,11 @@ from .outpaint.encode import GLOBAL_FRAMES, add_guide_frames, encode_context, en
 from .outpaint.plan import INFILL_STRIDE
 from .outpaint.stages import Progress, outpaint_video
 from .outpaint.state import OutpaintState
+from .sampling.advice import Advice, read_advice
 from .sampling.clip import Network, SampleClips, guided_sampler
 from .sampling.placed import PlacedNetwork
 from .sampling.prediction import noise_network
-from .sampling.settings import SamplingSettings
+from .sampling.settings import CheckpointSettings, SamplingSettings, Settings
 from .sampling.solvers import make_sampler
 from .vae import VAE, Decode, Encode, load_vae
 from .video.cuts import find_cuts, scene_lengths
@@ -55,18 +56,19 @@ class Models:
 
     ``encode``: frames (n, h, w, 3), 0..1, to latents (n, 4, h / 8, w / 8) in model space, and ``decode`` back.
     ``sampler(settings, seed)`` makes a sampler of clips. ``clips_at_once(settings, h, w)``: how many clips of latents
-    of that height and width it is to be given side by side.
+    of that height and width it is to be given side by side. ``advice``: what the checkpoint says it is best used with.
     """
 
     encode: Encode
     decode: Decode
     sampler: Callable[[SamplingSettings, int], SampleClips]
     clips_at_once: Callable[[SamplingSettings, int, int], int]
+    advice: Advice = field(default_factory=Advice)
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked of a video.
+    """What is asked of a video; as the checkpoint has it where nothing else is said.
 
     ``seed`` draws the noise, the same for every clip. ``cut_threshold``: see `find_cuts`; None takes the video as one
     scene. ``second_pass``: longest side in pixels of the canvas of a second pass, 0 for none, and ``second_denoise``
@@ -74,7 +76,7 @@ class Options:
     """
 
     framing: Framing = field(default_factory=Framing)
-    settings: SamplingSettings = field(default_factory=SamplingSettings)
+    settings: Settings = field(default_factory=CheckpointSettings)
     seed: int = 0
     cut_threshold: float | None = CUT_THRESHOLD
     second_pass: int = 0
@@ -82,26 +84,50 @@ class Options:
     blending: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """A network that predicts noise, and what its checkpoint says it is best used with."""
+
+    network: Network
+    advice: Advice
+
+    def encode_global(self, latents: Tensor) -> Tensor:
+        """As `Network` has it."""
+        return self.network.encode_global(latents)
+
+    def __call__(self, x: Tensor, timesteps: Tensor, global_tokens: Tensor, fps: Tensor) -> Tensor:
+        """As `Network` has it."""
+        return self.network(x, timesteps, global_tokens, fps)
+
+
 def load_network(
     path: str | os.PathLike[str], device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-) -> Network:
+) -> LoadedNetwork:
     """Load a checkpoint in any form that `read_checkpoint` takes, as a network that predicts noise.
 
-    It computes in ``dtype`` on ``device`` and answers where, and as what, it is asked. Raises `CheckpointError`.
+    It computes in ``dtype`` on ``device`` and answers where, and as what, it is asked. Raises `CheckpointError`, and
+    ValueError for advice in the file that cannot be followed.
     """
     checkpoint = read_checkpoint(path)
+    advice = read_advice(checkpoint.metadata)
     network = build_unet(checkpoint, dtype=dtype, device=device).requires_grad_(False)
-    return noise_network(PlacedNetwork(network, device, dtype), checkpoint.prediction_type)
+    return LoadedNetwork(noise_network(PlacedNetwork(network, device, dtype), checkpoint.prediction_type), advice)
 
 
 def load_models(network: Network, vae: VAE) -> Models:
-    """The library's own way to run a network and a VAE, for one clip at a time unless settings say otherwise."""
+    """The library's own way to run a network and a VAE, for one clip at a time unless settings say otherwise.
+
+    A network that is not from `load_network` is used as the published one is, where settings leave that open.
+    """
 
     def sampler(settings: SamplingSettings, seed: int) -> SampleClips:
         solver = make_sampler(settings.sampler, settings.scheduler, steps=settings.steps, denoise=settings.denoise)
         return guided_sampler(network, settings.guidance, solver)
 
-    return Models(vae.encode, vae.decode, sampler, lambda settings, height, width: settings.clips_per_batch or 1)
+    advice = network.advice if isinstance(network, LoadedNetwork) else Advice()
+    return Models(
+        vae.encode, vae.decode, sampler, lambda settings, height, width: settings.clips_per_batch or 1, advice
+    )
 
 
 SampleState = Callable[[OutpaintState, "Callable[[Progress], None] | None"], OutpaintState]
@@ -147,7 +173,7 @@ def outpaint_frames(
     fps: float,
     *,
     fill: str = "smooth",
-    settings: SamplingSettings | None = None,
+    settings: Settings | None = None,
     seed: int = 0,
     source_mask: Tensor | None = None,
     pictures: Tensor | None = None,
@@ -160,13 +186,14 @@ def outpaint_frames(
     """Outpaint frames (n, h, w, 3), float, 0..1, in memory, as one scene; returns them in the placement's target size.
 
     fill: of the canvas, a key of `FILL_METHODS`.
+    settings: None takes those of the checkpoint.
     source_mask: (1 or n, h, w), float: 1 where the source's own pixels are to be made anew too.
     pictures: (n, h, w, 3), float, 0..1, in the target's shape: a first result to start from, in place of a fill.
     strides: of the levels; by default those of the number of frames.
 
     Raises ValueError for what does not belong together, and `NonFiniteLatents` where sampling fails.
     """
-    sample = state_sampler(models, settings or SamplingSettings(), seed, strides)
+    sample = state_sampler(models, (settings or CheckpointSettings()).beside(models.advice.sampling), seed, strides)
     if pictures is None:
         canvas, mask = make_canvas(frames, placement, source_mask, fill=fill)
     else:
@@ -197,8 +224,9 @@ def outpaint_source(
 
     Raises ValueError for what does not fit the video, before anything is sampled.
     """
-    count, settings, fill = len(source.info.timeline), options.settings, options.framing.fill
-    placement = options.framing.place(source.info.size)
+    count, fill = len(source.info.timeline), options.framing.fill
+    settings = options.settings.beside(models.advice.sampling)
+    placement = options.framing.for_canvas(models.advice.canvas_size).place(source.info.size)
     require_writable(placement)
     mask = check_mask(source_mask, placement.source, count, None if count == first_frames else count)
     cuts = [] if options.cut_threshold is None else find_cuts(source.thumbnails, options.cut_threshold)

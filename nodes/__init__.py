@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import folder_paths
 from comfy_api.latest import ComfyExtension, io
 
 from .clip import ClipConditioning, ClipResult
 from .composite import Composite
+from .demo_clip import DemoClip
 from .edge_mask import EdgeMask
 from .encode_context import EncodeContext
 from .encode_global_frames import EncodeGlobalFrames
 from .forget_frames import ForgetFrames
 from .guide_frames import GuideFrames
-from .host.sockets import DEMO_MODELS
 from .load_checkpoint import LoadCheckpoint
+from .load_vae import LoadVAE
 from .move_frames import MoveFrames
 from .outpaint_video import OutpaintVideo
 from .sample import SampleInfill, SampleInterpolation, SampleKeyframes
@@ -25,13 +25,11 @@ from .tiled_model import TiledModel
 class M3DDMExtension(ComfyExtension):
     """Hands ComfyUI the nodes in the order in which a graph is built."""
 
-    async def on_load(self) -> None:
-        """Let ComfyUI's own VAE loader find the demonstration's VAE where it is."""
-        folder_paths.add_model_folder_path("vae", DEMO_MODELS)
-
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
             LoadCheckpoint,
+            LoadVAE,
+            DemoClip,
             MoveFrames,
             EdgeMask,
             EncodeGlobalFrames,

@@ -10,7 +10,14 @@ from comfy_api.latest import io, ui
 from ..m3ddm_core.canvas.build import make_canvas
 from ..m3ddm_core.canvas.placement import Placement
 from ..m3ddm_core.frames import drop_alpha
-from .host.inputs import check_target, framing_of, placement_inputs, source_mask_input, warn_of_nothing
+from .host.inputs import (
+    canvas_size_input,
+    check_target,
+    framing_of,
+    placement_inputs,
+    source_mask_input,
+    warn_of_nothing,
+)
 from .host.placed_video import PlacedVideo
 from .host.sockets import CATEGORY, PlacementSocket
 
@@ -32,7 +39,7 @@ class EdgeMask(io.ComfyNode):
             has_intermediate_output=True,
             inputs=[
                 io.Image.Input("images", tooltip="The source frames, in order. One frame is enough."),
-                *placement_inputs(),
+                *placement_inputs(canvas_size_input()),
                 source_mask_input(),
             ],
             outputs=[

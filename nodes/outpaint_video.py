@@ -10,7 +10,7 @@ from comfy_api.latest import Input, io
 
 from ..m3ddm_core.outpaint.time_left import spoken
 from ..m3ddm_core.pipeline import CUT_THRESHOLD, Options, outpaint_source
-from ..m3ddm_core.sampling.settings import SamplingSettings
+from ..m3ddm_core.sampling.settings import CheckpointSettings, Settings
 from ..m3ddm_core.video.progress import scan_report
 from .host.inputs import (
     check_target,
@@ -44,7 +44,18 @@ class OutpaintVideo(io.ComfyNode):
                 io.Video.Input(
                     "video", tooltip="The source: Load Video, Create Video, or another M3DDM Outpaint Video."
                 ),
-                *placement_inputs(),
+                *placement_inputs(
+                    io.Int.Input(
+                        "canvas_size",
+                        default=0,
+                        min=0,
+                        max=2048,
+                        step=8,
+                        tooltip="Longest side of the canvas in pixels, a multiple of 8. 0: what the checkpoint is made "
+                        "for, as its file says; 256 where it says nothing, as with the published weights. Larger is "
+                        "sharper, slower and less certain to hang together. Never larger than the target.",
+                    )
+                ),
                 seed_input(),
                 io.Boolean.Input(
                     "scene_cuts",
@@ -65,7 +76,7 @@ class OutpaintVideo(io.ComfyNode):
                 SamplingSocket.Input(
                     "settings",
                     optional=True,
-                    tooltip="From M3DDM Sampling Settings; without it, those of the published code.",
+                    tooltip="From M3DDM Sampling Settings; without it, those of the checkpoint.",
                 ),
                 io.Int.Input(
                     "second_pass",
@@ -114,7 +125,7 @@ class OutpaintVideo(io.ComfyNode):
         scene_cuts: bool,
         cut_threshold: float,
         first_frames: int,
-        settings: SamplingSettings | None = None,
+        settings: Settings | None = None,
         second_pass: int = 0,
         second_denoise: float = 0.4,
         source_mask: torch.Tensor | None = None,
@@ -127,7 +138,7 @@ class OutpaintVideo(io.ComfyNode):
         require_m3ddm(model)
         options = Options(
             framing=framing_of(**framing),
-            settings=settings or SamplingSettings(),
+            settings=settings or CheckpointSettings(),
             seed=seed,
             cut_threshold=cut_threshold if scene_cuts else None,
             second_pass=second_pass,

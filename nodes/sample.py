@@ -10,11 +10,11 @@ from comfy_api.latest import io
 from ..m3ddm_core.outpaint.plan import INFILL_STRIDE, INTERPOLATION_STRIDE, KEYFRAME_STRIDE, THREE_LEVEL_FRAMES
 from ..m3ddm_core.outpaint.stages import outpaint_stage
 from ..m3ddm_core.outpaint.state import OutpaintState
-from ..m3ddm_core.sampling.settings import SamplingSettings
+from ..m3ddm_core.sampling.settings import CheckpointSettings, Settings
 from .host.guider import clip_sampler
 from .host.inputs import seed_input
 from .host.memory import clips_at_once
-from .host.model import require_m3ddm
+from .host.model import advice_of, require_m3ddm
 from .host.outputs import state_output, state_outputs
 from .host.progress import stage_progress
 from .host.sockets import CATEGORY, SamplingSocket, State
@@ -38,7 +38,7 @@ def sampler_schema(
             SamplingSocket.Input(
                 "settings",
                 optional=True,
-                tooltip="From M3DDM Sampling Settings; without it, those of the published code.",
+                tooltip="From M3DDM Sampling Settings; without it, those of the checkpoint.",
             ),
         ],
         outputs=state_outputs("The state with the frames of this level known."),
@@ -68,7 +68,7 @@ class SampleKeyframes(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: Any, state: OutpaintState, seed: int, stride: int, settings: SamplingSettings | None = None
+        cls, model: Any, state: OutpaintState, seed: int, stride: int, settings: Settings | None = None
     ) -> io.NodeOutput:
         return sample_coarse_level("M3DDM keyframes", model, state, seed, stride, settings)
 
@@ -91,7 +91,7 @@ class SampleInterpolation(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: Any, state: OutpaintState, seed: int, stride: int, settings: SamplingSettings | None = None
+        cls, model: Any, state: OutpaintState, seed: int, stride: int, settings: Settings | None = None
     ) -> io.NodeOutput:
         return sample_coarse_level("M3DDM interpolation", model, state, seed, stride, settings)
 
@@ -108,14 +108,12 @@ class SampleInfill(io.ComfyNode):
         )
 
     @classmethod
-    def execute(
-        cls, model: Any, state: OutpaintState, seed: int, settings: SamplingSettings | None = None
-    ) -> io.NodeOutput:
+    def execute(cls, model: Any, state: OutpaintState, seed: int, settings: Settings | None = None) -> io.NodeOutput:
         return sample_level("M3DDM infill", model, state, seed, INFILL_STRIDE, settings)
 
 
 def sample_coarse_level(
-    title: str, patcher: Any, state: OutpaintState, seed: int, stride: int, settings: SamplingSettings | None
+    title: str, patcher: Any, state: OutpaintState, seed: int, stride: int, settings: Settings | None
 ) -> io.NodeOutput:
     """Run a level above the infill, which short videos do without."""
     require_m3ddm(patcher)
@@ -126,11 +124,11 @@ def sample_coarse_level(
 
 
 def sample_level(
-    title: str, patcher: Any, state: OutpaintState, seed: int, stride: int, settings: SamplingSettings | None
+    title: str, patcher: Any, state: OutpaintState, seed: int, stride: int, settings: Settings | None
 ) -> io.NodeOutput:
     """Run one level through the core's stage loop."""
     require_m3ddm(patcher)
-    settings = settings or SamplingSettings()
+    settings = (settings or CheckpointSettings()).beside(advice_of(patcher).sampling)
     with stage_progress(patcher, title, state.latent_rgb) as on_progress:
         state = outpaint_stage(
             state,

@@ -8,8 +8,10 @@ import comfy.samplers
 from comfy_api.latest import io
 
 from ..m3ddm_core.sampling import settings as core
-from ..m3ddm_core.sampling.settings import CUSTOM, PRESET_NAMES, preset_values
+from ..m3ddm_core.sampling.settings import CHECKPOINT, CUSTOM, PRESET_NAMES, decided_by, preset_settings
 from ..m3ddm_core.sampling.solvers import PNDM
+from .host.inputs import IF_ABSENT
+from .host.inputs import IF_ABSENT
 from .host.memory import MOST_CLIPS
 from .host.sockets import CATEGORY, SamplingSocket
 
@@ -22,7 +24,8 @@ class SamplingSettings(io.ComfyNode):
             node_id="M3DDM_SamplingSettings",
             display_name="M3DDM Sampling Settings",
             category=CATEGORY,
-            description="Settings for the three sampler nodes. Without it they sample as the published code does.",
+            description="Settings for the three sampler nodes. Without it they sample as the checkpoint says it is best "
+            "sampled, or else as the published code does.",
             search_aliases=["m3ddm settings", "steps", "cfg", "guidance scale", "scheduler", "sampler settings"],
             inputs=[
                 io.Int.Input(
@@ -92,12 +95,14 @@ class SamplingSettings(io.ComfyNode):
                 io.Combo.Input(
                     "preset",
                     options=list(PRESET_NAMES),
-                    default=CUSTOM,
+                    default=CHECKPOINT,
                     optional=True,
+                    extra_dict={IF_ABSENT: CUSTOM},
                     tooltip="All but custom set steps, sampler, scheduler, guidance_start, guidance_end and "
-                    "unconditional_every in place of what stands here. reference: as the published code samples. "
-                    "balanced: a fifth of its network evaluations, for pictures as near as may be. fast: a twelfth, "
-                    "for finding placement and seed; coarser.",
+                    "unconditional_every in place of what stands here. checkpoint: as the network's file says that it "
+                    "is best sampled, the scales too; the published weights say nothing and get reference with scales "
+                    "2 and 4. reference: as the published code samples. balanced: a fifth of its network evaluations, "
+                    "for pictures as near as may be. fast: a twelfth, for finding placement and seed; coarser.",
                 ),
                 io.Float.Input(
                     "guidance_start",
@@ -138,4 +143,6 @@ class SamplingSettings(io.ComfyNode):
 
     @classmethod
     def execute(cls, preset: str = CUSTOM, **values: Any) -> io.NodeOutput:
-        return io.NodeOutput(core.SamplingSettings().changed({**values, **preset_values(preset)}))
+        decided = decided_by(preset)
+        own = {name: value for name, value in values.items() if name not in decided}
+        return io.NodeOutput(preset_settings(preset, own))

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .placement import Placement, place
 
 
 @dataclass(frozen=True)
 class Framing:
-    """The keywords of `place`: a ratio or pixels to add, where the source lies, and the canvas; and its fill."""
+    """The keywords of `place`: a ratio or pixels to add, where the source lies, and the canvas; and its fill.
+
+    ``canvas_size`` 0 leaves it to the checkpoint: `for_canvas` puts in what that was made for.
+    """
 
     ratio: str | None = "16:9"
     pixels: tuple[int, int, int, int] | None = None
     anchor: str = "center"
     offset: tuple[int, int] | None = None
-    canvas_size: int = 256
+    canvas_size: int = 0
     canvas_shape: str = "square"
     size_multiple: int = 2
     fill: str = "smooth"
+
+    def for_canvas(self, size: int) -> Framing:
+        """The same, on a canvas of ``size`` where none is asked for."""
+        return self if self.canvas_size else replace(self, canvas_size=size)
 
     def place(self, source: tuple[int, int]) -> Placement:
         """Place frames of (width, height). Raises ValueError, as `place` does, for what does not fit."""

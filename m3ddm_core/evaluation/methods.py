@@ -16,13 +16,14 @@ from torch import Tensor
 from ..canvas.build import make_canvas
 from ..canvas.fill import FILL_METHODS
 from ..canvas.placement import Placement
-from ..checkpoint import DTYPES
+from ..checkpoint import DTYPES, read_checkpoint
 from ..composite.blend import BLENDS
 from ..composite.colour_match import COLOUR_MATCHES
 from ..outpaint.frame_numbers import parse_frame_numbers
 from ..pipeline import Guides, Models, load_models, load_network, outpaint_frames
+from ..sampling.advice import Advice, read_advice
 from ..sampling.clip import Network
-from ..sampling.settings import CUSTOM, SamplingSettings, preset_values
+from ..sampling.settings import CHECKPOINT, CUSTOM, SamplingSettings, preset_settings
 from ..sampling.solvers import make_sampler
 from ..vae import VAE, load_vae
 
@@ -202,12 +203,12 @@ def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | 
     label = given.pop("name", text)
     if kind == ROUND_TRIP:
         return RoundTrip(label, _existing("vae", given.get("vae", ""), text), device)
-    preset = preset_values(given.pop("preset", CUSTOM))
-    values = {**preset, **{name: _setting(name, value) for name, value in given.items()}}
-    sampling = {name: values.pop(name) for name in list(values) if name in _SAMPLING}
-    settings = ModelSettings(sampling=SamplingSettings().changed(sampling), **values)
+    preset = given.pop("preset", CUSTOM)
+    values = {name: _setting(name, value) for name, value in given.items()}
     for name in ("checkpoint", "vae"):
-        _existing(name, getattr(settings, name), text)
+        _existing(name, values.get(name, ""), text)
+    sampling = {name: values.pop(name) for name in list(values) if name in _SAMPLING}
+    settings = ModelSettings(sampling=_sampling(preset, sampling, values["checkpoint"]), **values)
     for name, allowed in (
         ("fill", tuple(FILL_METHODS)),
         ("precision", tuple(DTYPES)),
@@ -219,6 +220,13 @@ def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | 
     make_sampler(**{name: getattr(settings.sampling, name) for name in ("sampler", "scheduler", "steps", "denoise")})
     weights = f"{file_identity(settings.checkpoint)} {file_identity(settings.vae)}"
     return Model(label, settings, weights, lambda: _models(settings, device))
+
+
+def _sampling(preset: str, values: Mapping[str, Any], checkpoint: str) -> SamplingSettings:
+    """The settings in full: a method's identity has every number that a result depends on."""
+    settings = preset_settings(preset, values)
+    advice = read_advice(read_checkpoint(checkpoint).metadata) if preset == CHECKPOINT else Advice()
+    return settings.beside(advice.sampling)
 
 
 def _existing(name: str, path: str, text: str) -> str:

@@ -12,6 +12,8 @@ from .solvers import PNDM
 
 CUSTOM = "custom"
 """The name for settings of one's own."""
+CHECKPOINT = "checkpoint"
+"""The name for those that a checkpoint says it is best sampled with."""
 
 _OF_GUIDANCE = {
     "context_scale": "context_scale",
@@ -54,9 +56,30 @@ class SamplingSettings:
         own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "guidance"}
         return own | {name: getattr(self.guidance, inner) for name, inner in _OF_GUIDANCE.items()}
 
+    def beside(self, advised: SamplingSettings) -> SamplingSettings:
+        """Return what to sample with where a checkpoint advises something: these, which leave nothing open."""
+        return self
+
+
+@dataclass(frozen=True)
+class CheckpointSettings:
+    """Settings of the checkpoint that they will meet, but for ``values``, by the names of `SamplingSettings.flat`."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def beside(self, advised: SamplingSettings) -> SamplingSettings:
+        """Return what to sample with where a checkpoint advises this. Raises as `SamplingSettings.changed`."""
+        return advised.changed(self.values)
+
+
+Settings = SamplingSettings | CheckpointSettings
+"""What may be asked for before it is known which checkpoint it is for."""
+
 
 _EFFORT = ("steps", "sampler", "scheduler", "guidance_start", "guidance_end", "unconditional_every")
 """What a preset decides: what the work of a clip depends on, but for the scales."""
+ADVISED = (*_EFFORT, "context_scale", "global_scale")
+"""What a checkpoint decides: the scales too, for how much guidance a network bears is its own."""
 
 PRESETS = {
     "reference": SamplingSettings(),
@@ -65,17 +88,23 @@ PRESETS = {
     # With so few steps each counts for itself, and the last ones, which settle detail, may do without guidance.
     "fast": SamplingSettings(7, "euler", "sgm_uniform", Guidance(end=0.75, unconditional_every=2)),
 }
-PRESET_NAMES = (*PRESETS, CUSTOM)
+PRESET_NAMES = (CHECKPOINT, *PRESETS, CUSTOM)
 
 
-def preset_values(name: str) -> dict[str, Any]:
-    """Return what a preset decides, for `SamplingSettings.changed`; nothing for ``CUSTOM``.
+def decided_by(preset: str) -> tuple[str, ...]:
+    """Return the names of what a preset decides. Raises `ValueError` for an unknown one."""
+    if preset not in PRESET_NAMES:
+        raise ValueError(f"got the preset {preset!r}, expected one of {', '.join(PRESET_NAMES)}")
+    return {CHECKPOINT: ADVISED, CUSTOM: ()}.get(preset, _EFFORT)
 
-    Raises `ValueError` for an unknown name.
+
+def preset_settings(preset: str, values: Mapping[str, Any]) -> Settings:
+    """Return what a preset decides, with ``values`` in place of its own and of all that it leaves open.
+
+    Raises `ValueError` for an unknown name, and for guidance that cannot be.
     """
-    if name == CUSTOM:
-        return {}
-    if name not in PRESETS:
-        raise ValueError(f"got the preset {name!r}, expected one of {', '.join(PRESET_NAMES)}")
-    preset = PRESETS[name].flat()
-    return {key: preset[key] for key in _EFFORT}
+    decided = decided_by(preset)
+    if preset == CHECKPOINT:
+        return CheckpointSettings(dict(values))
+    flat = PRESETS[preset].flat() if preset in PRESETS else {}
+    return SamplingSettings().changed({**{name: flat[name] for name in decided}, **values})

@@ -33,6 +33,7 @@ MAY_CHANGE = {
         "compile",
     },
     "data": {"cache"},
+    "use": {"sampler", "scheduler", "steps", "context_scale", "global_scale", "canvas_size"},
     "material": {"film", "photo", "panorama", "cutout", "store"},
     "vae": {"path"},
     "network": {"weights", "gradient_checkpointing"},

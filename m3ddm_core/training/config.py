@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..canvas.placement import LATENT_SCALE
+from ..sampling.advice import Advice
+from ..sampling.settings import SamplingSettings
+from ..sampling.solvers import PNDM, SAMPLERS, SCHEDULERS
 from ..synthetic.worlds import KINDS
 from .masks import MAX_STRIDE, RATIO, STRATEGIES, STRIDE_SHARES
 from .schema import Sections, choice, number, parse_sections
@@ -158,6 +161,21 @@ class Synthetic:
 
 
 @dataclass(frozen=True)
+class Use:
+    """How the trained network is best used; it is written into the weights' own file, and taken where nobody asks else.
+
+    ``canvas_size`` 0: the longer side of the clips that it was trained on.
+    """
+
+    sampler: str = choice(PNDM, *SAMPLERS)
+    scheduler: str = choice("normal", *SCHEDULERS)
+    steps: int = number(50, 1, 1000)
+    context_scale: float = number(2.0, 0.0, 30.0)
+    global_scale: float = number(4.0, 0.0, 30.0)
+    canvas_size: int = number(0, 0, 4096)
+
+
+@dataclass(frozen=True)
 class Vae:
     """The autoencoder: a TAESD-format file (``taesd_encoder.``...) or a diffusers folder or file of SD 1.x's VAE."""
 
@@ -177,7 +195,14 @@ class Config(Sections):
     sources: Sources = Sources()
     material: Material = Material()
     synthetic: Synthetic = Synthetic()
+    use: Use = Use()
     folder: str = "."
+
+    def advice(self) -> Advice:
+        """What goes into the weights' file of how they are used."""
+        values = dict(vars(self.use))
+        canvas_size = values.pop("canvas_size") or max(self.data.size)
+        return Advice(SamplingSettings().changed(values), canvas_size)
 
 
 def parse_config(content: dict[str, Any], *, folder: str = ".", name: str = "configuration") -> Config:
@@ -217,6 +242,7 @@ def _contradictions(config: Config) -> list[str]:
         ("data.size", data.size[0]),
         ("data.size", data.size[1]),
         ("data.global_size", data.global_size),
+        ("use.canvas_size", config.use.canvas_size),
     ):
         if side % LATENT_SCALE:
             problems.append(f"{key}: got {side}, expected a multiple of {LATENT_SCALE}")

@@ -122,7 +122,11 @@ class _NetworkTraining(TrainingLoop):
                 path,
                 self.network.state_dict(),
                 self.network.config,
-                {"prediction_type": self.config.objective.prediction, "training_steps": step},
+                {
+                    "prediction_type": self.config.objective.prediction,
+                    "training_steps": step,
+                    **self.config.advice().metadata(),
+                },
                 dtype=DTYPES[self.config.run.export_dtype],
             )
 

@@ -18,8 +18,25 @@ CUSTOM_RATIO, PIXELS, OFFSET = "custom ratio", "pixels", "offset"
 TARGETS = [*RATIOS, CUSTOM_RATIO, PIXELS]
 MOST_PIXELS = 16384
 
+IF_ABSENT = "if_absent"
+"""Option of an input whose default changed: what it means in files from before it came (nodes/web/if_absent.js)."""
 
-def placement_inputs() -> list[io.Input]:
+
+def canvas_size_input() -> io.Input:
+    """The size of the canvas, where no network is at hand to say which it was made for."""
+    return io.Int.Input(
+        "canvas_size",
+        default=256,
+        min=64,
+        max=2048,
+        step=8,
+        tooltip="Longest side of the canvas in pixels, a multiple of 8. The published network was trained at 256, the "
+        "pack's demonstration at 128; larger is sharper, slower and less certain to hang together. Never larger than "
+        "the target.",
+    )
+
+
+def placement_inputs(canvas_size: io.Input) -> list[io.Input]:
     """Where the source lies in the target, and the canvas: the keywords of `framing_of`, and ``first_frames``."""
     return [
         io.Combo.Input(
@@ -66,15 +83,7 @@ def placement_inputs() -> list[io.Input]:
             )
             for name, edge in (("offset_x", "Left"), ("offset_y", "Top"))
         ),
-        io.Int.Input(
-            "canvas_size",
-            default=256,
-            min=64,
-            max=2048,
-            step=8,
-            tooltip="Longest side of the canvas in pixels, a multiple of 8. The network was trained at 256; "
-            "larger is sharper, slower and less certain to hang together. Never larger than the target.",
-        ),
+        canvas_size,
         io.Combo.Input(
             "canvas_shape",
             options=list(CANVAS_SHAPES),

@@ -13,6 +13,7 @@ import torch
 from comfy.ldm.modules.attention import optimized_attention, wrap_attn
 from torch import Tensor
 
+from ...m3ddm_core.sampling.advice import Advice
 from ...m3ddm_core.sampling.clip import ClipConditions
 from ...m3ddm_core.sampling.guidance import Branch
 from ...m3ddm_core.unet import M3DDMUNet, UNetConfig, cpu
@@ -64,9 +65,10 @@ class M3DDMConfig(comfy.supported_models_base.BASE):
     latent_format = comfy.latent_formats.SD15
     sampling_settings = {"beta_schedule": "linear", "linear_start": 0.00085, "linear_end": 0.012}
 
-    def __init__(self, config: UNetConfig, prediction_type: str):
+    def __init__(self, config: UNetConfig, prediction_type: str, advice: Advice):
         super().__init__({"config": config})
         self.prediction_type = prediction_type
+        self.advice = advice
 
     def model_type(self, state_dict: dict, prefix: str = "") -> comfy.model_base.ModelType:
         return {
@@ -119,6 +121,11 @@ def condition(conditions: ClipConditions, branch: Branch) -> dict[str, Any]:
         "global_latents": to_raw(global_latents),
         "fps": conditions.fps,
     }
+
+
+def advice_of(patcher: Any) -> Advice:
+    """What the checkpoint of a MODEL, which must be of ours, says that it is best used with."""
+    return patcher.model.model_config.advice
 
 
 def require_m3ddm(patcher: Any) -> None:

@@ -8,8 +8,11 @@ from comfy_api.latest import io
 
 CATEGORY = "M3DDM"
 
-DEMO_MODELS = str(Path(__file__).resolve().parents[2] / "models")
+_PACK = Path(__file__).resolve().parents[2]
+DEMO_MODELS = str(_PACK / "models")
 """The folder of the small models that come with the pack."""
+DEMO_CLIP = str(_PACK / "assets" / "big_buck_bunny.mp4")
+"""The clip that comes with the pack."""
 
 State = io.Custom("M3DDM_STATE")
 GlobalFramesSocket = io.Custom("M3DDM_GLOBAL_FRAMES")

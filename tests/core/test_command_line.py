@@ -76,7 +76,7 @@ BAD = {
     "no network": (["in.mp4", "out.mp4", "--checkpoint", "gone.safetensors"], "gone.safetensors"),
     "another network": (["in.mp4", "out.mp4", "--checkpoint", "MODELS/m3ddm_demo_vae.safetensors"], "m3ddm_demo_vae"),
     "another vae": (["in.mp4", "out.mp4", "--vae", "MODELS/m3ddm_demo.safetensors"], "got no autoencoder"),
-    "no preset": (["in.mp4", "out.mp4", "--preset", "quick"], "got the preset 'quick', expected one of reference"),
+    "no preset": (["in.mp4", "out.mp4", "--preset", "quick"], "got the preset 'quick', expected one of checkpoint"),
     "no sampler": (["in.mp4", "out.mp4", "--sampler", "magic"], "got the sampler 'magic', expected one of pndm"),
     "odd sides": (["in.mp4", "out.mp4", "--ratio", "3:4.1", "--size-multiple", "1"], "expected even sides"),
     "wrong mask": (["in.mp4", "out.mp4", "--source-mask", "mask.png"], "got a source mask of 16x16, expected 32x48"),

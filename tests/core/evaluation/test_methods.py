@@ -171,7 +171,7 @@ def test_identity_is_all_that_changes_the_result(files, tmp_path):
         ("m3ddm:strides=15,5", "got '5' in the method"),
         ("m3ddm:strides=a-b", "got strides=a-b, expected strides such as 15-5-1"),
         ("m3ddm:precision=int4", "got the precision 'int4', expected one of fp32, fp16, bf16"),
-        ("m3ddm:preset=quick", "got the preset 'quick', expected one of reference, balanced, fast, custom"),
+        ("m3ddm:preset=quick", "got the preset 'quick', expected one of checkpoint, reference, balanced, fast"),
         ("m3ddm:sampler=magic", "got the sampler 'magic', expected one of pndm, "),
         ("m3ddm:scheduler=magic", "got the scheduler 'magic', expected one of normal, "),
         ("m3ddm:guidance_start=0.5,guidance_end=0.4", "got guidance from 0.5 to 0.4"),
