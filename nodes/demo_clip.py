@@ -14,8 +14,8 @@ class DemoClip(io.ComfyNode):
             node_id="M3DDM_DemoClip",
             display_name="M3DDM Demo Clip",
             category=CATEGORY,
-            description="The clip that comes with the pack: 64 frames of 288x360 pixels with sound, from Big Buck Bunny "
-            "(Blender Foundation, CC BY 3.0). Put Load Video in its place for a clip of your own.",
+            description="The clip that comes with the pack: 64 frames of 288x360 pixels with sound, from Big Buck "
+            "Bunny (Blender Foundation, CC BY 3.0). Put Load Video in its place for a clip of your own.",
             search_aliases=["m3ddm example video", "test clip", "big buck bunny", "video outpainting example"],
             inputs=[],
             outputs=[

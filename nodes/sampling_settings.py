@@ -11,7 +11,6 @@ from ..m3ddm_core.sampling import settings as core
 from ..m3ddm_core.sampling.settings import CHECKPOINT, CUSTOM, PRESET_NAMES, decided_by, preset_settings
 from ..m3ddm_core.sampling.solvers import PNDM
 from .host.inputs import IF_ABSENT
-from .host.inputs import IF_ABSENT
 from .host.memory import MOST_CLIPS
 from .host.sockets import CATEGORY, SamplingSocket
 
@@ -24,8 +23,8 @@ class SamplingSettings(io.ComfyNode):
             node_id="M3DDM_SamplingSettings",
             display_name="M3DDM Sampling Settings",
             category=CATEGORY,
-            description="Settings for the three sampler nodes. Without it they sample as the checkpoint says it is best "
-            "sampled, or else as the published code does.",
+            description="Settings for the three sampler nodes. Without it they sample as the checkpoint says it is "
+            "best sampled, or else as the published code does.",
             search_aliases=["m3ddm settings", "steps", "cfg", "guidance scale", "scheduler", "sampler settings"],
             inputs=[
                 io.Int.Input(

@@ -14,10 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from m3ddm_core.checkpoint import read_checkpoint, save_checkpoint  # noqa: E402
-from m3ddm_core.sampling.advice import Advice, read_advice  # noqa: E402
-from m3ddm_core.sampling.settings import SamplingSettings  # noqa: E402
-from m3ddm_core.training.schema import read_toml  # noqa: E402
+from m3ddm_core.checkpoint import read_checkpoint, save_checkpoint
+from m3ddm_core.sampling.advice import Advice, read_advice
+from m3ddm_core.sampling.settings import SamplingSettings
+from m3ddm_core.training.schema import read_toml
 
 
 def main() -> None:

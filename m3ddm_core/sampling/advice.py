@@ -1,7 +1,7 @@
 """How a checkpoint is best used: what its own metadata says, and where it says nothing, as the published code does it.
 
-Two entries of a safetensors file's metadata hold it: ``sampling``, a JSON object with any of the names in `ADVISED`, and
-``canvas_size``, the longest side in pixels of the canvas that the network was made for.
+Two entries of a safetensors file's metadata hold it: ``sampling``, a JSON object with any of the names in `ADVISED`,
+and ``canvas_size``, the longest side in pixels of the canvas that the network was made for.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def test_node_and_command_line_make_equal_frames(pack, load_video, tmp_path, mon
         Path(path).write_bytes(b"whole")
 
     monkeypatch.setattr(pack.module("m3ddm_core.pipeline"), "write_video", write_video)
-    arguments = ["--checkpoint", str(DEMO), "--vae", str(DEMO_VAE), "--ratio", "16:9"]
+    arguments = ["--checkpoint", str(DEMO), "--vae", str(DEMO_VAE), "--ratio", "16:9", "--preset", "custom"]
     for name, value in {**OPTIONS, **SAMPLING}.items():
         arguments += [f"--{name.replace('_', '-')}", str(value)]
     target = tmp_path / "out.mp4"

@@ -68,9 +68,9 @@ def test_presets_cost_what_the_core_counts(infill, counted, name, evaluations):
 def test_a_preset_sets_the_effort_and_nothing_else(pack, settings_of):
     presets = pack.module("m3ddm_core.sampling.settings")
     mine = {"steps": 3, "sampler": "heun", "context_scale": 3.0, "denoise": 0.5, "clips_per_batch": 4}
-    for name in presets.PRESETS:
+    for name, preset in presets.PRESETS.items():
         found = settings_of(preset=name, **mine)
-        assert found == pack.settings(**{**mine, **presets.preset_values(name)})
+        assert found == preset.changed({key: mine[key] for key in ("context_scale", "denoise", "clips_per_batch")})
         assert (found.guidance.context_scale, found.denoise, found.clips_per_batch) == (3.0, 0.5, 4)
 
 
@@ -81,8 +81,50 @@ def test_a_workflow_from_before_these_inputs_means_what_it_meant(pack, settings_
     assert [entry.id for entry in schema.inputs][: len(before)] == before
     assert all(entry.optional == (entry.id not in before) for entry in schema.inputs)
     assert settings_of() == pack.settings()
+    (preset,) = (entry for entry in schema.inputs if entry.id == "preset")
+    # What the frontend gives a file that has no value for it; see nodes/web/if_absent.js.
+    assert preset.as_dict()["if_absent"] == "custom" and preset.default == "checkpoint"
     defaults = {entry.id: entry.default for entry in schema.inputs}
-    assert settings_of(**defaults) == settings_of()
+    assert settings_of(**{**defaults, "preset": "custom"}) == settings_of()
+
+
+def test_a_new_node_leaves_to_the_checkpoint_what_that_may_say(pack, settings_of):
+    schema = pack.nodes["M3DDM_SamplingSettings"].GET_SCHEMA()
+    defaults = {entry.id: entry.default for entry in schema.inputs}
+    found = settings_of(**{**defaults, "denoise": 0.5, "clips_per_batch": 4, "steps": 9})
+    own = {"denoise": 0.5, "clips_per_batch": 4, "guide_noise": 0}
+    assert found == pack.module("m3ddm_core.sampling.settings").CheckpointSettings(own)
+    advised = pack.settings(steps=2, sampler="ddim", context_scale=1.0)
+    assert found.beside(advised) == pack.settings(steps=2, sampler="ddim", context_scale=1.0, **own)
+
+
+@pytest.fixture
+def advised_model(pack, model):
+    """The small network as if its file advised two steps of ddim, without guidance."""
+    advice = pack.module("m3ddm_core.sampling.advice").Advice
+    values = {"steps": 2, "sampler": "ddim", "scheduler": "sgm_uniform", "context_scale": 1.0, "global_scale": 1.0}
+    model.model.model_config.advice = advice(pack.settings(**values), 48)
+    yield model
+    model.model.model_config.advice = advice()
+
+
+@pytest.mark.parametrize("wired", [True, False])
+def test_the_checkpoints_own_are_taken_where_it_is_sampled(pack, advised_model, state, settings_of, counted, wired):
+    settings = {"settings": settings_of(preset="checkpoint")} if wired else {}
+    pack.run("M3DDM_SampleInfill", model=advised_model, state=state, seed=1, **settings)
+    # Two steps, one evaluation each: scales of 1 need no more.
+    assert sum(counted.values()) == CLIPS * 2
+
+
+def test_a_checkpoint_that_says_nothing_is_sampled_as_published(pack, model, state, counted):
+    pack.run("M3DDM_SampleInfill", model=model, state=state, seed=1)
+    assert sum(counted.values()) == CLIPS * 150
+
+
+def test_a_video_is_outpainted_on_the_checkpoints_canvas(pack, advised_model, vae, two_scenes, counted):
+    finished = pack.outpaint_video(advised_model, vae, two_scenes, target="1:1")
+    assert {scene.placement.canvas for scene in finished.video.scenes} == {(48, 48)}
+    assert sum(counted.values()) == 2 * 2, "two scenes of a clip each, two steps"
 
 
 def test_an_interval_that_is_none_is_told_at_the_settings(settings_of):

@@ -40,7 +40,7 @@ def graph(clip: str, **options: object) -> Prompt:
     nodes = {
         "video": ("LoadVideo", {"file": clip}),
         "model": ("M3DDM_LoadCheckpoint", loader),
-        "vae": ("VAELoader", {"vae_name": "m3ddm_demo_vae.safetensors"}),
+        "vae": ("M3DDM_LoadVAE", {"vae_name": "m3ddm_demo_vae.safetensors"}),
         "settings": ("M3DDM_SamplingSettings", settings),
         "outpaint": ("M3DDM_OutpaintVideo", asked),
         "save": ("SaveVideo", {"video": ["outpaint", 0], "filename_prefix": "whole", "format": "auto", **quality}),

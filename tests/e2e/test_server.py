@@ -25,6 +25,8 @@ Start = Callable[..., AbstractContextManager[Server]]
 # Frozen: saved workflows hold these names, so one may be added at the end but none changed.
 NODES = {
     "M3DDM_LoadCheckpoint": ("checkpoint", "weight_dtype"),
+    "M3DDM_LoadVAE": ("vae_name",),
+    "M3DDM_DemoClip": (),
     "M3DDM_EdgeMask": (
         *("images", "target", "custom_ratio", "left", "top", "right", "bottom", "anchor", "offset_x", "offset_y"),
         *("canvas_size", "canvas_shape", "fill", "size_multiple", "first_frames", "source_mask"),
@@ -91,7 +93,7 @@ def graph(clip: str, *, target: str = "1:1", seed: int = 1, steps: int = 2, chec
     node("video", "LoadVideo", file=clip)
     node("parts", "GetVideoComponents", video=["video", 0])
     node("model", "M3DDM_LoadCheckpoint", checkpoint=checkpoint, weight_dtype="default")
-    node("vae", "VAELoader", vae_name="m3ddm_demo_vae.safetensors")
+    node("vae", "M3DDM_LoadVAE", vae_name="m3ddm_demo_vae.safetensors")
     node(
         *("edge", "M3DDM_EdgeMask"),
         **{"images": ["parts", 0], "target": target, "custom_ratio": "1:1", "anchor": "center", "fill": "smooth"},
@@ -123,6 +125,11 @@ def graph(clip: str, *, target: str = "1:1", seed: int = 1, steps: int = 2, chec
     quality = {"codec": "h264", "codec.encoding": "re-encode", "codec.encoding.crf": 8}
     node("save", "SaveVideo", video=["result", 0], filename_prefix="m3ddm", format="auto", **quality)
     return prompt
+
+
+def choices(spec: Any) -> list[Any] | None:
+    """What a combo offers; None for other inputs."""
+    return spec[0] if isinstance(spec[0], list) else spec[1].get("options") if len(spec) > 1 else None
 
 
 def run(server: Server, prompt: Prompt, target: Path) -> Path:
@@ -170,6 +177,15 @@ def test_all_nodes_are_there_with_the_frozen_input_names(server: Server) -> None
         order = info[name]["input_order"]
         assert tuple(order.get("required", []) + order.get("optional", []))[: len(inputs)] == inputs, name
         assert info[name]["category"] == "M3DDM"
+
+
+def test_nothing_of_ours_is_in_the_lists_of_others(server: Server) -> None:
+    """The first of a list is the default of a new node, in every workflow that a user makes."""
+    ours = {DEMO.checkpoint.name, DEMO.vae.name}
+    for kind, info in server.client.object_info().items():
+        specs = [spec for group in ("required", "optional") for spec in info["input"].get(group, {}).values()]
+        offered = {str(choice) for spec in specs for choice in choices(spec) or ()}
+        assert kind in ("M3DDM_LoadCheckpoint", "M3DDM_LoadVAE") or not offered & ours, kind
 
 
 def test_the_written_video_has_the_frames_rate_and_sound_of_the_input(outpainted: Path, clip: Path) -> None:

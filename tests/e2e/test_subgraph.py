@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import pytest
 
-from devtools import templates, workflow
+from devtools import workflow
 from devtools.client import Prompt
 from devtools.host import PACK, PACK_NAME
 from devtools.server import Server
@@ -30,16 +30,9 @@ ASKED = {
     "preset": ("M3DDM_SamplingSettings", "preset"),
     "seed": ("M3DDM_OutpaintVideo", "seed"),
     "checkpoint": ("M3DDM_LoadCheckpoint", "checkpoint"),
-    "vae_name": ("VAELoader", "vae_name"),
+    "vae_name": ("M3DDM_LoadVAE", "vae_name"),
 }
 QUICK = {"canvas_size": 64, "first_frames": 20}
-
-
-@pytest.fixture(scope="module")
-def ready(server: Server) -> Server:
-    """The server, with the network and the VAE that the blueprint names."""
-    templates.provide(server.base, DEMO.checkpoint, DEMO.vae)
-    return server
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +41,11 @@ def blueprint() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def inner(blueprint: dict[str, Any], ready: Server) -> Prompt:
+def inner(blueprint: dict[str, Any], server: Server) -> Prompt:
     """What is inside as a prompt, with the values that the blueprint holds."""
     (definition,) = blueprint["definitions"]["subgraphs"]
     links = [link for link in definition["links"] if link["origin_id"] > 0 and link["target_id"] > 0]
-    return workflow.to_prompt({"nodes": definition["nodes"], "links": links}, ready.client.object_info())
+    return workflow.to_prompt({"nodes": definition["nodes"], "links": links}, server.client.object_info())
 
 
 def facts(video: Path) -> tuple[int, tuple[int, int], bool]:
@@ -62,13 +55,13 @@ def facts(video: Path) -> tuple[int, tuple[int, int], bool]:
         return sum(1 for _ in container.decode(stream)), (stream.width, stream.height), bool(container.streams.audio)
 
 
-def test_the_server_offers_it(ready: Server, blueprint: dict[str, Any]) -> None:
+def test_the_server_offers_it(server: Server, blueprint: dict[str, Any]) -> None:
     entries = {
-        key: e for key, e in ready.client.get("/global_subgraphs").items() if PACK_NAME in e["info"]["node_pack"]
+        key: e for key, e in server.client.get("/global_subgraphs").items() if PACK_NAME in e["info"]["node_pack"]
     }
     assert {entry["name"] for entry in entries.values()} == {file.stem for file in FILE.parent.glob("*.json")}
     (key,) = [key for key, entry in entries.items() if entry["name"] == FILE.stem]
-    assert json.loads(ready.client.get(f"/global_subgraphs/{key}")["data"]) == blueprint
+    assert json.loads(server.client.get(f"/global_subgraphs/{key}")["data"]) == blueprint
 
 
 def test_the_registry_packs_it() -> None:
@@ -95,21 +88,31 @@ def test_it_is_one_node_that_asks_little(blueprint: dict[str, Any]) -> None:
             assert link["id"] in nodes[link["origin_id"]]["outputs"][link["origin_slot"]]["links"]
 
 
-def test_what_is_inside_is_what_the_server_knows(inner: Prompt, ready: Server) -> None:
-    info = ready.client.object_info()
+def test_what_is_inside_is_what_the_server_knows(inner: Prompt, server: Server) -> None:
+    info = server.client.object_info()
     for entry in inner.values():
         inputs = info[entry["class_type"]]["input"]
         assert set(entry["inputs"]) <= {*inputs["required"], *inputs.get("optional", {})}
         assert set(inputs["required"]) - set(entry["inputs"]) <= {"video"}
     (settings,) = workflow.of_type(inner, "M3DDM_SamplingSettings")
     (outpaint,) = workflow.of_type(inner, "M3DDM_OutpaintVideo")
-    assert inner[settings]["inputs"]["preset"] == "balanced" and inner[settings]["inputs"]["clips_per_batch"] == 0
-    chosen = {"target": "16:9", "seed": 0, "colour_match": "steady", "blend": "gradient", "scene_cuts": True}
+    assert inner[settings]["inputs"]["preset"] == "checkpoint" and inner[settings]["inputs"]["clips_per_batch"] == 0
+    chosen = {
+        "canvas_size": 0,
+        "target": "16:9",
+        "seed": 0,
+        "colour_match": "steady",
+        "blend": "gradient",
+        "scene_cuts": True,
+    }
     assert chosen.items() <= inner[outpaint]["inputs"].items()
     assert inner[outpaint]["inputs"]["settings"] == [settings, 0]
+    (model,), (vae,) = workflow.of_type(inner, "M3DDM_LoadCheckpoint"), workflow.of_type(inner, "M3DDM_LoadVAE")
+    assert inner[model]["inputs"]["checkpoint"] == DEMO.checkpoint.name
+    assert inner[vae]["inputs"]["vae_name"] == DEMO.vae.name
 
 
-def test_it_runs_as_a_prompt(inner: Prompt, ready: Server, tmp_path: Path) -> None:
+def test_it_runs_as_a_prompt(inner: Prompt, server: Server, tmp_path: Path) -> None:
     prompt = json.loads(json.dumps(inner))
     (outpaint,) = workflow.of_type(prompt, "M3DDM_OutpaintVideo")
     prompt["load"] = {"class_type": "LoadVideo", "inputs": {"file": CLIP}}
@@ -117,18 +120,17 @@ def test_it_runs_as_a_prompt(inner: Prompt, ready: Server, tmp_path: Path) -> No
         "class_type": "SaveVideo",
         "inputs": {"video": [outpaint, 0], "filename_prefix": "subgraph", "format": "mp4", "codec": "h264"},
     }
-    prompt[outpaint]["inputs"] |= {"video": ["load", 0], **QUICK}
-    workflow.set_inputs(prompt, "M3DDM_SamplingSettings", preset="fast")
-    (written,) = ready.client.run(prompt).files("save")
-    assert facts(ready.client.fetch(written, tmp_path / "out.mp4")) == (20, (640, 360), True)
+    prompt[outpaint]["inputs"] |= {"video": ["load", 0], "first_frames": 20}  # as it is, but shorter
+    (written,) = server.client.run(prompt).files("save")
+    assert facts(server.client.fetch(written, tmp_path / "out.mp4")) == (20, (640, 360), True)
 
 
 @pytest.fixture
-def frontend(browser: Browser, ready: Server) -> Iterator[Any]:
+def frontend(browser: Browser, server: Server) -> Iterator[Any]:
     from tests.helpers.real_frontend import Frontend
 
     page = browser.new_page(viewport={"width": 1300, "height": 800})
-    frontend = Frontend(page, ready)
+    frontend = Frontend(page, server)
     frontend.open(first_start=False)
     page.evaluate("() => app.loadGraphData({ version: 0.4, nodes: [], links: [] })")
     yield frontend
@@ -136,7 +138,7 @@ def frontend(browser: Browser, ready: Server) -> Iterator[Any]:
 
 
 @pytest.mark.browser
-def test_it_is_found_added_and_run(frontend: Any, ready: Server, inner: Prompt) -> None:
+def test_it_is_found_added_and_run(frontend: Any, server: Server, inner: Prompt) -> None:
     from tests.helpers.real_frontend import COMPLAINTS, SECONDS
 
     page = frontend.page
@@ -178,10 +180,10 @@ def test_it_is_found_added_and_run(frontend: Any, ready: Server, inner: Prompt) 
     )
     assert {"target": "1:1", "seed": 7, **QUICK}.items() <= prompt[outpaint]["inputs"].items()
     assert prompt[settings]["inputs"]["preset"] == "fast"
-    before = set(ready.output.rglob("*.mp4"))
+    before = set(server.output.rglob("*.mp4"))
     page.get_by_test_id("queue-button").click()
     page.locator('video[src*="output"]').first.wait_for(state="attached", timeout=300 * SECONDS)
-    (written,) = set(ready.output.rglob("*.mp4")) - before
+    (written,) = set(server.output.rglob("*.mp4")) - before
     assert facts(written) == (20, (360, 360), True)
     frontend.shoot("subgraph")
     assert page.locator(COMPLAINTS).count() == 0

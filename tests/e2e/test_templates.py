@@ -15,12 +15,16 @@ import pytest
 from devtools import templates, workflow
 from devtools.host import PACK_NAME
 from devtools.server import Server
+from devtools.weights import DEMO
 from tests.helpers import stand_ins
 
 pytestmark = pytest.mark.server
 
 IDS = [file.stem for file in templates.TEMPLATES]
 EACH = pytest.mark.parametrize("template", templates.TEMPLATES, ids=IDS)
+TRY = "1_try_it_now"
+OTHERS = [template for template in templates.TEMPLATES if template.stem != TRY]
+EACH_OTHER = pytest.mark.parametrize("template", OTHERS, ids=[template.stem for template in OTHERS])
 NOTES = {"MarkdownNote", "Note"}
 OTHER_MODELS = ("UpscaleModelLoader", "CheckpointLoaderSimple", "FrameInterpolationModelLoader")
 SAMPLERS = {"M3DDM_SampleKeyframes", "M3DDM_SampleInterpolation", "M3DDM_SampleInfill", "M3DDM_OutpaintVideo"}
@@ -119,7 +123,9 @@ def test_those_asked_for_are_there_and_nothing_else() -> None:
     first = {"outpaint_a_video", "short_clip", "guide_frames"}
     second = {"outpaint_any_length", "sharper_second_pass", "upscale_and_composite", "first_frame_by_prompt"}
     third = {"m3ddm_plus", "moving_frames", "smoother_motion", "replace_a_logo"}
-    assert set(IDS) == first | second | third
+    assert set(IDS) == {TRY} | first | second | third
+    # The server lists a folder as the system gives it, the frontend by name where it is asked to.
+    assert min(IDS) == TRY
     files = {file.name for file in templates.FOLDER.iterdir()}
     assert files == {f"{name}{suffix}" for name in IDS for suffix in (".json", ".jpg")}
 
@@ -177,7 +183,31 @@ def test_nodes_and_inputs_are_those_of_the_server(template: Path, object_info: d
         assert [slot["type"] for slot in node["outputs"]] == info["output"], node["type"]
 
 
-@EACH
+def test_the_first_names_what_comes_with_the_pack(object_info: dict[str, Any]) -> None:
+    """So that it runs after installation; what else it is sampled with is the checkpoint's to say."""
+    graph = load(templates.FOLDER / f"{TRY}.json")
+    prompt = workflow.to_prompt(graph, object_info)
+    (loader,), (vae,), (outpaint,) = (
+        workflow.of_type(prompt, kind) for kind in ("M3DDM_LoadCheckpoint", "M3DDM_LoadVAE", "M3DDM_OutpaintVideo")
+    )
+    assert prompt[loader]["inputs"]["checkpoint"] == DEMO.checkpoint.name
+    assert prompt[vae]["inputs"]["vae_name"] == DEMO.vae.name
+    assert prompt[prompt[outpaint]["inputs"]["video"][0]]["class_type"] == "M3DDM_DemoClip"
+    assert prompt[outpaint]["inputs"]["canvas_size"] == 0 and "settings" not in prompt[outpaint]["inputs"]
+    (note,) = (node["widgets_values"][0] for node in graph["nodes"] if node["type"] in NOTES)
+    for words in ("demonstration, not the published model", "Big Buck Bunny", "CC BY 3.0", "*outpaint_any_length*"):
+        assert words in note, words
+
+
+@EACH_OTHER
+def test_its_first_note_says_in_a_line_how_to_try_it(template: Path) -> None:
+    note = next(node["widgets_values"][0] for node in load(template)["nodes"] if node["type"] == "MarkdownNote")
+    (line,) = (line for line in note.splitlines() if line.startswith("**No weights yet?**"))
+    for word in (f"*{TRY}*", f"`{DEMO.checkpoint.name}`", "**M3DDM Load VAE**", "*checkpoint*", "`canvas_size`"):
+        assert word in line, word
+
+
+@EACH_OTHER
 def test_what_it_names_is_what_its_note_speaks_of(template: Path) -> None:
     graph = load(template)
     by_type: dict[str, list[dict[str, Any]]] = {}
