@@ -124,8 +124,7 @@ def test_those_asked_for_are_there_and_nothing_else() -> None:
     second = {"outpaint_any_length", "sharper_second_pass", "upscale_and_composite", "first_frame_by_prompt"}
     third = {"m3ddm_plus", "moving_frames", "smoother_motion", "replace_a_logo"}
     assert set(IDS) == {TRY} | first | second | third
-    # The server lists a folder as the system gives it, the frontend by name where it is asked to.
-    assert min(IDS) == TRY
+    assert min(IDS) == TRY, "nodes/web/template_order.js lists them by name"
     files = {file.name for file in templates.FOLDER.iterdir()}
     assert files == {f"{name}{suffix}" for name in IDS for suffix in (".json", ".jpg")}
 
