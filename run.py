@@ -28,7 +28,7 @@ def main() -> int:
     demo.add_argument(
         "--output", type=Path, default=Path("demo_output"), help="folder to write to (default: demo_output)"
     )
-    demo.add_argument("--steps", type=int, help="denoising steps a clip (default: the workflow's 50)")
+    demo.add_argument("--steps", type=int, help="denoising steps a clip (default: what the checkpoint says, else 50)")
 
     test = commands.add_parser("test", help="run the tests, all tiers or those named")
     test.add_argument("tiers", nargs="*", metavar="TIER", help="lint, core, golden, comfy, e2e, browser (default: all)")

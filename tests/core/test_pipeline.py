@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,8 +14,20 @@ import torch
 
 import m3ddm_core
 from m3ddm_core.canvas.framing import Framing
-from m3ddm_core.pipeline import Guides, Models, Options, outpaint_file, outpaint_frames, outpaint_source, read_mask
-from m3ddm_core.sampling.settings import SamplingSettings
+from m3ddm_core.pipeline import (
+    Guides,
+    Models,
+    Options,
+    load_models,
+    load_network,
+    load_vae,
+    outpaint_file,
+    outpaint_frames,
+    outpaint_source,
+    read_mask,
+)
+from m3ddm_core.sampling.advice import Advice
+from m3ddm_core.sampling.settings import CheckpointSettings, SamplingSettings
 from m3ddm_core.video.file import FileSource
 from m3ddm_core.video.source import TensorSource
 from m3ddm_core.video.writer import write_video
@@ -132,6 +145,30 @@ def test_scenes_and_a_second_pass():
     assert [call[:5] for call in calls] == [(2, 1.0, 0, 1, 24)] * 2 + [(2, 0.25, 0, 1, 48)] * 2
     one = outpaint_source(source, models(), Options(framing, cut_threshold=None))
     assert [len(scene) for scene in one.scenes] == [22]
+
+
+def test_what_is_left_open_is_the_checkpoints_to_say():
+    calls, source = [], TensorSource(clip(12), Fraction(25))
+    advice = Advice(SamplingSettings(4), canvas_size=24)
+    advised = replace(models(calls), advice=advice)
+    finished = outpaint_source(source, advised, Options(Framing(ratio="1:1")))
+    outpaint_source(source, advised, Options(Framing(ratio="1:1", canvas_size=48), SamplingSettings(3)))
+    outpaint_source(source, advised, Options(Framing(ratio="1:1"), CheckpointSettings({"denoise": 0.5})))
+    outpaint_frames(clip(12), advised, finished.scenes[0].placement, 25.0)
+    assert [(steps, denoise, canvas) for steps, denoise, _, _, canvas, _ in calls] == [
+        (4, 1.0, 24),
+        (3, 1.0, 48),
+        (4, 0.5, 24),
+        (4, 1.0, 24),
+    ]
+
+
+def test_a_loaded_network_brings_its_advice_along():
+    network = load_network(ROOT / "models" / "m3ddm_demo.safetensors")
+    vae = load_vae(ROOT / "models" / "m3ddm_demo_vae.safetensors")
+    advice = load_models(network, vae).advice
+    assert (advice.sampling.steps, advice.canvas_size) == (2, 128)
+    assert load_models(network.network, vae).advice == Advice(), "it is the file that says so, not the network"
 
 
 def test_first_frames_take_a_mask_of_the_whole(file, tmp_path):

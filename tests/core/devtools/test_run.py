@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from devtools import install, pip, tiers, workflow
+from devtools import install, pip, tiers, weights, workflow
 from devtools.report import Problem
 
 INFO: dict[str, Any] = {
@@ -55,6 +55,31 @@ def chain(middle: dict[str, Any], *others: dict[str, Any]) -> dict[str, Any]:
         "nodes": [node(1, "Load", None, ["a.mp4", "image"]), middle, node(3, "Save", 2, ["h264", 8, "x"]), *others],
         "links": links,
     }
+
+
+def test_an_input_that_a_file_lacks_may_mean_something_else_than_on_a_new_node():
+    info = {"input": {"required": {"steps": ["INT", {}]}, "optional": {"preset": ["COMBO", {"options": ["a", "b"]}]}}}
+    info["input"]["optional"]["preset"][1] |= {"default": "a", "if_absent": "b"}
+    assert workflow.widget_values({"widgets_values": [3]}, info) == {"steps": 3, "preset": "b"}
+    assert workflow.widget_values({"widgets_values": [3, "a"]}, info) == {"steps": 3, "preset": "a"}
+    assert workflow.widget_values({}, info) == {"steps": 0, "preset": "a"}
+
+
+def test_a_node_takes_the_place_of_another():
+    prompt = {"1": {"class_type": "A", "inputs": {"x": 1}}, "2": {"class_type": "B", "inputs": {"a": ["1", 0]}}}
+    workflow.replace(prompt, "A", "C", y=2)
+    assert prompt == {"1": {"class_type": "C", "inputs": {"y": 2}}, "2": {"class_type": "B", "inputs": {"a": ["1", 0]}}}
+    with pytest.raises(Problem, match="no A node"):
+        workflow.replace(prompt, "A", "C")
+
+
+def test_the_demonstration_is_run_as_its_file_says(tmp_path: Path) -> None:
+    settings, canvas_size = weights.advice(weights.DEMO.checkpoint)
+    assert (settings["sampler"], settings["steps"], canvas_size) == ("ddim", 2, 128)
+    assert weights.advice(tmp_path / "diffusion_pytorch_model.bin") == ({}, None)
+    silent = tmp_path / "m3ddm.safetensors"
+    silent.write_bytes(b"\2\0\0\0\0\0\0\0{}")
+    assert weights.advice(silent) == ({}, None)
 
 
 def test_widget_values_get_their_names_and_links_their_origin():
