@@ -145,7 +145,7 @@ def test_workflows_name_the_pack_and_its_version(file: Path) -> None:
 
 def test_chinese_is_chinese() -> None:
     for node_id, node in CHINESE.items():
-        for entry in [*node["inputs"].values(), *node["outputs"].values()]:
+        for entry in [*node.get("inputs", {}).values(), *node["outputs"].values()]:
             assert re.search(r"[一-鿿]", entry["tooltip"]), node_id
 
 
