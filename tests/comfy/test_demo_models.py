@@ -25,6 +25,24 @@ def test_the_loaders_list_and_load_them(pack: Any) -> None:
     assert load(*arguments).model is not vae.patcher.model, "for another device it is loaded again"
 
 
+def test_a_file_with_advice_that_cannot_be_followed_is_named(pack: Any, tiny_checkpoint: str) -> None:
+    from pathlib import Path
+
+    import folder_paths
+    import pytest
+
+    folder = Path(folder_paths.get_folder_paths("diffusion_models")[0])
+    checkpoint = pack.module("m3ddm_core.checkpoint")
+    good = checkpoint.read_checkpoint(folder / tiny_checkpoint)
+    bad = folder / "m3ddm_bad_advice.safetensors"
+    checkpoint.save_checkpoint(bad, good.state_dict, good.config, {"canvas_size": "100"})
+    try:
+        with pytest.raises(checkpoint.CheckpointError, match=r"m3ddm_bad_advice\.safetensors: got canvas_size = '100'"):
+            pack.run("M3DDM_LoadCheckpoint", checkpoint=bad.name, weight_dtype="default")
+    finally:
+        bad.unlink()
+
+
 def assert_gives_back_a_gradient(vae: Any) -> None:
     """Through the VAE and back a plain picture stays what it was."""
     y, x = torch.meshgrid(torch.linspace(0, 1, 64), torch.linspace(0, 1, 64), indexing="ij")

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from m3ddm_core.checkpoint import expected_shapes, save_checkpoint
+from m3ddm_core.checkpoint import expected_shapes, read_checkpoint, save_checkpoint
 from m3ddm_core.evaluation import methods
 from m3ddm_core.evaluation.methods import FILLS, Fill, Model, ModelSettings, parse_method
 from m3ddm_core.evaluation.protocol import Case
 from m3ddm_core.pipeline import Models, load_models, load_network
+from m3ddm_core.sampling.advice import Advice
 from m3ddm_core.sampling.clip import ClipConditions
 from m3ddm_core.sampling.pndm import pndm_timesteps
 from m3ddm_core.sampling.schedule import add_noise, signal_shares
@@ -150,6 +151,17 @@ def test_a_preset_sets_several_and_gives_way_to_what_is_said(files):
     assert longer.sampling == PRESETS["balanced"].changed({"steps": 30, "guidance_start": 0.1, "context_scale": 3.0})
     spelled = "m3ddm:sampler=dpmpp_2m,scheduler=karras,steps=15,unconditional_every=2"
     assert parse_method(spelled, files).identity == plain.identity
+
+
+def test_the_checkpoints_own_settings_are_read_from_its_file(files, tmp_path):
+    advised = SamplingSettings().changed({"steps": 4, "sampler": "ddim", "global_scale": 1.0})
+    checkpoint = read_checkpoint(files["checkpoint"])
+    path = tmp_path / "advised.safetensors"
+    save_checkpoint(path, checkpoint.state_dict, checkpoint.config, Advice(advised).metadata())
+    given = {**files, "checkpoint": str(path)}
+    method = parse_method("m3ddm:preset=checkpoint,denoise=0.5", given)
+    assert method.settings.sampling == advised.changed({"denoise": 0.5})
+    assert parse_method("m3ddm", given).settings.sampling == SamplingSettings(), "asked for, not assumed"
 
 
 def test_identity_is_all_that_changes_the_result(files, tmp_path):

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from m3ddm_core.checkpoint import build_unet, read_checkpoint
+from m3ddm_core.sampling.advice import read_advice
 from m3ddm_core.training.checkpoints import HEADER, RunFolder, SaveError
 from m3ddm_core.training.config import Config, parse_config
 from m3ddm_core.training.initialise import initial_network
@@ -228,11 +229,14 @@ def test_recomputed_activations_change_nothing(settings: dict[str, Any], tmp_pat
 def test_a_run_leaves_curves_samples_and_weights_of_the_average(settings: dict[str, Any], tmp_path: Path) -> None:
     settings["run"] |= {"steps": 2, "save_every": 1, "keep": 1, "sample_every": 2}
     settings["objective"] = {"prediction": "v_prediction"}
+    settings["use"] = {"steps": 3, "sampler": "euler"}
     folder = run(settings)
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["step-00000002"]
     checkpoint = read_checkpoint(folder / WEIGHTS)
     assert checkpoint.prediction_type == "v_prediction" and checkpoint.dtype == torch.float16
     assert checkpoint.metadata["training_steps"] == "2" and checkpoint.config.block_out_channels == (8, 8)
+    advice = read_advice(checkpoint.metadata)
+    assert (advice.sampling.steps, advice.sampling.sampler, advice.canvas_size) == (3, "euler", 16)
     assert sorted(path.name for path in (folder / "samples").iterdir()) == [
         "step-00000002-0.mp4",
         "step-00000002-1.mp4",
