@@ -5,8 +5,11 @@ import { api } from "../../scripts/api.js"
 const PACK = decodeURIComponent(new URL(import.meta.url).pathname.split("/").at(-2))
 
 const listed = api.getWorkflowTemplates
-api.getWorkflowTemplates = async function () {
-  const templates = await listed.apply(this, arguments)
-  templates[PACK]?.sort()
-  return templates
+// A frontend that lists its templates another way keeps its own order.
+if (listed) {
+  api.getWorkflowTemplates = async function () {
+    const templates = await listed.apply(this, arguments)
+    templates?.[PACK]?.sort?.()
+    return templates
+  }
 }
