@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,20 @@ from m3ddm_core.vae import load_vae
 from .gpu_material import unpack_store
 from .pack_gpu import KINDS, PLAN, ROOT, STAGES
 
-ON_GPU = {"precision": "bf16", "workers": 8}
-BATCHES = 4
-"""How many times the recipe's batch a GPU takes. Not measured yet."""
+ON_GPU = {
+    "demo_image": {"run": {"batch": 512}, "data": {"rounds": 64, "pool": 8}},
+    "demo_clips_128": {"run": {"batch": 64}, "data": {"rounds": 16}},
+    "demo_clips_256": {"run": {"batch": 24}, "data": {"rounds": 16}},
+}
+"""What fills a large GPU: below it, a step's time is that of starting its kernels."""
+SHORT = {
+    "run": {"precision": "bf16", "graphs": True, "log_every": 20},
+    "optimizer": {"schedule": "constant", "warmup": 100, "ema_decay": 0.998},
+    "sources": {"synthetic": 0.0},
+}
+"""A run of minutes: painted scenes take a processor so long that a GPU waits for them."""
 REHEARSAL = {
-    "run": {"batch": 2, "workers": 0},
+    "run": {"batch": 2, "precision": "no", "graphs": False},
     "network": {"block_out_channels": [32, 32, 32], "cross_attention_dim": 32, "attention_heads": 2},
     "data": {"size": [64, 64], "pool": 2, "rounds": 4, "global_size": 64},
     "material": {"store_gb": 0.2},
@@ -66,8 +76,6 @@ def configuration(stage: str, pack: Path, work: Path, gpu: bool) -> dict[str, An
     content = read_toml(ROOT / "recipes" / f"{stage}.toml")
     run, data = content["run"], content["data"]
     run |= {"output": str(work / stage), "steps": 1_000_000, "sample_every": 0, "save_every": 500}
-    run |= {**ON_GPU, "batch": BATCHES * run["batch"]} if gpu else {}
-    content["optimizer"]["schedule"] = "constant"
     content["vae"]["path"] = str(pack / "vae.safetensors")
     data |= {"cache": "", "cache_clips": 0, "cache_backwards": False}
     folders = {kind: str(work / "empty" / kind) for kind in KINDS}
@@ -75,8 +83,9 @@ def configuration(stage: str, pack: Path, work: Path, gpu: bool) -> dict[str, An
         Path(folder).mkdir(parents=True, exist_ok=True)
     content["material"] = {**folders, "cutout": "", "store": str(work / "stores")}
     content["network"] |= _start(stage, pack, work)
-    if not gpu:
-        for section, values in REHEARSAL.items():
+    run["workers"] = max(1, (os.cpu_count() or 1) - 2) if gpu else 0
+    for changes in (SHORT, ON_GPU[stage]) if gpu else (SHORT, REHEARSAL):
+        for section, values in changes.items():
             content[section] |= values
     return content
 

@@ -19,7 +19,10 @@ SMALLEST_GLOBAL_SIZE = 48
 
 @dataclass(frozen=True)
 class Run:
-    """How long, how large, how often saved. ``output``: the run's folder, from the configuration's own."""
+    """How long, how large, how often saved. ``output``: the run's folder, from the configuration's own.
+
+    ``graphs``: a network's step is recorded once and replayed (CUDA graphs).
+    """
 
     output: str
     steps: int = number(100_000, 1, 10**9)
@@ -28,6 +31,7 @@ class Run:
     accumulation: int = number(1, 1, 4096)
     precision: str = choice("no", "no", "fp16", "bf16")
     compile: bool = False
+    graphs: bool = False
     workers: int = number(0, 0, 256)
     save_every: int = number(1000, 1, 10**9)
     keep: int = number(2, 1, 1000)

@@ -66,7 +66,7 @@ class TrainingLoop(ABC):
         self.skipped: dict[str, str] = {}
         self.curves: Curves | None = None
         self._rows: list[tuple[int, Tensor, Tensor, float]] = []
-        self._data_seconds, self._last_flush = 0.0, time.monotonic()
+        self.data_seconds, self._last_flush = 0.0, time.monotonic()
 
     def prepare(self, model: nn.Module, dataset: torch.utils.data.Dataset) -> None:
         """Take the model to be trained and the dataset, by number, that it is trained on."""
@@ -76,7 +76,11 @@ class TrainingLoop(ABC):
         self.dataset = dataset
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(
-            self.parameters, settings.lr, (settings.beta1, settings.beta2), weight_decay=settings.weight_decay
+            self.parameters,
+            settings.lr,
+            (settings.beta1, settings.beta2),
+            weight_decay=settings.weight_decay,
+            fused=self.device.type != "cpu",
         )
         if self.config.run.compile:
             model.compile()
@@ -87,8 +91,8 @@ class TrainingLoop(ABC):
         self.accelerator.register_for_checkpointing(self.ema)
 
     @abstractmethod
-    def loss(self, numbers: list[int], samples: list[Any]) -> Tensor:
-        """Return the loss () of a micro batch: samples of the dataset and their numbers in the run."""
+    def loss(self, batch: Any) -> Tensor:
+        """Return the loss () of a micro batch."""
 
     @abstractmethod
     def export(self, path: Path, step: int) -> None:
@@ -163,15 +167,19 @@ class TrainingLoop(ABC):
             lines = "\n".join(f"  {line}" for line in changed)
             raise ValueError(f"got a configuration that is not that of the run to be resumed:\n{lines}")
 
-    def micro_batches(self, first: int) -> Iterator[tuple[list[int], list[Any]]]:
+    def micro_batches(self, first: int) -> Iterator[Any]:
         """Yield the micro batches of this process from the ``first`` on: the samples' numbers, and the samples."""
-        loader = torch.utils.data.DataLoader(
-            self.dataset,
-            batch_sampler=_Numbers(self, first),
-            num_workers=self.config.run.workers,
-            collate_fn=list,
+        return zip(_Numbers(self, first), self.loaded(self.dataset, first, list), strict=False)
+
+    def loaded(
+        self, dataset: torch.utils.data.Dataset, first: int, collate: Callable[[list[Any]], Any]
+    ) -> Iterator[Any]:
+        """Yield what a dataset has for this process's micro batches from the ``first`` on, read by other processes."""
+        return iter(
+            torch.utils.data.DataLoader(
+                dataset, batch_sampler=_Numbers(self, first), num_workers=self.config.run.workers, collate_fn=collate
+            )
         )
-        return zip(_Numbers(self, first), loader, strict=False)
 
     def sample_numbers(self, index: int) -> list[int]:
         """Return the numbers, among all samples of the run, of this process's micro batch ``index``."""
@@ -179,7 +187,7 @@ class TrainingLoop(ABC):
         start = (index * accelerator.num_processes + accelerator.process_index) * batch
         return list(range(start, start + batch))
 
-    def _step(self, step: int, batches: Iterator[tuple[list[int], list[Any]]]) -> None:
+    def _step(self, step: int, batches: Iterator[Any]) -> None:
         """One step of the optimizer, over all micro batches and processes."""
         run, settings = self.config.run, self.config.optimizer
         lr = learning_rate(settings, step, run.steps)
@@ -188,11 +196,10 @@ class TrainingLoop(ABC):
         losses, norm = [], torch.zeros(())
         for _ in range(run.accumulation):
             begun = time.monotonic()
-            numbers, samples = next(batches)
-            self._settle()
-            self._data_seconds += time.monotonic() - begun
+            batch = next(batches)
+            self.data_seconds += time.monotonic() - begun
             with self.accelerator.accumulate(self.model):
-                loss = self.loss(numbers, samples)
+                loss = self.loss(batch)
                 self.accelerator.backward(loss)
                 if self.accelerator.sync_gradients:
                     norm = self.accelerator.clip_grad_norm_(self.parameters, settings.clip or math.inf)
@@ -221,9 +228,9 @@ class TrainingLoop(ABC):
         self.folder.append_losses(zip(steps, losses, norms, rates, strict=True))
         mean = sum(losses) / len(losses)
         values = {"loss": mean, "grad_norm": norms[-1], "lr": rates[-1], "skipped videos": float(len(self.skipped))}
-        seconds, data = (time.monotonic() - self._last_flush) / len(losses), self._data_seconds / len(losses)
+        seconds, data = (time.monotonic() - self._last_flush) / len(losses), self.data_seconds / len(losses)
         values |= {"seconds a step": seconds, "seconds a step for data": data}
-        self._last_flush, self._data_seconds = time.monotonic(), 0.0
+        self._last_flush, self.data_seconds = time.monotonic(), 0.0
         if rate is not None:
             values["samples per second"] = self._samples_a_step * rate
             self.log(
@@ -232,10 +239,12 @@ class TrainingLoop(ABC):
             )
         self.curves.scalars(values, step)
 
-    def _settle(self) -> None:
-        """Wait for what the device still has to do, so that time is counted where it is spent."""
+    def finish(self) -> float:
+        """Wait for what the device still has to do; returns the seconds."""
+        begun = time.monotonic()
         if self.device.type != "cpu":
             torch.accelerator.synchronize()
+        return time.monotonic() - begun
 
     @property
     def _samples_a_step(self) -> int:

@@ -36,21 +36,63 @@ class Batch:
     weights: Tensor
 
 
-def make_batch(clips: Sequence[LatentClip], numbers: Sequence[int], seed: int, objective: Objective) -> Batch:
-    """Draw timesteps, noise, whole frames and dropped conditions for clips of equal shape.
+@dataclass(frozen=True)
+class Draws:
+    """What chance decides of ``b`` clips of ``f`` frames: small, so that other processes may draw it.
 
-    All of it is decided by the ``seed`` and each clip's number among all clips of the run, so that a run that was
-    stopped goes on as it would have.
+    ``timesteps``, ``guide_timesteps``, ``noise_seeds`` (b,) int64; ``whole`` (b, f), ``blank_video``, ``no_global``
+    (b,) bool: frames that are given whole, context and global frames that are withheld.
     """
+
+    timesteps: Tensor
+    whole: Tensor
+    blank_video: Tensor
+    no_global: Tensor
+    guide_timesteps: Tensor
+    noise_seeds: Tensor
+
+
+class DrawSource(torch.utils.data.Dataset):
+    """The draws of single clips, by their numbers among all clips of a run; `collate` puts them together.
+
+    ``seed``: the run's. A run that was stopped thus goes on as it would have.
+    """
+
+    def __init__(self, seed: int, objective: Objective, frames: int):
+        self.seed, self.objective, self.frames = seed, objective, frames
+
+    def __getitem__(self, number: int) -> tuple[int | bool | np.ndarray, ...]:
+        """In the order of `Draws`."""
+        objective = self.objective
+        rng = np.random.default_rng((self.seed, STEPS, number))
+        timestep = rng.integers(TRAIN_TIMESTEPS)
+        if objective.timesteps == "noisy":
+            # Where little of a frame is left, what it held must come from elsewhere: that takes longest to learn.
+            timestep = max(timestep, rng.integers(TRAIN_TIMESTEPS))
+        _, whole = masks.draw_whole_frames(rng, self.frames)
+        blank_video, no_global = masks.draw_dropout(rng, objective.drop_context, objective.drop_global)
+        return timestep, whole, blank_video, no_global, rng.integers(objective.guide_noise + 1), rng.integers(2**63 - 1)
+
+    @staticmethod
+    def collate(draws: Sequence[tuple]) -> Draws:
+        """Stack the draws of some clips."""
+        return Draws(*(torch.from_numpy(np.stack(part)) for part in zip(*draws, strict=True)))
+
+    def of(self, numbers: Sequence[int]) -> Draws:
+        """The draws of clips of these numbers."""
+        return self.collate([self[number] for number in numbers])
+
+
+def make_batch(clips: Sequence[LatentClip], draws: Draws, objective: Objective) -> Batch:
+    """Noise clips of equal shape, and give or withhold their conditions, as the ``draws`` say."""
     device = clips[0].latents.device
     latents, masked, hidden, blank, known, fps = (
         torch.stack([getattr(clip, name) for clip in clips])
         for name in ("latents", "masked", "mask", "blank", "global_latents", "fps")
     )
-    draws = [_draw(tuple(latents.shape[1:]), number, seed, objective) for number in numbers]
-    timesteps, whole, blank_video, no_global, guide_timesteps, noise, guide_noise = (
-        torch.stack(part).to(device) for part in zip(*draws, strict=True)
-    )
+    noise, guide_noise = _noise(latents.shape, draws, device)
+    timesteps, guide_timesteps = draws.timesteps.to(device), draws.guide_timesteps.to(device)
+    whole, blank_video, no_global = (flag.to(device) for flag in (draws.whole, draws.blank_video, draws.no_global))
     signals = signal_shares().to(device)
     signal, guide_signal = (rearrange(signals[t], "b -> b 1 1 1 1") for t in (timesteps, guide_timesteps))
     whole, blank_video, no_global = (
@@ -73,21 +115,20 @@ def make_batch(clips: Sequence[LatentClip], numbers: Sequence[int], seed: int, o
     return Batch(x, timesteps, known.masked_fill(no_global, 0.0), fps, target, weights)
 
 
-def _draw(shape: tuple[int, ...], number: int, seed: int, objective: Objective) -> tuple[Tensor, ...]:
-    rng = np.random.default_rng((seed, STEPS, number))
-    timestep = rng.integers(TRAIN_TIMESTEPS)
-    if objective.timesteps == "noisy":
-        # Where little of a frame is left, what it held must come from elsewhere: that takes longest to learn.
-        timestep = max(timestep, rng.integers(TRAIN_TIMESTEPS))
-    _, whole = masks.draw_whole_frames(rng, shape[0])
-    blank_video, no_global = masks.draw_dropout(rng, objective.drop_context, objective.drop_global)
-    guide_timestep = rng.integers(objective.guide_noise + 1)
-    # On the CPU, as everywhere: the same noise on every device.
-    generator = torch.Generator("cpu").manual_seed(int(rng.integers(2**63 - 1)))
-    noise = torch.randn(shape, generator=generator)
-    guide_noise = torch.randn(shape, generator=generator) if guide_timestep else torch.zeros(shape)
-    numbers = (torch.tensor(value) for value in (blank_video, no_global, int(guide_timestep)))
-    return torch.tensor(int(timestep)), torch.from_numpy(whole), *numbers, noise, guide_noise
+def _noise(shape: torch.Size, draws: Draws, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The noise of clips and of their whole frames, zero where those have none, of each clip from its own seed.
+
+    It is drawn on the device: the same on every machine for CPUs, but of other values on a GPU.
+    """
+    generator = torch.Generator(device)
+    noise, guide_noise = torch.empty(shape, device=device), torch.zeros(shape, device=device)
+    guided = (draws.whole.any(1) & (draws.guide_timesteps > 0)).tolist()
+    for number, seed in enumerate(draws.noise_seeds.tolist()):
+        generator.manual_seed(seed)
+        noise[number].normal_(generator=generator)
+        if guided[number]:
+            guide_noise[number].normal_(generator=generator)
+    return noise, guide_noise
 
 
 def loss_of(answer: Tensor, batch: Batch) -> Tensor:

@@ -56,7 +56,8 @@ class _TinyVaeTraining(TrainingLoop):
         self.network = initial_autoencoder(config, self.source)
         self.prepare(Reconstruction(self.network, config.worth, _perceptual(config, self.device)), self.source)
 
-    def loss(self, numbers: list[int], samples: list[Tensor]) -> Tensor:
+    def loss(self, batch: tuple[list[int], list[Tensor]]) -> Tensor:
+        numbers, samples = batch
         pictures = _planes(torch.cat(samples)).to(self.device)
         shape = (len(pictures), 4, *(side // LATENT_SCALE for side in pictures.shape[2:]))
         seed = np.random.default_rng((self.config.run.seed, LATENT_NOISE, numbers[0])).integers(2**63 - 1)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..canvas.placement import LATENT_SCALE
 from ..checkpoint import DTYPES, save_checkpoint
 from ..vae import load_vae
 from ..video.source import VideoInfo
@@ -19,9 +20,9 @@ from .config import Config
 from .initialise import initial_network
 from .latents import ClipLoader, LatentCache, LatentClip, encode_clips
 from .loop import TrainingLoop
-from .objective import loss_of, make_batch
+from .objective import Draws, DrawSource, loss_of, make_batch
 from .samples import ROUNDS, ClipSource, Take
-from .wrappers import Answer, Averaged, leave_out_time, recompute_activations
+from .wrappers import Answer, Averaged, InBfloat16, leave_out_time, recompute_activations, replayed
 
 if TYPE_CHECKING:
     from .preview import Preview
@@ -60,11 +61,31 @@ class _NetworkTraining(TrainingLoop):
             leave_out_time(self.network)
         if config.network.gradient_checkpointing:
             recompute_activations(self.network)
-        answer = Answer(self.network, with_global=config.data.global_count > 0)
+        answer: nn.Module = Answer(self.network, with_global=config.data.global_count > 0)
+        if config.run.precision == "bf16":
+            answer = InBfloat16(answer)
+        if config.run.graphs:
+            answer = self._replayed(answer)
+        self.draws = DrawSource(config.run.seed, config.objective, config.data.frames)
         self.prepare(answer, ClipLoader(self.source, self.cache))
 
-    def micro_batches(self, first: int) -> Iterator[tuple[list[int], list[LatentClip]]]:
-        """As the loop's, of encoded clips: a pool of batches is loaded, and gone over in so many rounds.
+    def _replayed(self, answer: nn.Module) -> nn.Module:
+        """Record the model for inputs of every step's shapes. Raises ``ValueError`` without a CUDA GPU."""
+        if self.device.type != "cuda":
+            raise ValueError(f"got run.graphs = true on {self.device.type}, expected a CUDA GPU; leave it out")
+        config, data, batch = self.network.config, self.config.data, self.config.run.batch
+        width, height, side = (pixels // LATENT_SCALE for pixels in (*data.size, data.global_size))
+        x = torch.zeros(batch, config.in_channels, data.frames, height, width, device=self.device)
+        known = x.new_zeros(batch, max(1, data.global_count), config.out_channels, side, side)
+        number = torch.zeros(batch, dtype=torch.int64, device=self.device)
+        return replayed(answer.to(self.device), (x, number, known, number))
+
+    def micro_batches(self, first: int) -> Iterator[tuple[Draws, list[LatentClip]]]:
+        """As the loop's: encoded clips, and what is drawn for them."""
+        return zip(self.loaded(self.draws, first, DrawSource.collate), self._encoded(first), strict=False)
+
+    def _encoded(self, first: int) -> Iterator[list[LatentClip]]:
+        """Encoded clips for the micro batches: a pool of batches is loaded, and gone over in so many rounds.
 
         Which clips come up when is a function of ``first`` alone. A run that goes on in the middle of a pool encodes it
         anew.
@@ -82,8 +103,7 @@ class _NetworkTraining(TrainingLoop):
                     if passed:
                         passed -= 1
                         continue
-                    yield self.sample_numbers(first), [kept[i] for i in order[place * batch :][:batch]]
-                    first += 1
+                    yield [kept[i] for i in order[place * batch :][:batch]]
 
     def _order(self, pool: int, turn: int) -> Sequence[int]:
         """In which order the clips of a pool come up: as they are loaded, and then drawn anew in each round."""
@@ -92,9 +112,10 @@ class _NetworkTraining(TrainingLoop):
             return range(count)
         return np.random.default_rng((self.config.run.seed, ROUNDS, pool, turn)).permutation(count)
 
-    def loss(self, numbers: list[int], samples: list[LatentClip]) -> Tensor:
-        batch = make_batch(samples, numbers, self.config.run.seed, self.config.objective)
-        return loss_of(self.model(batch.x, batch.timesteps, batch.global_latents, batch.fps), batch)
+    def loss(self, batch: tuple[Draws, list[LatentClip]]) -> Tensor:
+        draws, clips = batch
+        made = make_batch(clips, draws, self.config.objective)
+        return loss_of(self.model(made.x, made.timesteps, made.global_latents, made.fps), made)
 
     @torch.no_grad()
     def _latents(self, numbers: list[int], samples: list[tuple[int, Take | LatentClip]]) -> list[LatentClip]:
@@ -105,8 +126,11 @@ class _NetworkTraining(TrainingLoop):
         # the CPU, where a run ends bit for bit as it would have, each clip is encoded by itself.
         groups = [[number] for number in fresh] if self.device.type == "cpu" else [list(fresh)] if fresh else []
         for group in groups:
+            # A device is still at the step before: that is not the data's time, but what it does now is.
+            self.data_seconds -= self.finish()
             shot = [fresh[number].shoot(self.device) for number in group]
             clips = encode_clips(shot, self._encode, self.config.data, self.device)
+            self.finish()
             made |= {number: self.cache.write(number, clip) for number, clip in zip(group, clips, strict=True)}
         clips = [(made.get(number) or clip).to(self.device) for number, clip in samples]
         return [self.cache.played(clip, number) for number, clip in zip(numbers, clips, strict=True)]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from ...material.store import Piece, Store
 from ...synthetic.camera import Motion
 from ..config import Data, Synthetic
+from .excerpt import Excerpt
 from .moves import crossing_sprites, turning_path, window_path
 from .times import draw_times, draw_times_within
 from .views import Turning, View, Window
@@ -44,10 +44,8 @@ class FilmSource:
         # The camera's path is counted from where the clip's video begins.
         since = times.all - times.all.min()
         affine = window_path(rng, motion, self.data.size, _size(piece), rng.uniform(*FILM_SCALES), since)
-        frames = self.store.pixels(piece)[times.all]
-        if rng.uniform() < 0.5:
-            frames = np.ascontiguousarray(frames[:, :, ::-1])
-        return Window(torch.from_numpy(frames), affine, self.data.size), piece.fps / times.stride
+        frames = Excerpt(self.store, piece, times.all, rng.uniform() < 0.5)
+        return Window(frames, affine, self.data.size), piece.fps / times.stride
 
 
 class PhotoSource:
@@ -63,8 +61,8 @@ class PhotoSource:
         scale = float(np.exp(rng.uniform(*np.log(PHOTO_SCALES))))
         affine = window_path(rng, draw_motion(rng, self.settings), self.data.size, _size(piece), scale, times.all)
         sprites = crossing_sprites(rng, self.cut_outs, self.settings.sprites, self.data.size, times.all)
-        pixels = _picture(self.store, piece, rng)
-        return Window(pixels, affine, self.data.size, sprites), self.data.fps / times.stride
+        picture = Excerpt(self.store, piece, np.zeros(1, int), rng.uniform() < 0.5)
+        return Window(picture, affine, self.data.size, sprites), self.data.fps / times.stride
 
 
 class PanoramaSource:
@@ -81,15 +79,9 @@ class PanoramaSource:
         field = np.radians(rng.uniform(narrowest, WIDEST_FIELD))
         rotations, focals = turning_path(rng, draw_motion(rng, self.settings), self.data.size, field, times.all)
         sprites = crossing_sprites(rng, self.cut_outs, self.settings.sprites, self.data.size, times.all)
-        panorama = _picture(self.store, piece, rng)[0]
+        panorama = Excerpt(self.store, piece, 0, rng.uniform() < 0.5)
         return Turning(panorama, rotations, focals, self.data.size, sprites), self.data.fps / times.stride
 
 
 def _size(piece: Piece) -> tuple[int, int]:
     return piece.shape[2], piece.shape[1]
-
-
-def _picture(store: Store, piece: Piece, rng: np.random.Generator) -> torch.Tensor:
-    """A piece (n, h, w, c), mirrored every other time."""
-    pixels = store.pixels(piece)
-    return torch.from_numpy(np.ascontiguousarray(pixels[:, :, ::-1] if rng.uniform() < 0.5 else pixels).copy())

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
+from .excerpt import Excerpt
+
 FINER = 2
 
 Size = tuple[int, int]
@@ -54,12 +56,12 @@ class Sprite:
 
 @dataclass(frozen=True)
 class Window:
-    """A window of ``size`` that moves over frames (n, h, w, 3), or over one picture (1, h, w, 3), uint8.
+    """A window of ``size`` that moves over frames (n, h, w, 3), or over one picture (1, h, w, 3), uint8, read or not.
 
     ``affine`` (n, 2, 3), float32: from pixels of the view (x, y, 1), counted from its middle, to pixels of the frame.
     """
 
-    frames: Tensor
+    frames: Tensor | Excerpt
     affine: Tensor
     size: Size
     sprites: tuple[Sprite, ...] = ()
@@ -72,13 +74,13 @@ class Window:
 
 @dataclass(frozen=True)
 class Turning:
-    """A camera that turns inside a panorama (h, 2 h, 3), uint8.
+    """A camera that turns inside a panorama (h, 2 h, 3), uint8, read or not.
 
     ``rotations`` (n, 3, 3): from the camera's axes (right, down, ahead) to the panorama's; ``focals`` (n,): in pixels
     of the view.
     """
 
-    panorama: Tensor
+    panorama: Tensor | Excerpt
     rotations: Tensor
     focals: Tensor
     size: Size

@@ -50,6 +50,14 @@ def test_training_opens_what_was_packed(pack, tmp_path):
     assert store.pixels(piece)[:, 128, 0].mean(-1) == pytest.approx(np.arange(2, 22), abs=3)
 
 
+def test_shots_that_are_too_short_stay_packed(pack, tmp_path):
+    source, wanted = tmp_path / "empty", Wanted((64, 64), 21)
+    source.mkdir()
+    unpack_store(pack / "material" / "film", source, tmp_path / "stores", wanted, 1.0)
+    with pytest.raises(ValueError, match="none can be used"):
+        open_store("film", source, wanted, tmp_path / "stores", 1.0)
+
+
 def test_a_stage_is_its_recipe_on_the_packs_material(pack, tmp_path):
     content = gpu_stages.configuration("demo_image", pack, tmp_path / "work", gpu=True)
     config = parse_config(content, folder=str(pack_gpu.ROOT / "recipes"))

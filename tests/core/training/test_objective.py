@@ -8,7 +8,7 @@ import torch
 from m3ddm_core.sampling.schedule import add_noise
 from m3ddm_core.training.config import Objective
 from m3ddm_core.training.latents import LatentClip
-from m3ddm_core.training.objective import Batch, loss_of, make_batch, signal_shares, snr_weight
+from m3ddm_core.training.objective import Batch, DrawSource, loss_of, make_batch, signal_shares, snr_weight
 
 FRAMES = 6
 
@@ -28,7 +28,8 @@ def a_clip(number: int) -> LatentClip:
 
 
 def batch_of(numbers: list[int], **options: object) -> Batch:
-    return make_batch([a_clip(number) for number in numbers], numbers, 3, Objective(**options))
+    objective, clips = Objective(**options), [a_clip(number) for number in numbers]
+    return make_batch(clips, DrawSource(3, objective, len(clips[0].latents)).of(numbers), objective)
 
 
 def test_a_batch_is_decided_by_the_clips_numbers_alone() -> None:

@@ -24,7 +24,7 @@ from m3ddm_core.training.config import Config, parse_config
 from m3ddm_core.training.initialise import initial_network
 from m3ddm_core.training.latents import encode_clips
 from m3ddm_core.training.loop import NonFiniteLoss, learning_rate
-from m3ddm_core.training.objective import loss_of, make_batch
+from m3ddm_core.training.objective import DrawSource, loss_of, make_batch
 from m3ddm_core.training.samples import ClipSource
 from m3ddm_core.training.trainer import WEIGHTS, _NetworkTraining, train
 from m3ddm_core.training.wrappers import Answer
@@ -132,7 +132,8 @@ def mean_loss(network: M3DDMUNet, config: Config) -> float:
     vae, source = load_vae(config.path(config.vae.path)), ClipSource(config)
     numbers = list(range(10_000, 10_032))
     clips = encode_clips([source[number].shoot() for number in numbers], vae.encode, config.data)
-    batch = make_batch(clips, numbers, 1, config.objective)
+    draws = DrawSource(1, config.objective, config.data.frames).of(numbers)
+    batch = make_batch(clips, draws, config.objective)
     return loss_of(Answer(network)(batch.x, batch.timesteps, batch.global_latents, batch.fps), batch).item()
 
 
@@ -179,12 +180,19 @@ def test_a_pool_is_gone_over_in_rounds_each_with_other_noise(settings: dict[str,
     settings["data"] |= {"rounds": 3, "pool": 2}
     training = _NetworkTraining(parse_config(settings), lambda line: None)
     batches = list(itertools.islice(training.micro_batches(0), 8))
-    assert [numbers for numbers, _ in batches] == [[2 * i, 2 * i + 1] for i in range(8)]
+    seeds = [seed for draws, _ in batches for seed in draws.noise_seeds.tolist()]
+    assert len(set(seeds)) == 16
     seen = [[clip.latents.flatten()[0].item() for clip in clips] for _, clips in batches]
     rounds = [seen[0] + seen[1], seen[2] + seen[3], seen[4] + seen[5]]
     assert len(set(rounds[0])) == 4
     assert sorted(rounds[0]) == sorted(rounds[1]) == sorted(rounds[2]) and rounds[1] != rounds[2]
     assert not set(rounds[0]) & set(seen[6] + seen[7])
+
+
+def test_a_step_is_recorded_on_a_gpu_only(settings: dict[str, Any]) -> None:
+    settings["run"] |= {"graphs": True}
+    with pytest.raises(ValueError, match=r"got run.graphs = true on cpu, expected a CUDA GPU"):
+        _NetworkTraining(parse_config(settings), lambda line: None)
 
 
 def test_single_pictures_train_what_clips_begin_with(settings: dict[str, Any], tmp_path: Path) -> None:
