@@ -9,9 +9,17 @@ from .fill import fill_border
 from .placement import Placement
 from .source_mask import matte_on_canvas, read_matte
 
+Shown = tuple[torch.Tensor, torch.Tensor]
+"""What is known of the border from elsewhere: pictures (n, ch, cw, 3), float32, and where, (n, ch, cw), bool."""
+
 
 def make_canvas(
-    frames: torch.Tensor, placement: Placement, source_mask: torch.Tensor | None = None, *, fill: str = "smooth"
+    frames: torch.Tensor,
+    placement: Placement,
+    source_mask: torch.Tensor | None = None,
+    *,
+    fill: str = "smooth",
+    shown: Shown | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The source on the canvas, the rest filled.
 
@@ -19,6 +27,7 @@ def make_canvas(
     source_mask: (1, h, w) for all frames, or one for each, float: 1 where the source's own pixels are to be replaced
         too. On the canvas it covers whole latents.
     fill: a key of `FILL_METHODS`.
+    shown: what of the border is to start from other pixels than a fill's. It is generated all the same.
 
     Returns the canvas (n, ch, cw, 3), float32, 0..1, and the mask, float32, 1 where it was filled: (1, ch, cw), or
     (n, ch, cw) where the source mask changes. It is 0 all over frames in which there is nothing to generate.
@@ -26,7 +35,7 @@ def make_canvas(
     """
     require_source(frames, placement)
     hole = _hole(source_mask, len(frames), placement)
-    return put_on_canvas(frames, placement, placement.canvas_source, fill, hole), _mask(placement, hole)
+    return put_on_canvas(frames, placement, placement.canvas_source, fill, hole, shown), _mask(placement, hole)
 
 
 def make_start_canvas(
@@ -80,15 +89,21 @@ def put_on_canvas(
     rectangle: tuple[int, int, int, int],
     fill: str,
     hole: torch.Tensor | None = None,
+    shown: Shown | None = None,
 ) -> torch.Tensor:
     """Frames (n, h, w, c) resized to a rectangle (x, y, width, height) of the canvas, the rest filled.
 
-    What lies under ``hole``, (1 or n, ch, cw), bool, is filled too.
+    What lies under ``hole``, (1 or n, ch, cw), bool, is filled too. Around the rectangle what is ``shown`` stays as it
+    is, and the fill goes on from it.
     """
     canvas_width, canvas_height = placement.canvas
     mask = _outside(placement, rectangle)
-    mask = mask if hole is None else torch.maximum(mask, hole.to(mask))
     canvas = torch.zeros(len(frames), canvas_height, canvas_width, 3)
+    if shown is not None:
+        pictures, where = shown
+        canvas.copy_(torch.where(where[..., None], pictures, 0.0))
+        mask = mask * ~where
+    mask = mask if hole is None else torch.maximum(mask, hole.to(mask))
     _paste(canvas, frames, rectangle)
     for some in chunks(len(canvas), canvas_width, canvas_height):
         canvas[some] = fill_border(canvas[some], mask if len(mask) == 1 else mask[some], fill)

@@ -30,6 +30,8 @@ methods:
   edge                  the pixels at the edge, repeated
   smooth                a smooth fill
   telea                 OpenCV's inpainting, frame by frame
+  seen                  what other frames have filmed of the border, where that is certain, and a smooth fill elsewhere;
+                        other fills as seen:fill=edge or seen:fill=telea
   vae                   the truth itself through --vae and back: what no network on its latents can surpass; others
                         beside it as vae:vae=FILE,name=...
   m3ddm                 this model; needs --checkpoint and --vae
@@ -48,6 +50,8 @@ metrics, of the whole frame, of the filled area and of parts of it (a region's d
   sharpness             the energy of the gradients over the truth's: less than 1 is blurred
   flicker               the change from frame to frame over the truth's: more than 1 flickers
   seam                  the jump at the edge of the known area over the steps beside it: 1 cannot be seen
+  share, far off        of "seen": the share of the border that it is certain of, and of that what is more than 25
+                        levels of 255 off
   I3D                   with --i3d: each result to its own truth, the mean over windows of 16 frames; for few clips too
   FVD                   with --i3d: between the set of all results and that of all truths; wants hundreds of windows
   The files for --dists and --i3d are made by `python -m m3ddm_core convert-metric`.

@@ -26,8 +26,10 @@ from ..sampling.clip import Network
 from ..sampling.settings import CHECKPOINT, CUSTOM, SamplingSettings, preset_settings
 from ..sampling.solvers import make_sampler
 from ..vae import VAE, load_vae
+from .seen import SeenOver
 
 FILLS = ("edge", *FILL_METHODS)
+SEEN = "seen"
 MODEL = "m3ddm"
 ROUND_TRIP = "vae"
 
@@ -180,20 +182,20 @@ class RoundTrip:
 
 
 def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | str = "cpu") -> Method:
-    """Read a method: "edge", "smooth", "telea", "vae", "m3ddm" or "m3ddm:steps=10,strides=15-5-1,name=few steps".
+    """Read a method: "edge", "smooth", "telea", "seen", "vae", "m3ddm" or "m3ddm:steps=10,strides=15-5-1,name=quick".
 
-    After the colon stand settings of `ModelSettings` (of them ``vae`` alone for a "vae"); ``preset``, which sets
-    several of them at once where they are not given themselves; and ``name``, which is the text itself otherwise.
-    ``defaults`` holds settings for those not given. Raises ValueError for what is none of them.
+    After the colon stand settings of `ModelSettings` (of them ``vae`` alone for a "vae"; for a "seen" its ``fill``, one
+    of `FILLS`); ``preset``, which sets several of them at once where they are not given themselves; and ``name``, which
+    is the text itself otherwise. ``defaults`` holds settings for those not given. Raises ValueError for what is none of
+    them.
     """
     kind, _, rest = text.partition(":")
     if kind in FILLS and not rest:
         return Fill(kind)
-    if kind not in (MODEL, ROUND_TRIP):
-        raise ValueError(
-            f"got the method {text!r}, expected {', '.join((*FILLS, ROUND_TRIP, MODEL))}, or {MODEL}:setting=value,..."
-        )
-    allowed = ("preset", *_SETTINGS) if kind == MODEL else ("vae",)
+    allowed = {MODEL: ("preset", *_SETTINGS), ROUND_TRIP: ("vae",), SEEN: ("fill",)}.get(kind)
+    if allowed is None:
+        known = (*FILLS, SEEN, ROUND_TRIP, MODEL)
+        raise ValueError(f"got the method {text!r}, expected {', '.join(known)}, or {MODEL}:setting=value,...")
     given = dict(defaults)
     for part in filter(None, (part.strip() for part in rest.split(","))):
         name, equals, value = part.partition("=")
@@ -201,6 +203,8 @@ def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | 
             raise ValueError(f"got {part!r} in the method {text!r}, expected name=... or one of {', '.join(allowed)}")
         given[name] = value
     label = given.pop("name", text)
+    if kind == SEEN:
+        return SeenOver(label, _one_of("fill", given.get("fill", "smooth"), FILLS))
     if kind == ROUND_TRIP:
         return RoundTrip(label, _existing("vae", given.get("vae", ""), text), device)
     preset = given.pop("preset", CUSTOM)
@@ -215,8 +219,7 @@ def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | 
         ("colour_match", tuple(COLOUR_MATCHES)),
         ("blend", tuple(BLENDS)),
     ):
-        if getattr(settings, name) not in allowed:
-            raise ValueError(f"got the {name} {getattr(settings, name)!r}, expected one of {', '.join(allowed)}")
+        _one_of(name, getattr(settings, name), allowed)
     make_sampler(**{name: getattr(settings.sampling, name) for name in ("sampler", "scheduler", "steps", "denoise")})
     weights = f"{file_identity(settings.checkpoint)} {file_identity(settings.vae)}"
     return Model(label, settings, weights, lambda: _models(settings, device))
@@ -227,6 +230,13 @@ def _sampling(preset: str, values: Mapping[str, Any], checkpoint: str) -> Sampli
     settings = preset_settings(preset, values)
     advice = read_advice(read_checkpoint(checkpoint).metadata) if preset == CHECKPOINT else Advice()
     return settings.beside(advice.sampling)
+
+
+def _one_of(name: str, value: str, allowed: Sequence[str]) -> str:
+    """Return a value as it is. Raises ValueError where it is none of those allowed."""
+    if value not in allowed:
+        raise ValueError(f"got the {name} {value!r}, expected one of {', '.join(allowed)}")
+    return value
 
 
 def _existing(name: str, path: str, text: str) -> str:

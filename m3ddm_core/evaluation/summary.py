@@ -36,6 +36,8 @@ METRICS = {
     "sharpness": Metric("sharpness", 2, "one"),
     "flicker": Metric("flicker", 2, "one"),
     "seam": Metric("seam", 2, "one"),
+    "share": Metric("share", 3, "higher"),
+    "off": Metric("far off", 4, "lower"),
 }
 REGIONS = {
     "frame": "Whole frame, the known area put back",
@@ -44,6 +46,7 @@ REGIONS = {
     "late": "Filled area, last quarter of the frames",
     "seen": "Filled area, seen in another frame",
     "unseen": "Filled area, never seen",
+    "claimed": "Filled area, said to be what another frame has filmed",
 }
 
 

@@ -51,8 +51,9 @@ ROOMS: dict[str, set[str]] = {
     "checkpoint": {"unet"},
     "outpaint": {"canvas", "sampling"},
     "composite": {"canvas"},
+    "seen": {"canvas"},
     "synthetic": set(),
-    "video": {"canvas", "outpaint", "composite"},
+    "video": {"canvas", "outpaint", "composite", "seen"},
     "material": {"video"},
     "training": {
         "canvas",
@@ -65,7 +66,17 @@ ROOMS: dict[str, set[str]] = {
         "unet",
         "video",
     },
-    "evaluation": {"canvas", "checkpoint", "composite", "material", "outpaint", "sampling", "synthetic", "video"},
+    "evaluation": {
+        "canvas",
+        "checkpoint",
+        "composite",
+        "material",
+        "outpaint",
+        "sampling",
+        "seen",
+        "synthetic",
+        "video",
+    },
 }
 """The rooms, and which others each may enter. Every one may ask `frames` and `vae`, which lie flat beside them."""
 

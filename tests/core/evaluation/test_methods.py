@@ -175,7 +175,7 @@ def test_identity_is_all_that_changes_the_result(files, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("blur", "got the method 'blur', expected edge, smooth, telea, vae, m3ddm"),
+        ("blur", "got the method 'blur', expected edge, smooth, telea, seen, vae, m3ddm"),
         ("edge:steps=1", "got the method 'edge:steps=1'"),
         ("m3ddm:stepz=1", "got 'stepz=1' in the method"),
         ("m3ddm:steps", "got 'steps' in the method"),

@@ -1,0 +1,102 @@
+"""A method that weights have no part in: what other frames have filmed of the border, and a fill for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..canvas.build import put_on_canvas
+from ..canvas.placement import Placement
+from ..seen.look import look_around
+from ..seen.recipe import Seen
+from ..video.cuts import find_cuts, thumbnails_of
+
+CUT_THRESHOLD = 0.25
+OFF = 25
+"""Levels of 255, in the mean over channels: an error that is seen."""
+REVISION = 1
+"""Of how it looks around: what was measured before that changed is measured again."""
+
+
+@dataclass(frozen=True)
+class SeenOver:
+    """Seen pixels over a ``fill``, "edge" or a key of `FILL_METHODS`, that goes on from them."""
+
+    label: str
+    fill: str
+    slow = False
+
+    @property
+    def identity(self) -> str:
+        """The fill, and the revision."""
+        return f"seen {REVISION} over {self.fill}"
+
+    @property
+    def description(self) -> str:
+        """What it does."""
+        return f"what other frames show, and the fill {self.fill} elsewhere"
+
+    def __call__(
+        self,
+        known: np.ndarray,
+        placement: Placement,
+        fps: float,
+        report: Callable[[float], None],
+        whole: Callable[[Sequence[int]], np.ndarray],
+    ) -> np.ndarray:
+        """As `Method` has it."""
+        frames, (shown, sure) = _floats(known), _found(_Frames(known), placement)
+        if self.fill == "edge":
+            left, top, right, bottom = placement.border
+            padded = np.pad(known, ((0, 0), (top, bottom), (left, right), (0, 0)), mode="edge")
+            filled = torch.where(sure[..., None], shown, _floats(padded))
+        else:
+            filled = put_on_canvas(frames, placement, placement.canvas_source, self.fill, shown=(shown, sure))
+        return (filled * 255).round().clamp(0, 255).to(torch.uint8).numpy()
+
+    def claimed(self, known: np.ndarray, placement: Placement) -> np.ndarray:
+        """The pixels (n, size, size), bool, that are said to be what the camera would have filmed."""
+        return _found(_Frames(known), placement)[1].numpy()
+
+
+def claims(claimed: np.ndarray, filled: np.ndarray, truth: np.ndarray, result: np.ndarray) -> dict[str, float]:
+    """Of pixels ``claimed`` (n, h, w) among those ``filled`` (h, w), bool: their ``share``, and what is far ``off``."""
+    error = np.abs(truth.astype(np.float32) - result).mean(axis=-1)[claimed]
+    found = {"share": float(claimed.sum() / (filled.sum() * len(claimed)))}
+    return found | ({"off": float((error > OFF).mean())} if error.size else {})
+
+
+class _Frames:
+    """Frames that can be told apart by what they hold: looking around takes long, and is asked for several times."""
+
+    def __init__(self, frames: np.ndarray):
+        self.frames = frames
+
+    def __hash__(self) -> int:
+        return hash(self.frames.tobytes())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Frames) and np.array_equal(self.frames, other.frames)
+
+
+@lru_cache(maxsize=1)
+def _found(known: _Frames, placement: Placement) -> tuple[Tensor, Tensor]:
+    """The canvas (n, h, w, 3) with what is seen, and where that is sure, (n, h, w), bool."""
+    frames = _floats(known.frames)
+    cuts = find_cuts(thumbnails_of(frames), CUT_THRESHOLD)
+    return canvases(look_around(frames, placement, cuts), frames)
+
+
+def canvases(seen: Seen, frames: Tensor) -> tuple[Tensor, Tensor]:
+    """What is seen of frames in memory, on the canvas: (n, ch, cw, 3), and where that is sure: (n, ch, cw), bool."""
+    found = [seen.on_canvas(number, lambda other: frames[other]) for number in range(len(frames))]
+    return torch.stack([picture.pixels for picture in found]), torch.stack([picture.known for picture in found])
+
+
+def _floats(frames: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.array(frames)).float() / 255

@@ -1,0 +1,209 @@
+"""The motion from one frame to another, many pairs at a time: robust direct alignment.
+
+The inverse compositional algorithm of Baker and Matthews (2004) from coarse to fine, with Geman and McClure's weights,
+so that what moves by itself counts for little, and with a gain and an offset of brightness solved along.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .motions import SIMILARITY, motion_of, move, stay
+from .pyramid import Pyramid
+
+AT_ONCE = 32
+"""Pairs."""
+ROUNDS = 8
+SETTLED = 0.003
+"""Pixels: a smaller step is the last."""
+NOISE_FLOOR = 1.5 / 255
+EXPLAINED = 13 / 255
+"""A pixel is explained by a motion that brings it within this error (of three planes together)."""
+RIDGE, HIGHER_RIDGE, GAIN_RIDGE = 1e-6, 2e-5, 1e-3
+"""Of a pixel: what holds parameters, those beyond a similarity, and the gain, where nothing else does."""
+CORRELATED = 16
+"""So many neighbouring pixels tell what one would if their errors had nothing to do with each other."""
+LEAST_SHARE = 0.05
+"""Of the frame: with less in common two frames say nothing of each other."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of frames ``first`` and ``second`` (b,), and the ``motions`` (b, 3, 3) that lead from the one to the other.
+
+    ``certain`` (b, k, k): how well the parameters of a motion are known, as the inverse of their covariance.
+    ``explained`` (b,): the share of what has texture, and both frames show, that the motion explains. ``overlap`` (b,):
+    the share of the first frame that the second shows.
+    """
+
+    first: Tensor
+    second: Tensor
+    motions: Tensor
+    certain: Tensor
+    explained: Tensor
+    overlap: Tensor
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def chosen(self, which: Tensor) -> Pairs:
+        """Those of a mask or of numbers."""
+        return Pairs(*(getattr(self, name)[which] for name in self.__dataclass_fields__))
+
+    def where(self, better: Tensor, other: Pairs) -> Pairs:
+        """The pairs of ``other`` where ``better`` (b,), else these."""
+        return Pairs(
+            *(
+                torch.where(better.view(-1, *[1] * (mine.ndim - 1)), getattr(other, name), mine)
+                for name, mine in ((name, getattr(self, name)) for name in self.__dataclass_fields__)
+            )
+        )
+
+    @staticmethod
+    def joined(parts: list[Pairs]) -> Pairs:
+        """All pairs of some."""
+        return Pairs(*(torch.cat([getattr(part, name) for part in parts]) for name in Pairs.__dataclass_fields__))
+
+
+def align(
+    pyramid: Pyramid,
+    first: Tensor,
+    second: Tensor,
+    start: Tensor | None = None,
+    *,
+    parameters: int = SIMILARITY,
+    levels: int | None = None,
+    search: float = 0.0,
+) -> Pairs:
+    """Align frames ``first`` (b,) with ``second`` (b,).
+
+    start: motions (b, 3, 3), by default none. levels: so many of the finest, by default all. search: whole shifts of up
+        to this share of the frame are tried beside the start.
+    """
+    start = stay(len(first)) if start is None else start
+    parts = [
+        _align(pyramid, first[some], second[some], start[some], parameters, levels or len(pyramid.levels), search)
+        for some in (slice(at, at + AT_ONCE) for at in range(0, len(first), AT_ONCE))
+    ]
+    return Pairs.joined(parts)
+
+
+def _align(
+    pyramid: Pyramid, first: Tensor, second: Tensor, motions: Tensor, parameters: int, levels: int, search: float
+) -> Pairs:
+    top = min(levels, len(pyramid.levels)) - 1
+    if search:
+        motions = _best_shift(pyramid, first, second, motions, search)
+    photometric = torch.zeros(len(first), 2)
+    for level in range(top, -1, -1):
+        # A small level tells shifts and turns, not more.
+        count = parameters if level <= max(0, top - 1) or top < 2 else min(parameters, SIMILARITY)
+        template = _Template.of(pyramid, level, first, count)
+        for _ in range(ROUNDS):
+            error, shown = template.error(pyramid, level, second, motions, photometric)
+            weight, sigma = _weights(error, shown)
+            step, certain = template.step(error, weight, photometric)
+            motions = motions @ motion_of(-step[:, :count])
+            photometric = photometric + step[:, count:].float()
+            if (step[:, :count].abs().max() * max(pyramid.windows[level].scale)) < SETTLED:
+                break
+    error, shown = template.error(pyramid, 0, second, motions, photometric)
+    size = error.square().sum(1).sqrt()
+    told = shown & pyramid.texture[first].flatten(1)
+    explained = (told & (size < EXPLAINED)).sum(1) / told.sum(1).clamp(min=1)
+    overlap = shown.float().mean(1)
+    nothing = (overlap < LEAST_SHARE) | (told.float().mean(1) < LEAST_SHARE / 10)
+    explained = torch.where(nothing, 0.0, explained)
+    return Pairs(
+        first, second, motions, certain / (sigma.double() ** 2 * CORRELATED)[:, None, None], explained, overlap
+    )
+
+
+@dataclass(frozen=True)
+class _Template:
+    """Frames (b, 3, pixels) and how they change with the parameters of a motion, gain and offset: (b, 3, pixels, k)."""
+
+    planes: Tensor
+    slopes: Tensor
+    points: Tensor
+
+    @classmethod
+    def of(cls, pyramid: Pyramid, level: int, numbers: Tensor, count: int) -> _Template:
+        planes, window = pyramid.levels[level][numbers], pyramid.windows[level]
+        padded = F.pad(planes, (1, 1, 1, 1), mode="replicate")
+        across = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) * (window.scale[0] / 2)
+        along = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) * (window.scale[1] / 2)
+        points = window.grid()
+        x, y = points.unbind(-1)
+        slopes = [across, along, across * x + along * y, along * x - across * y]
+        slopes += [across * x - along * y, along * x + across * y]
+        grey = planes[:, :1] - planes[:, :1].mean((2, 3), keepdim=True)
+        gain = torch.cat([grey, planes[:, 1:]], dim=1)
+        offset = torch.zeros_like(planes)
+        offset[:, 0] = 1
+        stacked = torch.stack([*slopes[:count], gain, offset], dim=-1)
+        return cls(planes.flatten(2), stacked.flatten(2, 3), points)
+
+    def error(
+        self, pyramid: Pyramid, level: int, second: Tensor, motions: Tensor, photometric: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What frames ``second`` are off by, (b, 3, pixels), and where they show anything, (b, pixels)."""
+        window, moved = pyramid.windows[level], move(motions, self.points)
+        found = look(pyramid.levels[level][second], moved, window.source).flatten(2)
+        tone = torch.einsum("b c p k, b k -> b c p", self.slopes[..., -2:], photometric)
+        return found - self.planes - tone, window.shows(moved).flatten(1)
+
+    def step(self, error: Tensor, weight: Tensor, photometric: Tensor) -> tuple[Tensor, Tensor]:
+        """The parameters' change (b, k + 2), and what is known of the motion's: (b, k, k)."""
+        weighted = (self.slopes * weight[:, None, :, None]).flatten(1, 2)
+        normal = (self.slopes.flatten(1, 2).mT @ weighted).double()
+        right = torch.einsum("b p k, b p -> b k", weighted, error.flatten(1)).double()
+        pixels, count = weight.shape[1], normal.shape[-1] - 2
+        ridge = torch.full((count + 2,), RIDGE, dtype=torch.float64)
+        ridge[SIMILARITY:count] = HIGHER_RIDGE
+        ridge[count:] = GAIN_RIDGE
+        ridge *= pixels
+        right[:, count:] -= ridge[count:] * photometric
+        step = torch.linalg.solve(normal + torch.diag(ridge), right)
+        tone = torch.linalg.solve(normal[:, count:, count:] + torch.eye(2) * 1e-6, normal[:, count:, :count])
+        return step, normal[:, :count, :count] - normal[:, :count, count:] @ tone
+
+
+def look(planes: Tensor, points: Tensor, source: tuple[int, int]) -> Tensor:
+    """Planes (b, c, h, w) of a source's frames at points (b, h', w', 2): (b, c, h', w'), bilinear."""
+    whole = torch.tensor([max(source) / side for side in source])
+    return F.grid_sample(planes, points * whole, padding_mode="border", align_corners=False)
+
+
+def _weights(error: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
+    """The weight of each pixel (b, pixels), and the usual error (b,)."""
+    size = error.square().sum(1).sqrt()
+    usual = torch.where(shown, size, torch.nan).nanmedian(1).values.nan_to_num(0) * 1.4826
+    usual = usual.clamp(min=NOISE_FLOOR)
+    return shown / (1 + (size / (2 * usual[:, None])) ** 2) ** 2, usual
+
+
+def _best_shift(pyramid: Pyramid, first: Tensor, second: Tensor, start: Tensor, search: float) -> Tensor:
+    """The whole shift beside ``start`` that fits best on the coarsest level, in doubt the smallest."""
+    level = len(pyramid.levels) - 1
+    planes, window = pyramid.levels[level], pyramid.windows[level]
+    reach = [max(1, int(search * side)) for side in window.size]
+    shifts = torch.cartesian_prod(*(torch.arange(-most, most + 1) for most in reach)).float() / window.scale
+    points = move(start, window.grid())[:, None] + shifts[:, None, None]
+    b, s, h = points.shape[:3]
+    found = look(planes[second], points.flatten(1, 2), window.source).unflatten(2, (s, h))
+    shown = window.shows(points)[:, None].float()
+    true = planes[first][:, :, None]
+    pixels = shown.sum((-2, -1), keepdim=True).clamp(min=1)
+    # Brightness may differ: only what is left beside both means counts.
+    apart = found - true - ((found - true) * shown).sum((-2, -1), keepdim=True) / pixels
+    cost = (apart.abs().sum(1, keepdim=True).clamp(max=0.2) * shown).sum((-2, -1)) / pixels[..., 0, 0]
+    cost = cost[:, 0] + 0.02 * (1 - shown.mean((-2, -1))[:, 0]) + 1e-4 * shifts.norm(dim=-1)
+    cost = torch.where(shown.mean((-2, -1))[:, 0] < 0.3, 9.0, cost)
+    found = stay(b)
+    found[:, :2, 2] = shifts[cost.argmin(1)].double()
+    return found @ start

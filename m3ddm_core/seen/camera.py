@@ -1,0 +1,117 @@
+"""The camera's path through a scene, in stretches that hold together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .align import Pairs, align
+from .motions import AFFINE, SIMILARITY, between, farthest, move, stay
+from .pose_graph import chained, relaxed
+from .pyramid import Pyramid
+
+STRIDES = (2, 4, 8, 16, 32)
+SEARCH = 0.2
+"""Of the frame's side: how far the camera may turn from one frame to the next."""
+WELL = 0.85
+"""A motion that explains less is looked for once more, beside what the camera does before and after."""
+TORN, APART = 0.35, 0.2
+"""Where less is explained, or less is shown by both, a stretch ends."""
+SHORTEST = 4
+"""Frames of a stretch that there is anything to learn from."""
+LEAST_OVERLAP, LEAST_EXPLAINED = 0.35, 0.5
+"""Of pairs that lie farther apart."""
+SLACK, SLACK_A_FRAME = 0.02, 0.1
+"""How far a pair may leave the path, as a share of the frame, and in pixels a frame: farther, it followed something
+else."""
+FREER = 0.02
+"""So much more has to be explained before a camera may do more than shift, turn and zoom."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The frames from ``first`` on, their ``path`` (m, 3, 3) to one of them, and the ``pairs`` it hangs on, numbered
+    from 0."""
+
+    first: int
+    path: Tensor
+    pairs: Pairs
+
+    def __len__(self) -> int:
+        return len(self.path)
+
+
+def find_stretches(pyramid: Pyramid) -> list[Stretch]:
+    """The stretches of a scene over which the camera can be followed."""
+    if len(pyramid) < SHORTEST:
+        return []
+    neighbours, parameters = _neighbours(pyramid)
+    torn = ((neighbours.explained < TORN) | (neighbours.overlap < APART)).nonzero().flatten().tolist()
+    ends = [*(number + 1 for number in torn), len(pyramid)]
+    return [
+        _stretch(pyramid, first, neighbours.chosen(torch.arange(first, end - 1)), parameters)
+        for first, end in zip([0, *ends], ends, strict=False)
+        if end - first >= SHORTEST
+    ]
+
+
+def _neighbours(pyramid: Pyramid) -> tuple[Pairs, int]:
+    """The motion from each frame to the next, and how many parameters it has."""
+    first = torch.arange(len(pyramid) - 1)
+    found = align(pyramid, first, first + 1, search=SEARCH)
+    doubtful = (found.explained < WELL).nonzero().flatten()
+    if len(doubtful):
+        usual = _around(found)[doubtful]
+        again = align(pyramid, first[doubtful], first[doubtful] + 1, usual)
+        whole = Pairs.joined([found, again])
+        better = torch.arange(len(found))
+        wins = again.explained > found.explained[doubtful]
+        better[doubtful[wins]] = len(found) + wins.nonzero().flatten()
+        found = whole.chosen(better)
+    freer = align(pyramid, first, first + 1, found.motions, parameters=AFFINE, levels=2)
+    if (freer.explained - found.explained).mean() > FREER:
+        return freer, AFFINE
+    return found, SIMILARITY
+
+
+def _around(neighbours: Pairs, reach: int = 4) -> Tensor:
+    """The median motion of those before and after each, (b, 3, 3)."""
+    n = len(neighbours)
+    near = (torch.arange(n)[:, None] + torch.arange(-reach, reach + 1)).clamp(0, n - 1)
+    motions = torch.where((neighbours.explained < TORN)[:, None, None], stay(1), neighbours.motions)
+    return motions[near].median(1).values
+
+
+def _stretch(pyramid: Pyramid, first: int, neighbours: Pairs, parameters: int) -> Stretch:
+    pairs = _counted_from(neighbours, first)
+    path = relaxed(chained(pairs), pairs, parameters, rounds=1)
+    for stride in STRIDES:
+        start = torch.arange(0, max(0, len(path) - stride), max(1, stride // 4))
+        guess = between(path, start, start + stride)
+        both = _overlap(pyramid, guess) >= LEAST_OVERLAP
+        if not both.any():
+            break
+        start, guess = start[both], guess[both]
+        found = _counted_from(
+            align(pyramid, start + first, start + stride + first, guess, parameters=parameters, levels=3), first
+        )
+        allowed = SLACK * min(pyramid.windows[0].size) + SLACK_A_FRAME * stride
+        agrees = farthest(guess, found.motions, pyramid.windows[0]) <= allowed
+        kept = found.chosen(agrees & (found.explained >= LEAST_EXPLAINED))
+        pairs = Pairs.joined([pairs, kept])
+        path = relaxed(path, pairs, parameters, rounds=4)
+    return Stretch(first, path, pairs)
+
+
+def _counted_from(pairs: Pairs, first: int) -> Pairs:
+    return Pairs(
+        pairs.first - first, pairs.second - first, pairs.motions, pairs.certain, pairs.explained, pairs.overlap
+    )
+
+
+def _overlap(pyramid: Pyramid, motions: Tensor) -> Tensor:
+    """The share of a frame that the other still shows, (b,)."""
+    window = pyramid.windows[-1]
+    return window.shows(move(motions, window.grid())).float().mean((1, 2))

@@ -1,0 +1,111 @@
+"""Points and motions of a camera that do not depend on the size frames are looked at.
+
+A *point* is (x, y) from the middle of the source, in halves of its long side: +-1 at the ends of that side. A *motion*
+is an affine 3x3 matrix, float64, that takes the points of one frame to those of another. Small motions are written as
+parameters: shift x and y, scale, rotation (so far a similarity), aspect and shear (affine).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+SIMILARITY, AFFINE = 4, 6
+"""How many parameters a motion has."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Frames of a source of one shape, ``source`` (width, height), looked at in ``size`` (width, height)."""
+
+    source: tuple[int, int]
+    size: tuple[int, int]
+
+    @property
+    def scale(self) -> Tensor:
+        """Pixels of one unit, (2,), float32: along x and y, which rounding may make differ a little."""
+        unit = max(self.source) / 2
+        return torch.tensor([have * unit / whole for have, whole in zip(self.size, self.source, strict=True)])
+
+    def pixels(self, points: Tensor) -> Tensor:
+        """Points (..., 2) as pixels (column, row): 0, 0 is the middle of the first one."""
+        return points * self.scale + (torch.tensor(self.size) - 1) / 2
+
+    def points(self, pixels: Tensor) -> Tensor:
+        """Pixels (..., 2), (column, row), as points."""
+        return (pixels - (torch.tensor(self.size) - 1) / 2) / self.scale
+
+    def grid(self, step: int = 1) -> Tensor:
+        """The points of every ``step``-th pixel, (rows, columns, 2)."""
+        width, height = self.size
+        rows, columns = (torch.arange((side - 1) % step // 2, side, step).float() for side in (height, width))
+        y, x = torch.meshgrid(rows, columns, indexing="ij")
+        return self.points(torch.stack([x, y], dim=-1))
+
+    def shows(self, points: Tensor, margin: float = 0.0) -> Tensor:
+        """Which points (..., 2) lie within the middles of the outermost pixels, ``margin`` pixels from them: (...)."""
+        limit = (torch.tensor(self.size) - 1) / 2 - margin
+        return ((points * self.scale).abs() <= limit).all(-1)
+
+
+def move(motions: Tensor, points: Tensor) -> Tensor:
+    """Points (m, 2) or (h, w, 2) under each motion (b, 3, 3): (b, ..., 2), float32."""
+    turn, shift = motions[:, :2, :2].float(), motions[:, :2, 2].float()
+    moved = torch.einsum("b i j, p j -> b p i", turn, points.reshape(-1, 2)) + shift[:, None]
+    return moved.view(len(motions), *points.shape)
+
+
+def stay(count: int) -> Tensor:
+    """So many motions that move nothing, (count, 3, 3)."""
+    return torch.eye(3, dtype=torch.float64).repeat(count, 1, 1)
+
+
+def between(path: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """The motions (b, 3, 3) from frames ``first`` (b,) to ``second`` (b,) of a path (n, 3, 3), frame to scene."""
+    return torch.linalg.solve(path[second], path[first])
+
+
+def generators() -> Tensor:
+    """What one parameter after the other does to a motion that moves nothing, (6, 3, 3)."""
+    found = torch.zeros(AFFINE, 3, 3, dtype=torch.float64)
+    found[0, 0, 2] = found[1, 1, 2] = 1
+    found[2, 0, 0] = found[2, 1, 1] = 1
+    found[3, 1, 0] = found[4, 0, 0] = found[5, 0, 1] = found[5, 1, 0] = 1
+    found[3, 0, 1] = found[4, 1, 1] = -1
+    return found
+
+
+def motion_of(parameters: Tensor) -> Tensor:
+    """The motion of parameters (..., 4 or 6): the matrix exponential."""
+    basis = generators()[: parameters.shape[-1]]
+    return torch.linalg.matrix_exp(torch.einsum("... k, k i j -> ... i j", parameters.double(), basis))
+
+
+def parameters_of(motions: Tensor, count: int) -> Tensor:
+    """The parameters (..., count) of motions that move little: the matrix logarithm's first four terms."""
+    step = motions - torch.eye(3, dtype=motions.dtype)
+    second = step @ step
+    return _read(step - second / 2 + second @ step / 3 - second @ second / 4)[..., :count]
+
+
+def adjoint(motions: Tensor, count: int) -> Tensor:
+    """(b, count, count): the parameters of M exp(p) M^-1 are these matrices times p."""
+    basis = generators()[:count]
+    turned = motions[:, None] @ basis @ torch.linalg.inv(motions)[:, None]
+    return _read(turned)[..., :count].mT
+
+
+def _read(logs: Tensor) -> Tensor:
+    """The parameters (..., 6) of sums of generators."""
+    (a, b, x), (c, d, y) = (logs[..., row, :].unbind(-1) for row in (0, 1))
+    return torch.stack([x, y, (a + d) / 2, (c - b) / 2, (a - d) / 2, (b + c) / 2], dim=-1)
+
+
+def farthest(motions: Tensor, others: Tensor, window: Window) -> Tensor:
+    """By how many pixels two motions (b, 3, 3) differ at the window's corners, at most: (b,)."""
+    width, height = window.size
+    corners = window.points(torch.tensor([[x, y] for x in (0.0, width - 1.0) for y in (0.0, height - 1.0)]))
+    apart = (move(motions, corners) - move(others, corners)) * window.scale
+    return apart.square().sum(-1).sqrt().amax(-1)

@@ -1,0 +1,54 @@
+"""Pixels read between pixels, each from a frame of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+
+def read_linear(frames: Tensor, numbers: Tensor, pixels: Tensor) -> Tensor:
+    """Frames (n, h, w, c) read at pixels (..., 2), (column, row), of the frames ``numbers`` (...): (..., c), bilinear.
+
+    What lies outside reads the nearest pixel at the edge.
+    """
+    return _read(frames, numbers, pixels, lambda part: [1 - part, part], first=0)
+
+
+def read_cubic(frames: Tensor, numbers: Tensor, pixels: Tensor) -> Tensor:
+    """The same with Keys's cubic convolution, a = -0.5, which keeps what is sharp."""
+    return _read(frames, numbers, pixels, _keys, first=-1)
+
+
+def read_nearest(maps: Tensor, numbers: Tensor, pixels: Tensor) -> Tensor:
+    """Maps (n, h, w) at the pixels (..., 2) nearest: (...)."""
+    height, width = maps.shape[1:]
+    column, row = (pixels + 0.5).floor().long().unbind(-1)
+    return maps.flatten()[(numbers * height + row.clamp(0, height - 1)) * width + column.clamp(0, width - 1)]
+
+
+def _keys(part: Tensor) -> list[Tensor]:
+    near, far = part, 1 - part
+    return [
+        -0.5 * near * far * far,
+        1 + near * near * (1.5 * near - 2.5),
+        1 + far * far * (1.5 * far - 2.5),
+        -0.5 * far * near * near,
+    ]
+
+
+def _read(
+    frames: Tensor, numbers: Tensor, pixels: Tensor, weights: Callable[[Tensor], list[Tensor]], first: int
+) -> Tensor:
+    height, width, channels = frames.shape[1:]
+    whole = pixels.floor()
+    (left, top), (across, along) = whole.long().unbind(-1), (pixels - whole).unbind(-1)
+    flat, start = frames.reshape(-1, channels), numbers * (height * width)
+    columns = [(left + first + k).clamp(0, width - 1) for k in range(len(weights(across)))]
+    total = None
+    for k, weight in enumerate(weights(along)):
+        row = start + (top + first + k).clamp(0, height - 1) * width
+        for column, share in zip(columns, weights(across), strict=True):
+            part = flat[row + column].float() * (weight * share)[..., None]
+            total = part if total is None else total.add_(part)
+    return total

@@ -1,0 +1,160 @@
+"""What is kept of a look around: for every pixel of every border the frame it comes from, and how far to believe it.
+
+A recipe is decided small and cooked at any size: positions follow from the camera's path, which is exact, and pixels
+are read from the source's own frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ..canvas.placement import Placement
+from .border import Border
+from .motions import Window, between, move
+from .read import read_cubic, read_linear, read_nearest
+
+CONFIDENT = 0.5
+"""The confidence from which a pixel is taken for what the camera would have filmed."""
+
+ReadFrame = Callable[[int], Tensor]
+"""Gives the source's frame of a number, (h, w, 3 or more), float, 0..1."""
+
+
+@dataclass(frozen=True)
+class SceneReport:
+    """What was found in the frames from ``first`` to before ``last``, and in ``words`` why no more was.
+
+    ``still``: the camera stands still. ``strictness``: of what the limits usually are, so much was allowed; 0 where the
+    scene was refused. ``share``: of its border, what was found.
+    """
+
+    first: int
+    last: int
+    still: bool
+    strictness: float
+    share: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A frame's border as other frames show it: ``pixels`` (h, w, 3), float32, 0..1, and ``confidence`` (h, w), 0..1.
+
+    Inside the source both are 0, and where no frame shows anything.
+    """
+
+    pixels: Tensor
+    confidence: Tensor
+
+    @property
+    def known(self) -> Tensor:
+        """Where the pixels are to be taken for true, (h, w), bool."""
+        return self.confidence >= CONFIDENT
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Recipes for the borders of ``n`` frames, p pixels each at the canvas's size.
+
+    ``offsets`` (n, p), int8: the number of the frame a pixel comes from, less the frame's own; 0 for none.
+    ``confidence`` (n, p), uint8, of 255. ``path`` (n, 3, 3): the camera's, see `motions`. ``gains`` (n, 3).
+    """
+
+    placement: Placement
+    offsets: Tensor
+    confidence: Tensor
+    path: Tensor
+    gains: Tensor
+    scenes: tuple[SceneReport, ...]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @cached_property
+    def known(self) -> Tensor:
+        """Which pixels of the border are to be taken for true, (n, p), bool."""
+        return self.confidence >= CONFIDENT * 255
+
+    @property
+    def share(self) -> float:
+        """Of all borders' pixels, those that are."""
+        return self.known.float().mean().item() if self.known.numel() else 0.0
+
+    @cached_property
+    def ages(self) -> Tensor:
+        """How many frames away each pixel was filmed, (n, p), int8; 0 for none."""
+        return self.offsets.abs()
+
+    @cached_property
+    def border(self) -> Border:
+        """The border on the canvas."""
+        return canvas_border(self.placement)
+
+    def maps(self, number: int) -> tuple[Tensor, Tensor]:
+        """Confidence, float32, 0..1, and age of a frame's border, (h, w) each, of the target on the canvas."""
+        confidence = self.border.spread(self.confidence[number].float() / 255, 0.0)
+        return confidence, self.border.spread(self.ages[number], 0)
+
+    def on_canvas(self, number: int, read: ReadFrame) -> Picture:
+        """Frame ``number``'s border on the canvas, (ch, cw): beyond the target nothing is known."""
+        found, placement = self._picture(number, read, self.border), self.placement
+        x, y, width, height = placement.canvas_target
+        pixels, confidence = torch.zeros(*placement.canvas[::-1], 3), torch.zeros(placement.canvas[::-1])
+        pixels[y : y + height, x : x + width] = found.pixels
+        confidence[y : y + height, x : x + width] = found.confidence
+        return Picture(pixels, confidence)
+
+    def on_target(self, number: int, read: ReadFrame) -> Picture:
+        """Frame ``number``'s border at the target's full size."""
+        return self._picture(number, read, target_border(self.placement))
+
+    def _picture(self, number: int, read: ReadFrame, border: Border) -> Picture:
+        if not self.known[number].any():
+            nothing = torch.zeros(border.outside.shape)
+            return Picture(nothing[..., None].expand(-1, -1, 3), nothing)
+        offsets, confidence = self._at(number, border)
+        pixels = torch.zeros(len(offsets), 3)
+        for offset in offsets.unique().tolist():
+            if not offset:
+                continue
+            other = number + offset
+            here = offsets == offset
+            frame = read(other)[..., :3]
+            window = Window(self.placement.source, (frame.shape[1], frame.shape[0]))
+            motion = between(self.path, torch.tensor([number]), torch.tensor([other]))
+            spots = window.pixels(move(motion, border.points[here])[0])
+            found = read_cubic(frame[None], torch.zeros(len(spots), dtype=torch.long), spots)
+            pixels[here] = (found * (self.gains[number] / self.gains[other])).clamp(0, 1)
+        pictures = border.spread(torch.cat([pixels, confidence[:, None]], dim=1).T, 0.0)
+        return Picture(pictures[:3].movedim(0, -1), pictures[3])
+
+    def _at(self, number: int, border: Border) -> tuple[Tensor, Tensor]:
+        """Offsets and confidence (q,) of a frame at the pixels of its border at another size."""
+        if border is self.border:
+            return self.offsets[number].long(), self.confidence[number].float() / 255
+        start = torch.tensor(self.border.target[:2])
+        spots = self.border.window.pixels(border.points) - start
+        none = torch.zeros(len(spots), dtype=torch.long)
+        offsets = read_nearest(self.border.spread(self.offsets[number], 0)[None], none, spots).long()
+        # Its own pixels are certain: so the edge between confident and not is smooth up to the source.
+        certain = self.border.spread(self.confidence[number].float() / 255, 1.0)
+        confidence = read_linear(certain[None, ..., None], none, spots)[:, 0]
+        return offsets, torch.where(offsets == 0, 0.0, confidence)
+
+
+def canvas_border(placement: Placement) -> Border:
+    """The border of the target's rectangle on the canvas."""
+    (x, y, width, height), own = placement.canvas_target, placement.canvas_source
+    return Border(Window(placement.source, own[2:]), (x - own[0], y - own[1], width, height))
+
+
+def target_border(placement: Placement) -> Border:
+    """The border of the target, at its full size."""
+    return Border(
+        Window(placement.source, placement.source), (-placement.offset[0], -placement.offset[1], *placement.target)
+    )

@@ -1,0 +1,114 @@
+"""How far a stretch's path explains its frames: which pixels follow it, and which links from frame to frame hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .align import EXPLAINED, look
+from .camera import Stretch
+from .motions import Window, between, farthest, move
+from .pyramid import Pyramid, blur
+
+GAP = 4
+"""Frames: over so many, and twice as many, what moves by itself leaves the camera's motion."""
+FOLLOWS = 12 / 255
+"""An error beyond which a pixel does not follow."""
+OUTLINE = 0.02
+"""Of the long side: so far around what moves by itself nothing is believed either."""
+HOLDS = 0.7
+"""The share of textured pixels that a link has to explain."""
+NEAR = 5
+JUMP = 0.025
+"""Of the frame's side: no camera leaves what it did in the frames around by more."""
+JUMPS = 5.0
+"""Times what it usually leaves it by."""
+UNSURE = 0.5
+"""Pixels at the frame's corners that a link may be uncertain by."""
+AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class Trust:
+    """``follows`` (m, h, w), bool: pixels that move as the camera says. ``broken`` (m,), int: how many links have
+    broken before a frame. ``noise``: the usual error from a frame to the next."""
+
+    follows: Tensor
+    broken: Tensor
+    noise: float
+
+
+def find_trust(pyramid: Pyramid, stretch: Stretch, gains: Tensor) -> Trust:
+    """Look at every pixel and link of a stretch; ``gains`` (m, 3) of its frames."""
+    m = len(stretch)
+    first = torch.arange(m - 1)
+    error = _errors(pyramid, stretch, gains, first, first + 1)
+    told = pyramid.texture[stretch.first : stretch.first + m - 1] & error.isfinite()
+    explained = (told & (error < EXPLAINED)).flatten(1).sum(1) / told.flatten(1).sum(1).clamp(min=1)
+    noise = error[error.isfinite()].median().item() if error.isfinite().any() else 0.0
+    breaks = (explained < HOLDS) | _jumps(pyramid.windows[0], stretch) | _unsure(pyramid.windows[0], stretch)
+    broken = torch.cat([torch.zeros(1, dtype=torch.long), breaks.long().cumsum(0)])
+    return Trust(_follows(pyramid, stretch, gains), broken, noise)
+
+
+def _follows(pyramid: Pyramid, stretch: Stretch, gains: Tensor) -> Tensor:
+    """What the frames a few steps before and after show where the camera says, (m, h, w), bool."""
+    m, height, width = len(stretch), *pyramid.texture.shape[1:]
+    total, seen = torch.zeros(m, height, width), torch.zeros(m, height, width)
+    near = max(1, min(GAP, (m - 1) // 3))
+    every = torch.arange(m)
+    for gap in (near, 2 * near):
+        # Of before and after the better: what something covers there has not moved here.
+        best = torch.full((m, height, width), torch.inf)
+        for step in (gap, -gap):
+            has = every[(every + step >= 0) & (every + step < m)]
+            error = _errors(pyramid, stretch, gains, has, has + step)
+            best[has] = torch.minimum(best[has], error)
+        total += torch.where(best.isfinite(), best, 0.0)
+        seen += best.isfinite()
+    sigma = max(1.0, 0.015 * max(height, width))
+    around, known = blur(total[:, None], sigma)[:, 0], blur(seen[:, None], sigma)[:, 0]
+    leaves = (around / known.clamp(min=1e-3) >= FOLLOWS) | (known <= 0.1)
+    reach = round(OUTLINE * max(height, width))
+    return F.max_pool2d(leaves[:, None].float(), 2 * reach + 1, stride=1, padding=reach)[:, 0] == 0
+
+
+def _errors(pyramid: Pyramid, stretch: Stretch, gains: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """What frames ``second`` show in place of frames ``first``, (b, h, w); infinite where nothing."""
+    planes, window = pyramid.levels[0], pyramid.windows[0]
+    grid, found = window.grid(), []
+    for some in torch.arange(len(first)).split(AT_ONCE):
+        one, other = first[some], second[some]
+        points = move(between(stretch.path, one, other), grid)
+        gain = (gains[one] / gains[other]).mean(1)[:, None, None, None]
+        made = look(planes[stretch.first + other], points, window.source) * gain
+        error = (made - planes[stretch.first + one]).square().sum(1).sqrt()
+        found.append(torch.where(window.shows(points), error, torch.inf))
+    return torch.cat(found) if found else torch.zeros(0, *planes.shape[-2:])
+
+
+def _jumps(window: Window, stretch: Stretch) -> Tensor:
+    """Links over which the camera does what it does not before and after: then it followed something else."""
+    m = len(stretch)
+    every = torch.arange(m - 1)
+    steps = between(stretch.path, every, every + 1)
+    around = (every[:, None] + torch.arange(-NEAR, NEAR + 1)).clamp(0, m - 2)
+    left = farthest(steps, steps[around].median(1).values, window)
+    limit = max(JUMP * max(window.size), JUMPS * left.median().item())
+    return left > limit
+
+
+def _unsure(window: Window, stretch: Stretch) -> Tensor:
+    """Links whose motion the frames do not tell: a sky, a wall, stripes along the way."""
+    pairs = stretch.pairs.chosen(stretch.pairs.second - stretch.pairs.first == 1)
+    count = pairs.certain.shape[-1]
+    held = pairs.certain + 1e-6 * torch.eye(count, dtype=torch.float64)
+    spread = torch.linalg.inv(held).diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
+    moved = torch.zeros(len(pairs), dtype=torch.float64)
+    # A shift moves the corners by itself, all else by their distance from the middle.
+    for k in range(count):
+        moved += (spread[:, k] * (1.0 if k < 2 else 1.2)) ** 2
+    return moved.sqrt() * max(window.scale) > UNSURE

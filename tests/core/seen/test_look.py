@@ -1,0 +1,162 @@
+"""What is claimed of a border, against what a wider lens would have filmed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from m3ddm_core.canvas.placement import place, with_canvas
+from m3ddm_core.seen.look import look_around
+from m3ddm_core.seen.recipe import Seen
+from m3ddm_core.seen.sources import sources_of
+from tests.helpers.filmed import SIDE, Film, filmed, painted, pan
+
+
+def claimed(film: Film, seen: Seen) -> tuple[float, float, float]:
+    """The share of the border that is claimed, PSNR there, and what of it is more than 25 levels off."""
+    errors, pixels = [], 0
+    for number, truth in enumerate(film.whole):
+        picture = seen.on_target(number, lambda other: film.source[other])
+        errors.append((picture.pixels - truth)[picture.known])
+        pixels += 2 * SIDE * truth.shape[0]
+    errors = torch.cat(errors)
+    off = (errors.abs().mean(-1) > 25 / 255).float().mean().item()
+    return len(errors) / pixels, -10 * errors.square().mean().log10().item(), off
+
+
+def look(film: Film, cuts=()) -> Seen:
+    return look_around(film.source, film.placement, cuts)
+
+
+@pytest.fixture(scope="module")
+def panned() -> tuple[Film, Seen]:
+    film = pan(1.4)
+    return film, look(film)
+
+
+def test_a_pan_shows_the_border_on_both_sides(panned):
+    film, seen = panned
+    share, psnr, off = claimed(film, seen)
+    assert share > 0.35 and psnr > 40 and off < 0.001
+    # The camera moves to the right: what was left behind is on the left, at the end.
+    last, _ = seen.maps(len(seen) - 1)
+    assert (last[:, :SIDE] >= 0.5).float().mean() > 0.9 and (last[:, -SIDE:] >= 0.5).sum() == 0
+    (scene,) = seen.scenes
+    assert (scene.first, scene.last, scene.still) == (0, 24, False) and "dB" in scene.words
+    assert abs(scene.share - seen.share) < 1e-6
+
+
+def test_what_is_nearest_in_time_is_taken(panned):
+    _, seen = panned
+    _, ages = seen.maps(23)
+    column = ages[32, :SIDE]
+    assert column[-2] <= 4 and (column[:-1] >= column[1:]).float().mean() > 0.7 and column[0] <= 16
+
+
+def test_zoom_and_roll_are_followed():
+    film = filmed(painted(3), [(220, 120, 1.0 - 0.012 * t, 0.004 * t) for t in range(24)])
+    share, psnr, off = claimed(film, look(film))
+    assert share > 0.1 and psnr > 32 and off < 0.01
+
+
+def test_a_still_camera_claims_nothing_and_is_found_still():
+    film = filmed(painted(4), [(200, 120, 1, 0)] * 20)
+    noisy = Film((film.whole + 0.01 * torch.randn(film.whole.shape, generator=torch.manual_seed(0))).clamp(0, 1))
+    moving = noisy.whole.clone()
+    for t in range(20):
+        moving[t, 20:44, 8 + 3 * t : 28 + 3 * t] = 0.8
+    for still in (film, noisy, Film(moving)):
+        seen = look(still)
+        assert seen.share == 0 and not seen.on_canvas(3, still.source.__getitem__).pixels.any()
+    assert look(noisy).scenes[0].words == "the camera stands still"
+
+
+def test_what_moves_in_front_is_not_taken_for_what_lies_behind():
+    film = pan(1.4, seed=5)
+    whole = film.whole.clone()
+    for t in range(24):
+        left = int(8 + 2.6 * t)
+        whole[t, 16:48, left : left + 14] = torch.tensor([0.9, 0.2, 0.2])
+    share, psnr, off = claimed(Film(whole), look(Film(whole)))
+    assert share > 0.1 and psnr > 28 and off < 0.01
+
+
+def test_a_cut_is_not_looked_across():
+    one, two = pan(1.4, 20, seed=6), pan(-1.4, 20, seed=7)
+    both = Film(torch.cat([one.whole, two.whole]))
+    for cuts in ([20], []):
+        seen = look(both, cuts)
+        sources = torch.arange(40)[:, None] + seen.offsets
+        taken = seen.known
+        assert (sources[:20][taken[:20]] < 20).all() and (sources[20:][taken[20:]] >= 20).all()
+        share, psnr, _ = claimed(both, seen)
+        assert share > 0.3 and psnr > 33
+
+
+def test_a_fade_changes_the_light_and_not_what_is_seen():
+    film = pan(1.4, seed=8)
+    fading = Film(film.whole * torch.linspace(1, 0.6, 24)[:, None, None, None])
+    share, psnr, off = claimed(fading, look(fading))
+    assert share > 0.4 and psnr > 33 and off < 0.005
+
+
+def test_a_sky_without_texture_tells_no_motion():
+    world = painted(9).mean((1, 2), keepdim=True).expand(3, 240, 480) + torch.linspace(0, 0.05, 240)[:, None]
+    film = filmed(world, [(120 + 1.4 * t, 120, 1, 0) for t in range(20)])
+    seen = look(film)
+    share, psnr, _ = claimed(film, seen) if seen.share else (0.0, 99.0, 0.0)
+    assert share == 0 or psnr > 40
+
+
+def test_a_parallax_that_the_motion_does_not_explain_is_not_claimed():
+    near, far = pan(3.0, seed=10), pan(0.5, seed=11)
+    whole = far.whole.clone()
+    whole[:, 32:] = near.whole[:, 32:]
+    seen = look(Film(whole))
+    _, psnr, off = claimed(Film(whole), seen) if seen.share else (0.0, 99.0, 0.0)
+    assert psnr > 27 and off < 0.03
+
+
+def test_the_same_frames_give_the_same_and_a_scene_does_not_know_its_neighbours(panned):
+    film, seen = panned
+    again = look(film)
+    for name in ("offsets", "confidence", "path", "gains"):
+        assert torch.equal(getattr(again, name), getattr(seen, name))
+    before = Film(torch.cat([pan(1, 9, seed=12).whole, film.whole]))
+    whole = look(before, [9])
+    for name in ("offsets", "confidence", "path", "gains"):
+        assert torch.equal(getattr(whole, name)[9:], getattr(seen, name))
+
+
+def test_a_recipe_decided_small_is_cooked_large():
+    film = pan(2.0, seed=13)
+    small = with_canvas(film.placement, 48, "target")
+    seen = look_around(film.source, small)
+    assert seen.offsets.shape[1] == 16 * 32
+    share, psnr, off = claimed(film, seen)
+    assert share > 0.3 and psnr > 32 and off < 0.01
+
+
+def test_the_canvas_beyond_the_target_stays_unknown():
+    film = pan(1.4, 12)
+    square = place((64, 64), pixels=(16, 0, 16, 0), canvas_size=96)
+    seen = look_around(film.source, square)
+    picture = seen.on_canvas(11, lambda other: film.source[other])
+    assert picture.known.shape == (96, 96) and picture.known[16:80].any()
+    assert not picture.known[:16].any() and not picture.known[80:].any() and not picture.known[:, 16:80].any()
+
+
+def test_too_short_a_scene_and_no_border_say_so():
+    film = pan(1.4, 3)
+    assert "short" in look(film).scenes[0].words
+    full = place((64, 64), pixels=(0, 0, 0, 0), canvas_size=64)
+    assert "beyond" in look_around(film.source, full).scenes[0].words
+    with pytest.raises(ValueError, match="96x64, expected 64x64"):
+        look_around(film.whole, film.placement)
+
+
+def test_sources_are_near_in_time_or_on_a_lattice():
+    found = sources_of(50, 0, 200)
+    assert found[:4] == [49, 51, 48, 52] and 50 not in found
+    assert all(abs(s - 50) <= 8 or s % 4 == 0 for s in found) and all(abs(s - 50) <= 32 or s % 8 == 0 for s in found)
+    assert max(found) == 144 and min(found) == 0 and sources_of(0, 0, 1) == []

@@ -1,0 +1,64 @@
+"""Films of which everything is known: a camera pans, zooms and turns over a painted world."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from m3ddm_core.canvas.placement import Placement, place
+
+TARGET = (96, 64)
+"""Width and height of what is around the source."""
+SIDE = 16
+"""Pixels of the border, left and right."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """``whole`` (n, 64, 96, 3): what the camera would have filmed with a wider lens; ``source``: what it did."""
+
+    whole: Tensor
+
+    @property
+    def source(self) -> Tensor:
+        return self.whole[:, :, SIDE:-SIDE].contiguous()
+
+    @property
+    def placement(self) -> Placement:
+        width, height = TARGET
+        return place((width - 2 * SIDE, height), pixels=(SIDE, 0, SIDE, 0), canvas_size=width, canvas_shape="target")
+
+
+def painted(seed: int, width: int = 480, height: int = 240) -> Tensor:
+    """A world (3, height, width), 0..1, with shapes of all sizes but none finer than three pixels."""
+    draw = torch.Generator().manual_seed(seed)
+    world = torch.zeros(1, 3, height, width)
+    for cells in (4, 8, 16, 32, 80):
+        noise = torch.rand(1, 3, cells * height // width + 2, cells, generator=draw)
+        world += F.interpolate(noise, (height, width), mode="bicubic") / cells**0.4
+    low, high = world.aminmax()
+    return ((world - low) / (high - low))[0]
+
+
+def filmed(world: Tensor, views: list[tuple[float, float, float, float]]) -> Film:
+    """Film a world (3, h, w) from ``views``: x and y of the middle in pixels, pixels of the world a pixel, and roll."""
+    width, height = TARGET
+    row, column = torch.meshgrid(
+        torch.arange(height) - (height - 1) / 2, torch.arange(width) - (width - 1) / 2, indexing="ij"
+    )
+    whole, (high, wide) = [], world.shape[1:]
+    for x, y, scale, roll in views:
+        cos, sin = scale * math.cos(roll), scale * math.sin(roll)
+        at = torch.stack([x + cos * column - sin * row, y + sin * column + cos * row], dim=-1)
+        grid = (at + 0.5) * 2 / torch.tensor([wide, high]) - 1
+        whole.append(F.grid_sample(world[None], grid[None], mode="bicubic", align_corners=False)[0].movedim(0, -1))
+    return Film(torch.stack(whole).clamp(0, 1))
+
+
+def pan(speed: float, frames: int = 24, seed: int = 0) -> Film:
+    """So many pixels a frame to the right, and a little down."""
+    return filmed(painted(seed), [(120 + speed * t, 120 + 0.1 * t, 1.0, 0.0) for t in range(frames)])
