@@ -92,6 +92,13 @@ def _add_outpaint(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "--second-pass", type=int, default=0, help="longest side of a second, larger canvas (0: none)"
     )
     sampling.add_argument("--second-denoise", type=float, default=0.4, help="how much it paints anew (0.4)")
+    sampling.add_argument(
+        "--seen",
+        choices=("off", "start", "layer", "both"),
+        default="off",
+        help="use what other frames have filmed of the border: sampling starts from it, it is laid over the result "
+        "(off)",
+    )
     sampling.add_argument("--no-scene-cuts", action="store_true", help="take the video as one scene")
     sampling.add_argument(
         "--cut-threshold", type=float, default=0.25, help="how much frames must differ at a cut (0.25)"
@@ -138,6 +145,7 @@ def _outpaint(arguments: argparse.Namespace) -> None:
         cut_threshold=None if arguments.no_scene_cuts else arguments.cut_threshold,
         second_pass=arguments.second_pass,
         second_denoise=arguments.second_denoise,
+        seen=arguments.seen,
         blending={name: getattr(arguments, name) for name in ("feather", "colour_match", "resampling", "blend")},
     )
     device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -23,7 +23,7 @@ from .canvas.framing import Framing
 from .canvas.placement import Placement, with_canvas
 from .canvas.source_mask import check_mask
 from .checkpoint import build_unet, read_checkpoint
-from .composite.compositor import composite
+from .composite.compositor import FEATHER, composite
 from .outpaint.encode import GLOBAL_FRAMES, add_guide_frames, encode_context, encode_global_frames
 from .outpaint.plan import INFILL_STRIDE
 from .outpaint.stages import Progress, outpaint_video
@@ -34,6 +34,7 @@ from .sampling.placed import PlacedNetwork
 from .sampling.prediction import noise_network
 from .sampling.settings import CheckpointSettings, SamplingSettings, Settings
 from .sampling.solvers import make_sampler
+from .seen.recipe import Seen
 from .vae import VAE, Decode, Encode, load_vae
 from .video.cuts import find_cuts, scene_lengths
 from .video.file import FileSource
@@ -41,6 +42,7 @@ from .video.finished import FinishedVideo
 from .video.progress import Pass, Report, Work, plan_work, scan_report, writing_report
 from .video.refine import refine_scenes
 from .video.scenes import outpaint_scenes, split_scenes
+from .video.seen import lay_over_frames, look_at_source, show_frames, show_from_source, uses_of
 from .video.source import Source
 from .video.writer import write_video
 
@@ -72,7 +74,8 @@ class Options:
 
     ``seed`` draws the noise, the same for every clip. ``cut_threshold``: see `find_cuts`; None takes the video as one
     scene. ``second_pass``: longest side in pixels of the canvas of a second pass, 0 for none, and ``second_denoise``
-    how much it paints anew. ``blending``: the keywords of `Compositor`.
+    how much it paints anew. ``blending``: the keywords of `Compositor`. ``seen``: what the border's pixels
+    that other frames have filmed are used for, one of `USES`.
     """
 
     framing: Framing = field(default_factory=Framing)
@@ -82,6 +85,7 @@ class Options:
     second_pass: int = 0
     second_denoise: float = 0.4
     blending: dict[str, Any] = field(default_factory=dict)
+    seen: str = "off"
 
 
 @dataclass(frozen=True)
@@ -181,6 +185,8 @@ def outpaint_frames(
     global_frames: int = GLOBAL_FRAMES,
     strides: Sequence[int] | None = None,
     blending: dict[str, Any] | None = None,
+    seen: Seen | None = None,
+    seen_use: str = "both",
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Tensor:
     """Outpaint frames (n, h, w, 3), float, 0..1, in memory, as one scene; returns them in the placement's target size.
@@ -190,12 +196,15 @@ def outpaint_frames(
     source_mask: (1 or n, h, w), float: 1 where the source's own pixels are to be made anew too.
     pictures: (n, h, w, 3), float, 0..1, in the target's shape: a first result to start from, in place of a fill.
     strides: of the levels; by default those of the number of frames.
+    seen: what other frames have filmed of the border, found with `look_around`; seen_use: what for, one of `USES`.
 
     Raises ValueError for what does not belong together, and `NonFiniteLatents` where sampling fails.
     """
     sample = state_sampler(models, (settings or CheckpointSettings()).beside(models.advice.sampling), seed, strides)
+    starts, lies_over = uses_of(seen_use if seen is not None else "off", source_mask)
     if pictures is None:
-        canvas, mask = make_canvas(frames, placement, source_mask, fill=fill)
+        shown = show_frames(seen, frames) if starts else None
+        canvas, mask = make_canvas(frames, placement, source_mask, fill=fill, shown=shown)
     else:
         canvas, mask = make_start_canvas(frames, pictures, placement, source_mask, fill=fill)
     shown = encode_global_frames(frames, models.encode, global_frames, source_mask)
@@ -203,7 +212,9 @@ def outpaint_frames(
     if guides is not None:
         state = add_guide_frames(state, guides.images, guides.numbers, models.encode)
     state = sample(state, on_progress)
-    return composite(frames, models.decode(state.latents), placement, source_mask=source_mask, **(blending or {}))
+    blending = blending or {}
+    finished = composite(frames, models.decode(state.latents), placement, source_mask=source_mask, **blending)
+    return lay_over_frames(finished, frames, seen, blending.get("feather", FEATHER)) if lies_over else finished
 
 
 @torch.no_grad()
@@ -228,6 +239,7 @@ def outpaint_source(
     settings = options.settings.beside(models.advice.sampling)
     placement = options.framing.for_canvas(models.advice.canvas_size).place(source.info.size)
     require_writable(placement)
+    starts, lies_over = uses_of(options.seen, source_mask)
     mask = check_mask(source_mask, placement.source, count, None if count == first_frames else count)
     cuts = [] if options.cut_threshold is None else find_cuts(source.thumbnails, options.cut_threshold)
     logging.info("M3DDM: %d frames, scenes begin at %s.", count, [0, *cuts])
@@ -235,12 +247,15 @@ def outpaint_source(
     first, *second = plan_work(scenes, settings.steps, _passes(placement, options.second_pass), report)
     encode, fps = models.encode, float(source.info.timeline.rate)
     sample = _scene_sampler(models, settings, options.seed, first)
-    scenes = outpaint_scenes(source.frames(), scenes, encode, sample, fps, fill=fill, on_frame=first.encoded)
-    finished = FinishedVideo(source, scenes, models.decode, options.blending)
+    seen = look_at_source(source, placement, scenes, report) if starts or lies_over else None
+    show = show_from_source(source, seen) if starts else None
+    layer = seen if lies_over else None
+    scenes = outpaint_scenes(source.frames(), scenes, encode, sample, fps, fill=fill, show=show, on_frame=first.encoded)
+    finished = FinishedVideo(source, scenes, models.decode, options.blending, seen=layer)
     for work in second:
         sample = _scene_sampler(models, replace(settings, denoise=options.second_denoise), options.seed, work)
         scenes = refine_scenes(finished, options.second_pass, encode, sample, fill=fill, on_frame=work.encoded)
-        finished = FinishedVideo(source, scenes, models.decode, options.blending)
+        finished = FinishedVideo(source, scenes, models.decode, options.blending, seen=layer)
     return finished
 
 

@@ -15,13 +15,16 @@ from .patch import patch, patches
 from .seam import Seam, rectangles
 from .view import View
 
+FEATHER = 8
+"""Pixels of the soft edge, unless told otherwise."""
+
 
 def composite(
     source: Tensor,
     generated: Tensor,
     placement: Placement,
     *,
-    feather: int = 8,
+    feather: int = FEATHER,
     colour_match: str = "none",
     resampling: str = "lanczos",
     blend: str = "feather",
@@ -76,7 +79,7 @@ class Compositor:
         placement: Placement,
         *,
         size: tuple[int, int] | None = None,
-        feather: int = 8,
+        feather: int = FEATHER,
         colour_match: str = "none",
         resampling: str = "lanczos",
         blend: str = "feather",

@@ -13,8 +13,8 @@ from torch import Tensor
 from ..canvas.build import put_on_canvas
 from ..canvas.placement import Placement
 from ..seen.look import look_around
-from ..seen.recipe import Seen
 from ..video.cuts import find_cuts, thumbnails_of
+from ..video.seen import show_frames
 
 CUT_THRESHOLD = 0.25
 OFF = 25
@@ -89,13 +89,7 @@ def _found(known: _Frames, placement: Placement) -> tuple[Tensor, Tensor]:
     """The canvas (n, h, w, 3) with what is seen, and where that is sure, (n, h, w), bool."""
     frames = _floats(known.frames)
     cuts = find_cuts(thumbnails_of(frames), CUT_THRESHOLD)
-    return canvases(look_around(frames, placement, cuts), frames)
-
-
-def canvases(seen: Seen, frames: Tensor) -> tuple[Tensor, Tensor]:
-    """What is seen of frames in memory, on the canvas: (n, ch, cw, 3), and where that is sure: (n, ch, cw), bool."""
-    found = [seen.on_canvas(number, lambda other: frames[other]) for number in range(len(frames))]
-    return torch.stack([picture.pixels for picture in found]), torch.stack([picture.known for picture in found])
+    return show_frames(look_around(frames, placement, cuts), frames)
 
 
 def _floats(frames: np.ndarray) -> Tensor:

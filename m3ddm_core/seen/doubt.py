@@ -10,9 +10,9 @@ from .ask import Answer
 from .border import Border
 from .recipe import CONFIDENT
 
-SPREAD, SEAM, TEXTURE = 9 / 255, 7.5 / 255, 20 / 255
+SPREAD, SEAM, TEXTURE = 7 / 255, 6 / 255, 16 / 255
 """Beyond these an answer is in doubt. The seam's is the one that works: sources that share a wrong motion agree."""
-SPREAD_NOISE, SEAM_NOISE = 4.5, 3.5
+SPREAD_NOISE, SEAM_NOISE = 3.5, 2.8
 """Times the clip's own noise: no limit is below that."""
 FEWEST, SPAN = 2, 0.35
 """Frames that are to be compared, and over which share of the gap in time: what has just come into view tells nothing

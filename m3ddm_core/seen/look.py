@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 
 import torch
 from torch import Tensor
 
 from ..canvas.build import require_source
 from ..canvas.placement import Placement
-from ..frames import chunks, drop_alpha, resize
+from ..frames import drop_alpha, frames_at_once, grouped, resize
 from .check import check
 from .doubt import confidence_of, doubt
 from .recipe import CONFIDENT, SceneReport, Seen, canvas_border
@@ -19,6 +21,9 @@ from .survey import survey
 SHORTEST = 4
 """Frames of a scene in which there is anything to look for."""
 
+LEAST_CONFIDENCE = 0.2
+"""With less a pixel's source is not kept: it would be read for nothing."""
+
 
 @torch.no_grad()
 def look_around(
@@ -26,19 +31,35 @@ def look_around(
     placement: Placement,
     cuts: Sequence[int] = (),
     *,
-    on_frame: Callable[[int, int], None] = lambda done, total: None,
+    on_frame: Callable[[int], None] = lambda done: None,
 ) -> Seen:
     """Find, for every frame's border, the pixels that other frames of the same scene have filmed.
 
     frames: (n, h, w, 3 or 4), float, 0..1, of the placement's source size. cuts: the numbers of the frames that begin
-        another scene, in order (see `find_cuts`). ``on_frame(done, total)`` hears of each frame.
+        another scene, in order (see `find_cuts`). ``on_frame(done)`` hears of each frame.
 
     The same frames give the same bytes, and a scene the same whatever lies before and after it. Raises ValueError for
     frames of another size.
     """
     require_source(frames, placement)
-    working = _working(frames, placement)
-    n, pixels = len(frames), len(canvas_border(placement).pixels)
+    ends = [*cuts, len(frames)]
+    lengths = [end - start for start, end in zip([0, *cuts], ends, strict=True)]
+    return look_through(iter(drop_alpha(frames)), placement, lengths, on_frame=on_frame)
+
+
+@torch.no_grad()
+def look_through(
+    frames: Iterator[Tensor],
+    placement: Placement,
+    lengths: Sequence[int],
+    *,
+    on_frame: Callable[[int], None] = lambda done: None,
+) -> Seen:
+    """The same for frames (h, w, 3) that come one by one, in scenes of these ``lengths``.
+
+    Of a scene's frames small pictures are held, of a video's its recipes.
+    """
+    n, pixels = sum(lengths), len(canvas_border(placement).pixels)
     seen = Seen(
         placement,
         torch.zeros(n, pixels, dtype=torch.int8),
@@ -47,27 +68,25 @@ def look_around(
         torch.ones(n, 3),
         (),
     )
-    ends = [*cuts, n]
-    scenes = []
-    for first, last in zip([0, *cuts], ends, strict=True):
-        scenes.append(_look_at_scene(seen, working, first, last, lambda done: on_frame(done, n)))
-        on_frame(last, n)
-    return Seen(placement, seen.offsets, seen.confidence, seen.path, seen.gains, tuple(scenes))
+    scenes, first = [], 0
+    for length in lengths:
+        working = _working(islice(frames, length), placement)
+        scenes.append(_look_at_scene(seen, working, first, on_frame))
+        first += length
+        on_frame(first)
+    return replace(seen, scenes=tuple(scenes))
 
 
-def _working(frames: Tensor, placement: Placement) -> Tensor:
-    """The frames at the size that they have on the canvas, float32."""
-    height, width = frames.shape[1:3]
-    parts = [
-        resize(drop_alpha(frames[some]).float().cpu(), placement.canvas_source[2:])
-        for some in chunks(len(frames), width, height)
-    ]
-    return torch.cat(parts)
+def _working(frames: Iterator[Tensor], placement: Placement) -> Tensor:
+    """Frames (h, w, 3) at the size that they have on the canvas, (n, h', w', 3), float32."""
+    size = placement.canvas_source[2:]
+    parts = [resize(part.float().cpu(), size) for part in grouped(frames, frames_at_once(*placement.source))]
+    return torch.cat(parts) if parts else torch.zeros(0, size[1], size[0], 3)
 
 
-def _look_at_scene(seen: Seen, working: Tensor, first: int, last: int, on_frame: Callable[[int], None]) -> SceneReport:
-    """Write what is found in the frames from ``first`` to before ``last`` into ``seen``."""
-    frames, border = working[first:last], seen.border
+def _look_at_scene(seen: Seen, frames: Tensor, first: int, on_frame: Callable[[int], None]) -> SceneReport:
+    """Write what is found in a scene's frames, of which the first has the number ``first``, into ``seen``."""
+    last, border = first + len(frames), seen.border
     if not len(border.pixels):
         return SceneReport(first, last, False, 0.0, 0.0, "nothing lies beyond the source")
     if len(frames) < SHORTEST:
@@ -84,7 +103,8 @@ def _look_at_scene(seen: Seen, working: Tensor, first: int, last: int, on_frame:
                 if answer is not None:
                     trust = confidence_of(doubt(answer, stretched.trust.noise), verdict.strictness, border)
                     seen.confidence[own.start + number] = (trust * 255).round().byte()
-                    seen.offsets[own.start + number] = answer.offset.to(torch.int8)
+                    wanted = trust >= LEAST_CONFIDENCE
+                    seen.offsets[own.start + number] = torch.where(wanted, answer.offset, 0).to(torch.int8)
                 on_frame(own.start + number)
     share = (seen.confidence[first:last] >= CONFIDENT * 255).float().mean().item()
     return SceneReport(first, last, False, verdict.strictness, share, verdict.words)

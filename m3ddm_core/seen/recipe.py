@@ -18,11 +18,14 @@ from .border import Border
 from .motions import Window, between, move
 from .read import read_cubic, read_linear, read_nearest
 
+USES = ("off", "start", "layer", "both")
+"""What seen pixels can be used for: sampling starts from them, they are laid over the result, or both."""
+
 CONFIDENT = 0.5
 """The confidence from which a pixel is taken for what the camera would have filmed."""
 
 ReadFrame = Callable[[int], Tensor]
-"""Gives the source's frame of a number, (h, w, 3 or more), float, 0..1."""
+"""Gives the source's frame of a number, (h, w, 3 or more), of any size: float, 0..1, or uint8."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ class Seen:
                 continue
             other = number + offset
             here = offsets == offset
-            frame = read(other)[..., :3]
+            frame = as_floats(read(other))[..., :3]
             window = Window(self.placement.source, (frame.shape[1], frame.shape[0]))
             motion = between(self.path, torch.tensor([number]), torch.tensor([other]))
             spots = window.pixels(move(motion, border.points[here])[0])
@@ -145,6 +148,11 @@ class Seen:
         certain = self.border.spread(self.confidence[number].float() / 255, 1.0)
         confidence = read_linear(certain[None, ..., None], none, spots)[:, 0]
         return offsets, torch.where(offsets == 0, 0.0, confidence)
+
+
+def as_floats(frame: Tensor) -> Tensor:
+    """A frame (h, w, c), float in 0..1 or uint8, as float."""
+    return frame.float() / 255 if frame.dtype == torch.uint8 else frame
 
 
 def canvas_border(placement: Placement) -> Border:

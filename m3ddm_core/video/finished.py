@@ -10,18 +10,22 @@ from typing import Any
 from torch import Tensor
 
 from ..canvas.source_mask import masks_of
-from ..composite.compositor import Compositor
+from ..composite.compositor import FEATHER, Compositor
+from ..composite.seen_layer import lay_over
 from ..frames import frames_at_once, frames_through_vae, grouped
+from ..seen.around import Around, as_bytes
+from ..seen.recipe import Seen
 from ..vae import Decode
 from .scenes import Scene
-from .source import Source, VideoInfo
+from .source import EIGHT_BIT, Source, VideoInfo
 
 
 class FinishedVideo:
     """An outpainted video, itself a source: its frames can be written, or outpainted again.
 
     ``first`` and ``last`` choose the frames from ``first`` to before ``last``. ``blending``: the options of
-    `Compositor`. Interrupting or abandoning ``frames`` leaves nothing behind.
+    `Compositor`. ``seen``: what other frames show of the borders, laid over what was generated. Interrupting or
+    abandoning ``frames`` leaves nothing behind.
     """
 
     def __init__(
@@ -32,8 +36,10 @@ class FinishedVideo:
         blending: dict[str, Any],
         first: int = 0,
         last: int | None = None,
+        seen: Seen | None = None,
     ):
         self.source, self.scenes, self.decode, self.blending = source, scenes, decode, blending
+        self.seen = seen
         whole = source.info.timeline
         self.first, self.last = first, len(whole) if last is None else last
         self.info: VideoInfo = replace(
@@ -44,7 +50,7 @@ class FinishedVideo:
     def part(self, first: int, last: int) -> FinishedVideo:
         """The frames from ``first`` to before ``last`` of these."""
         return FinishedVideo(
-            self.source, self.scenes, self.decode, self.blending, self.first + first, self.first + last
+            self.source, self.scenes, self.decode, self.blending, self.first + first, self.first + last, self.seen
         )
 
     @property
@@ -59,19 +65,28 @@ class FinishedVideo:
     def with_source(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Each frame of the source, and the finished one."""
         frames = self.source.frames()
+        around = None
+        if self.seen is not None and self.seen.share:
+            keep = as_bytes if self.info.bit_depth == EIGHT_BIT else Tensor.half
+            around = Around(self.source.frames(), self.seen, keep)
         start = 0
         for scene in self.scenes:
             end = start + len(scene)
             own = islice(frames, len(scene))
             if self.first < end and start < self.last:
-                yield from islice(self._finish(own, scene), max(self.first - start, 0), self.last - start)
+                yield from islice(
+                    self._finish(own, scene, start, around), max(self.first - start, 0), self.last - start
+                )
             for _ in own:
                 pass
             start = end
             if start >= self.last:
                 return
 
-    def _finish(self, frames: Iterator[Tensor], scene: Scene) -> Iterator[tuple[Tensor, Tensor]]:
+    def _finish(
+        self, frames: Iterator[Tensor], scene: Scene, first: int, around: Around | None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The frames of a scene that begins with frame ``first``, each with the finished one."""
         if scene.is_full:
             yield from ((frame, frame) for frame in frames)
             return
@@ -81,5 +96,13 @@ class FinishedVideo:
             generated = self.decode(latents)
             for part in generated.split(at_once):
                 source, mask = next(grouped(frames, len(part))), masks_of(scene.mask, number, number + len(part))
-                number += len(part)
-                yield from zip(source, compositor(source, part, mask), strict=True)
+                pictures = compositor(source, part, mask)
+                for own, picture in zip(source, pictures, strict=True):
+                    yield own, picture if around is None else self._laid_over(picture, own, first + number, around)
+                    number += 1
+
+    def _laid_over(self, picture: Tensor, source: Tensor, number: int, around: Around) -> Tensor:
+        """A finished frame with what the frames around have filmed of it."""
+        found = self.seen.on_target(number, around.of(number))
+        feather = self.blending.get("feather", FEATHER)
+        return lay_over(picture, source, found.pixels, found.known, self.seen.placement, feather)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 
 import torch
 from torch import Tensor
 
-from ..canvas.build import make_canvas, make_start_canvas
+from ..canvas.build import Shown, make_canvas, make_start_canvas
 from ..canvas.placement import Placement
 from ..canvas.source_mask import MASK_THRESHOLD, covers, masks_of
 from ..frames import frames_at_once, frames_through_vae, grouped
 from ..outpaint.encode import encode_canvas, encode_frames, global_numbers, global_pictures
 from ..outpaint.state import OutpaintState
 from ..vae import Encode
+
+ShowFrames = Callable[[int, int], Shown]
+"""``show(first, last)``: what other frames show on the canvas of those from ``first`` to before ``last``, in order."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +67,18 @@ def outpaint_scenes(
     fps: float,
     *,
     fill: str = "smooth",
+    show: ShowFrames | None = None,
     on_frame: Callable[[], None] = lambda: None,
 ) -> list[Scene]:
     """Outpaint the scenes of a video one after the other, reading ``frames`` (h, w, 3) only as far as the scene goes.
 
     ``outpaint(number, state)`` runs the levels of a scene, which has global frames of its own. ``fill``: of its canvas,
-    a key of `FILL_METHODS`. ``on_frame`` is called for each frame that is encoded.
+    a key of `FILL_METHODS`, beside what ``show`` gives of the video's frames. ``on_frame`` is called for each frame
+    that is encoded.
     """
-    done, passed = [], 0
+    done, passed, first = [], 0, 0
     for number, scene in enumerate(scenes):
+        start, first = first, first + len(scene)
         if scene.is_full:
             done.append(scene)
             passed += len(scene)
@@ -79,9 +86,14 @@ def outpaint_scenes(
         # Frames of scenes with nothing to outpaint are passed over when one comes that has: perhaps none does.
         own = islice(frames, passed, passed + len(scene))
         passed = 0
-        state = encode_scene(own, scene, encode, fps, fill=fill, on_frame=on_frame)
+        of_scene = None if show is None else partial(_shown_from, show, start)
+        state = encode_scene(own, scene, encode, fps, fill=fill, show=of_scene, on_frame=on_frame)
         done.append(replace(scene, latents=outpaint(number, state).latents))
     return done
+
+
+def _shown_from(show: ShowFrames, start: int, first: int, last: int) -> Shown:
+    return show(start + first, start + last)
 
 
 def encode_scene(
@@ -92,13 +104,14 @@ def encode_scene(
     *,
     fill: str = "smooth",
     pictures: Iterator[Tensor] | None = None,
+    show: ShowFrames | None = None,
     on_frame: Callable[[], None] = lambda: None,
 ) -> OutpaintState:
     """The state of a scene's frames (h, w, 3), float, 0..1, that come one by one.
 
     It is what `make_canvas`, `encode_global_frames` and `encode_context` make of the same frames and mask in memory.
     Where ``pictures`` (target height, target width, 3), one for each frame, are to start from, it is
-    `make_start_canvas`.
+    `make_start_canvas`; else what ``show`` gives of the scene's frames stands in place of the fill.
     """
     placement, mask = scene.placement, scene.mask
     numbers = global_numbers(len(scene))
@@ -114,7 +127,8 @@ def encode_scene(
                 number += 1
                 on_frame()
             if pictures is None:
-                canvas, hole = make_canvas(group, placement, own, fill=fill)
+                shown_here = None if show is None else show(number - len(group), number)
+                canvas, hole = make_canvas(group, placement, own, fill=fill, shown=shown_here)
             else:
                 finished = next(grouped(pictures, len(group)))
                 canvas, hole = make_start_canvas(group, finished, placement, own, fill=fill)

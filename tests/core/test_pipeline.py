@@ -28,9 +28,11 @@ from m3ddm_core.pipeline import (
 )
 from m3ddm_core.sampling.advice import Advice
 from m3ddm_core.sampling.settings import CheckpointSettings, SamplingSettings
+from m3ddm_core.seen.look import look_around
 from m3ddm_core.video.file import FileSource
 from m3ddm_core.video.source import TensorSource
 from m3ddm_core.video.writer import write_video
+from tests.helpers.filmed import filmed, painted, pan
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (32, 48)
@@ -218,3 +220,68 @@ def test_odd_sides_are_refused_before_sampling(file, tmp_path):
     with pytest.raises(ValueError, match="got a target of 33x48, expected even sides"):
         outpaint_file(file, tmp_path / "out.mp4", models(calls), options)
     assert calls == []
+
+
+SEEN_FRAMING = Framing(ratio=None, pixels=(16, 0, 16, 0), canvas_size=96)
+
+
+def border_error(film, finished):
+    """Mean absolute error of the border, of finished frames (n, 64, 96, 3)."""
+    error = (finished - film.whole).abs().mean(-1)
+    return torch.cat([error[..., :16], error[..., 80:]], dim=-1).mean().item()
+
+
+def test_what_other_frames_have_filmed_is_started_from_and_laid_over():
+    film = pan(1.4, 16)
+    placement = SEEN_FRAMING.place((64, 64))
+    seen = look_around(film.source, placement)
+    plain = outpaint_frames(film.source, models(), placement, 25.0)
+    errors = {"off": border_error(film, plain)}
+    for use in ("start", "layer", "both"):
+        result = outpaint_frames(film.source, models(), placement, 25.0, seen=seen, seen_use=use)
+        errors[use] = border_error(film, result)
+    assert seen.share > 0.2
+    # The start alone goes through the autoencoder, here blocks of 8x8 pixels.
+    assert errors["start"] < 0.9 * errors["off"] and errors["layer"] < 0.95 * errors["off"], errors
+    assert errors["both"] < errors["layer"]
+    hard = {"feather": 0}
+    result = outpaint_frames(film.source, models(), placement, 25.0, seen=seen, seen_use="layer", blending=hard)
+    picture = seen.on_target(15, film.source.__getitem__)
+    assert torch.equal(result[15][picture.known], picture.pixels[picture.known])
+    assert torch.equal(result[:, :, 16:80], film.source)
+
+
+def test_a_file_is_looked_around_in_as_its_frames_are():
+    film = pan(1.4, 16)
+    source, told = TensorSource(film.source, Fraction(25)), []
+    options = Options(SEEN_FRAMING, seen="both")
+    finished = outpaint_source(source, models(), options, report=told.append)
+    frames = torch.stack(list(finished.frames()))
+    seen = look_around(film.source, SEEN_FRAMING.place((64, 64)))
+    expected = outpaint_frames(film.source, models(), SEEN_FRAMING.place((64, 64)), 25.0, seen=seen)
+    # Frames around are kept as bytes.
+    torch.testing.assert_close(frames, expected, atol=1.5 / 255, rtol=0)
+    torch.testing.assert_close(torch.stack(list(finished.part(5, 9).frames())), frames[5:9])
+    assert any(standing.text == "looking around, frame 16 of 16" for standing in told)
+    shares = [standing.share for standing in told]
+    assert shares == sorted(shares)
+
+
+def test_a_still_camera_is_bit_equal_to_no_looking_around():
+    still = filmed(painted(4), [(200, 120, 1, 0)] * 10)
+    for use in ("start", "both"):
+        source = TensorSource(still.source, Fraction(25))
+        plain, looked = (
+            torch.stack(list(outpaint_source(source, models(), Options(SEEN_FRAMING, seen=one)).frames()))
+            for one in ("off", use)
+        )
+        assert torch.equal(plain, looked)
+
+
+def test_seen_pixels_and_a_source_mask_do_not_go_together():
+    frames, mask = clip(), torch.ones(1, 48, 32)
+    seen = look_around(frames, FRAMING.place(SIZE))
+    with pytest.raises(ValueError, match="got a source mask and seen='layer'"):
+        outpaint_frames(frames, models(), FRAMING.place(SIZE), 25.0, source_mask=mask, seen=seen, seen_use="layer")
+    with pytest.raises(ValueError, match="got seen='all', expected one of off, start, layer, both"):
+        outpaint_source(TensorSource(frames, Fraction(25)), models(), Options(FRAMING, seen="all"))
