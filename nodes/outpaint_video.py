@@ -11,6 +11,7 @@ from comfy_api.latest import Input, io
 from ..m3ddm_core.outpaint.time_left import spoken
 from ..m3ddm_core.pipeline import CUT_THRESHOLD, Options, outpaint_source
 from ..m3ddm_core.sampling.settings import CheckpointSettings, Settings
+from ..m3ddm_core.seen.recipe import USES
 from ..m3ddm_core.video.progress import scan_report
 from .host.inputs import (
     check_target,
@@ -100,6 +101,16 @@ class OutpaintVideo(io.ComfyNode):
                     "frames begin to differ. Has no effect without a second pass.",
                 ),
                 source_mask_input(),
+                io.Combo.Input(
+                    "seen",
+                    options=list(USES),
+                    default="off",
+                    optional=True,
+                    tooltip="Where the camera moves, much of the border is in other frames of the scene. layer lays "
+                    "those pixels, sharp and at full size, over what was generated, wherever they are certain; start "
+                    "lets sampling begin from them; both does both. A still camera shows nothing, and nothing changes. "
+                    "Not together with source_mask.",
+                ),
             ],
             outputs=[
                 io.Video.Output(
@@ -129,6 +140,7 @@ class OutpaintVideo(io.ComfyNode):
         second_pass: int = 0,
         second_denoise: float = 0.4,
         source_mask: torch.Tensor | None = None,
+        seen: str = "off",
         feather: int = 8,
         colour_match: str = "none",
         resampling: str = "lanczos",
@@ -144,6 +156,7 @@ class OutpaintVideo(io.ComfyNode):
             second_pass=second_pass,
             second_denoise=second_denoise,
             blending={"feather": feather, "colour_match": colour_match, "resampling": resampling, "blend": blend},
+            seen=seen,
         )
         with progress_bar(model, "M3DDM video", "tick") as bar:
             begun, report = time.monotonic(), video_report(bar)

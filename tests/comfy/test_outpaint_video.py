@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+from tests.helpers.filmed import pan
+
 ROOT = Path(__file__).resolve().parents[2]
 CLIP = ROOT / "assets" / "big_buck_bunny.mp4"
 ONE_STEP = {"steps": 1, "context_scale": 1.0, "global_scale": 1.0}
@@ -32,7 +34,7 @@ def test_the_frozen_names(pack: Any) -> None:
     schema = pack.nodes["M3DDM_OutpaintVideo"].GET_SCHEMA()
     names = "target custom_ratio left top right bottom anchor offset_x offset_y canvas_size canvas_shape fill"
     names = f"model vae video {names} size_multiple first_frames seed scene_cuts cut_threshold"
-    names = f"{names} feather colour_match resampling blend settings second_pass second_denoise source_mask"
+    names = f"{names} feather colour_match resampling blend settings second_pass second_denoise source_mask seen"
     assert " ".join(entry.id for entry in schema.inputs) == names
     assert [entry.io_type for entry in schema.outputs] == ["VIDEO"]
 
@@ -48,6 +50,18 @@ def test_the_same_frames_as_the_graph_of_nodes(pack, model, vae, load_video) -> 
     assert (ours.images - expected).abs().max() <= 1 / 255
     assert ours.frame_rate == source.frame_rate
     assert ours.audio["sample_rate"] == source.audio["sample_rate"]
+
+
+def test_what_other_frames_have_filmed_is_laid_over_where_it_is_asked_for(outpaint, components) -> None:
+    film = pan(1.4, 20)
+    framing = {"target": "pixels", "left": 16, "right": 16, "canvas_size": 96}
+    plain, laid = (
+        outpaint(components(film.source), seen=use, **framing).get_components().images for use in ("off", "layer")
+    )
+    errors = [(images - film.whole).abs()[:, :, :16].mean() for images in (plain, laid)]
+    assert errors[1] < 0.9 * errors[0], errors
+    inside = slice(24, 72)
+    assert torch.equal(laid[:, :, inside], plain[:, :, inside])
 
 
 def test_each_scene_is_a_video_of_its_own(pack, model, vae, two_scenes) -> None:

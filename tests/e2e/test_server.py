@@ -79,6 +79,7 @@ NODES = {
         "second_pass",
         "second_denoise",
         "source_mask",
+        "seen",
     ),
 }
 
