@@ -37,7 +37,7 @@ class Answer:
     ``count``: how many frames were compared. ``spread``: by how much they differ. ``seam``: what the same source is off
     by inside the frame nearby; ``texture``: the same where there is something to see, farther around. ``span``: over
     which share of the gap in time those compared lie. ``moving``: in which share of the frames about as near in time
-    something that moves by itself lies there.
+    something that moves by itself lies there. ``beside``: how much of the frame itself, nearby, moves by itself.
     """
 
     offset: Tensor
@@ -47,6 +47,7 @@ class Answer:
     texture: Tensor
     span: Tensor
     moving: Tensor
+    beside: Tensor
 
 
 class Stretched:
@@ -93,7 +94,7 @@ class Stretched:
         span = (high - low).clamp(min=0) / offset.abs().clamp(min=1)
         near = shown & ((others - number).abs()[:, None] <= LINGERS * offset.abs())
         moving = (near & ~follows).sum(0) / near.sum(0).clamp(min=1)
-        return Answer(offset, has.sum(0), spread, seam, texture, span, moving)
+        return Answer(offset, has.sum(0), spread, seam, texture, span, moving, self._beside(number))
 
     def _values(self, number: int, names: Tensor, points: Tensor) -> Tensor:
         """What frames show at points, as bright as frame ``number``: (..., 3)."""
@@ -125,6 +126,13 @@ class Stretched:
         off = (self._values(number, names, points) - true).abs().mean(-1)
         textured = read_nearest(self.texture, own, self.map_window.pixels(self.inner)).float()
         return self.near(off, shown.float(), pick), self.wide(off, shown * textured, pick)
+
+    def _beside(self, number: int) -> Tensor:
+        """How much of what lies inside frame ``number`` near each pixel of the border does not follow, (p,)."""
+        own = torch.full(self.inner.shape[:2], number)
+        leaves = ~read_nearest(self.trust.follows, own, self.map_window.pixels(self.inner))
+        nothing = torch.zeros(len(self.border.points), dtype=torch.long)
+        return self.near(leaves[None].float(), torch.ones(1, *leaves.shape), nothing)
 
 
 class _Outward:

@@ -21,7 +21,7 @@ NARROWEST = 24
 """Pixels that have to be left of a side."""
 FRAMES = 12
 """Of a scene, spread over it, that are looked at."""
-OFF, MOST_OFF = 25 / 255, 0.02
+OFF, MOST_OFF = 25 / 255, 0.015
 """An error that is seen, and the share of pixels that may have one."""
 LEAST_PSNR = 27.0
 FEWEST = 400

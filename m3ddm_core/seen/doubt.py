@@ -19,8 +19,9 @@ FEWEST, SPAN = 2, 0.35
 of what moves there."""
 BARE = 2.0
 """Where there are fewer, doubt is so many times as large."""
-MOVING = 0.2
-"""Of the frames as near in time: where something moves in more of them, it may well be there now."""
+MOVING, BESIDE = 0.2, 0.15
+"""Of the frames as near in time, and of the frame itself nearby: where something moves in more of them, it may well be
+there now."""
 SPECK = 5
 """Pixels: what is confident over less is not worth an edge around it."""
 
@@ -34,7 +35,7 @@ def doubt(answer: Answer, noise: float) -> Tensor:
     ]
     worst = torch.stack(terms).amax(0)
     worst = torch.where((answer.count >= FEWEST) & (answer.span >= SPAN), worst, BARE * worst)
-    return torch.where((answer.offset != 0) & (answer.moving <= MOVING), worst, torch.inf)
+    return torch.where((answer.offset != 0) & (answer.moving <= MOVING) & (answer.beside <= BESIDE), worst, torch.inf)
 
 
 def confidence_of(doubts: Tensor, strictness: float, border: Border) -> Tensor:
