@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from comfy_api.latest import Input, io
 
+from ..m3ddm_core.canvas.placement import LATENT_SCALE
 from ..m3ddm_core.outpaint.time_left import spoken
 from ..m3ddm_core.pipeline import CUT_THRESHOLD, Options, outpaint_source
 from ..m3ddm_core.sampling.settings import CheckpointSettings, Settings
@@ -50,7 +51,7 @@ class OutpaintVideo(io.ComfyNode):
                         default=0,
                         min=0,
                         max=2048,
-                        step=8,
+                        step=LATENT_SCALE,
                         tooltip="Longest side of the canvas in pixels, a multiple of 8. 0: what the checkpoint is made "
                         "for, as its file says; 256 where it says nothing, as with the published weights. Larger is "
                         "sharper, slower and less certain to hang together. Never larger than the target.",
@@ -83,7 +84,7 @@ class OutpaintVideo(io.ComfyNode):
                     default=0,
                     min=0,
                     max=2048,
-                    step=8,
+                    step=LATENT_SCALE,
                     optional=True,
                     tooltip="Longest side in pixels of a larger canvas, of the target's shape, on which the finished "
                     "video is sampled once more for a sharper border: about twice canvas_size. Twice the size is four "

@@ -6,7 +6,7 @@ import torch
 from comfy_api.latest import io
 
 from ..m3ddm_core.canvas.build import make_start_canvas
-from ..m3ddm_core.canvas.placement import CANVAS_SHAPES
+from ..m3ddm_core.canvas.placement import CANVAS_SHAPES, LATENT_SCALE
 from .host.placed_video import PlacedVideo
 from .host.sockets import CATEGORY, PlacementSocket
 
@@ -36,7 +36,7 @@ class SecondPass(io.ComfyNode):
                     default=512,
                     min=64,
                     max=2048,
-                    step=8,
+                    step=LATENT_SCALE,
                     tooltip="Longest side of the new canvas in pixels, a multiple of 8: about twice that of the first "
                     "pass. Twice the size is four times the work or more. Never larger than the target.",
                 ),

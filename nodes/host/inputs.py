@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ...m3ddm_core.canvas.fill import FILL_METHODS
 from ...m3ddm_core.canvas.framing import Framing
-from ...m3ddm_core.canvas.placement import ANCHORS, CANVAS_SHAPES, parse_ratio
+from ...m3ddm_core.canvas.placement import ANCHORS, CANVAS_SHAPES, LATENT_SCALE, parse_ratio
 from ...m3ddm_core.composite.blend import BLENDS
 from ...m3ddm_core.composite.colour_match import COLOUR_MATCHES
 from ...m3ddm_core.composite.resample import KERNELS
@@ -29,7 +29,7 @@ def canvas_size_input() -> io.Input:
         default=256,
         min=64,
         max=2048,
-        step=8,
+        step=LATENT_SCALE,
         tooltip="Longest side of the canvas in pixels, a multiple of 8. The published network was trained at 256, the "
         "pack's demonstration at 128; larger is sharper, slower and less certain to hang together. Never larger than "
         "the target.",
