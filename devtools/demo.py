@@ -130,7 +130,7 @@ def _summary(
     strip = output / "before_after.png"
     answer = subprocess.run(
         [str(host.python), str(STRIP), str(source), str(video), str(strip)],
-        env=hosts.clean_environment(),
+        env=hosts.clean_environment(PYTHONPATH=str(hosts.PACK)),
         capture_output=True,
         text=True,
     )
