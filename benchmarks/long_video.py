@@ -105,7 +105,7 @@ def load_pack() -> tuple[Any, Callable[[str], Any]]:
 
     host = os.environ.get("COMFYUI_PATH")
     if not host:
-        raise SystemExit("COMFYUI_PATH is not set, expected the folder of a ComfyUI")
+        raise SystemExit("COMFYUI_PATH: got nothing, expected the folder of a ComfyUI")
     sys.path[:] = [host] + [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
     sys.argv[1:] = ["--cpu"]
     import comfy.options

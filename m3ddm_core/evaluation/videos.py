@@ -57,7 +57,7 @@ def read_clip(paths: list[Path], protocol: Protocol) -> Clip:
     pictures = (picture for path in paths for picture in read_pictures(path))
     frames = [protocol.fitted(as_bytes(picture)) for picture in islice(pictures, protocol.frames or None)]
     if len(frames) < LEAST_FRAMES:
-        raise ValueError(f"it has {len(frames)} frames, expected {LEAST_FRAMES} or more")
+        raise ValueError(f"got {len(frames)} frames, expected {LEAST_FRAMES} or more")
     return Clip(np.stack(frames), fps)
 
 
