@@ -48,8 +48,8 @@ class EdgeMask(io.ComfyNode):
                 ),
                 io.Mask.Output(
                     display_name="mask",
-                    tooltip="1 where the picture is to be generated, 0 on the source. One mask serves all frames, "
-                    "unless source_mask changes.",
+                    tooltip="1 where the picture is to be generated, 0 on the source. One mask for all frames, or one "
+                    "for each where source_mask changes.",
                 ),
                 PlacementSocket.Output(
                     display_name="placement",

@@ -52,9 +52,10 @@ class OutpaintVideo(io.ComfyNode):
                         min=0,
                         max=2048,
                         step=LATENT_SCALE,
-                        tooltip="Longest side of the canvas in pixels, a multiple of 8. 0: what the checkpoint is made "
-                        "for, as its file says; 256 where it says nothing, as with the published weights. Larger is "
-                        "sharper, slower and less certain to hang together. Never larger than the target.",
+                        tooltip="Longest side of the canvas in pixels, a multiple of 8. 0: the size that the "
+                        "checkpoint's file names, or 256 if it names none, as with the published weights. A larger "
+                        "canvas is sharper and slower, and the picture on it holds together less well. Never larger "
+                        "than the target.",
                     )
                 ),
                 seed_input(),
@@ -62,7 +63,7 @@ class OutpaintVideo(io.ComfyNode):
                     "scene_cuts",
                     default=True,
                     tooltip="Finds the cuts and outpaints each scene as a video of its own, so that nothing of one "
-                    "scene shows in another. Off takes the video as one scene.",
+                    "scene shows in another. Off treats the video as one scene.",
                 ),
                 io.Float.Input(
                     "cut_threshold",
@@ -77,7 +78,8 @@ class OutpaintVideo(io.ComfyNode):
                 SamplingSocket.Input(
                     "settings",
                     optional=True,
-                    tooltip="From M3DDM Sampling Settings; without it, those of the checkpoint.",
+                    tooltip="From M3DDM Sampling Settings. Without it, the settings that the checkpoint's file "
+                    "recommends.",
                 ),
                 io.Int.Input(
                     "second_pass",
@@ -86,9 +88,9 @@ class OutpaintVideo(io.ComfyNode):
                     max=2048,
                     step=LATENT_SCALE,
                     optional=True,
-                    tooltip="Longest side in pixels of a larger canvas, of the target's shape, on which the finished "
-                    "video is sampled once more for a sharper border: about twice canvas_size. Twice the size is four "
-                    "times the work or more. 0: no second pass.",
+                    tooltip="Samples the finished video once more, on a larger canvas of the target's shape, for a "
+                    "sharper border. This is the longest side of that canvas in pixels: take about twice canvas_size. "
+                    "Twice the size is four times the work or more. 0: no second pass.",
                 ),
                 io.Float.Input(
                     "second_denoise",
