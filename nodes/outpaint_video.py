@@ -115,7 +115,7 @@ class OutpaintVideo(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, target: str | None = None, custom_ratio: str | None = None) -> bool | str:
-        """A wrong ratio is told before anything runs. A value that comes over a wire is None here."""
+        """A wrong ratio is reported before anything runs. A value that comes over a wire is None here."""
         return check_target(target, custom_ratio)
 
     @classmethod

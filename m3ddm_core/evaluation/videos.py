@@ -27,7 +27,7 @@ READING = 2
 def find_clips(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None = None) -> list[Source]:
     """Find every video below a folder, and every folder of pictures (as DAVIS has them), sorted by name.
 
-    What lies in ``out``, where results are written, is none. Raises ValueError for a folder with neither.
+    Videos in ``out``, where results are written, do not count. Raises ValueError for a folder with neither.
     """
     folder = Path(folder)
     if not folder.is_dir():

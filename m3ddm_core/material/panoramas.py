@@ -31,7 +31,7 @@ R11F_G11F_B10F = 0x8C3A
 def read_panorama(path: Path, height: int) -> np.ndarray:
     """Read a panorama, shrunk to at most ``height``: (h, 2 h, 3), uint8.
 
-    Raises `UnusableMaterial` for what is none: not twice as wide as high, or no cube map.
+    Raises `UnusableMaterial` for a picture that is not twice as wide as high, and for a KTX file without a cube map.
     """
     suffix = path.suffix.lower()
     if suffix == ".ktx":

@@ -127,7 +127,7 @@ def _fill(folder: Path, read: Callable[[Path], Iterable[Part]], source: Path, pa
                         file.write(np.ascontiguousarray(pixels).data)
                 except UnusableMaterial as error:
                     skipped[name] = str(error)
-                    # What came before a file broke off is none of its own.
+                    # Parts of a file that broke off are not kept.
                     del pieces[before:]
                     file.truncate(file.seek(start))
         content = {"pieces": [asdict(piece) for piece in pieces], "skipped": skipped}
