@@ -53,8 +53,8 @@ def unpack_store(packed: Path, source: Path, root: Path, wanted: Wanted, most: f
     """Write the store that training looks for under ``root`` when it is told of the folder ``source``; returns it.
 
     ``source`` has no footage in it: the name of its store then depends on ``wanted`` and ``most`` (gigabytes) alone.
-    ``packed`` is named after the kind of its material. Shots that are too short are left out, as where they are decoded.
-    After ``most`` no further piece is unpacked.
+    ``packed`` is named after the kind of its material. Too short shots are left out, as where footage is decoded. After
+    ``most`` no further piece is unpacked.
     """
     folder = root / store_name(packed.name, source, wanted, most)
     if (folder / PIECES).is_file():

@@ -14,14 +14,17 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARES = {"demo_image": 0.4, "demo_clips_128": 0.4, "demo_clips_256": 0.2}
+SHARES = {"demo_image": 0.35, "demo_clips_128": 0.35, "demo_clips_256": 0.2, "demo_vae_decoder": 0.1}
 """Of the time that is left to training."""
-AROUND = 30.0
-"""Seconds of a stage's time that unpacking, loading and samples take, as a guess."""
+ALEXNET = "alexnet.safetensors"
+"""What of a pack the last stage needs."""
+AROUND = 45.0
+"""Seconds of a stage's time that unpacking, loading and samples take: 26 to 33 before the first step on an H100."""
 LEAST = 3.0
 """Seconds of training below which a stage is not worth its start, but tried all the same."""
 GRACE = 60.0
@@ -58,8 +61,9 @@ def main() -> int:
         run("parity", ["gpu_parity", "--device", device, "--output", str(results)], options.out, end),
         run("speed", _speed(device, results), options.out, end),
     ]
-    for stage in stages(options.pack):
-        seconds = slot(stage, end - time.monotonic())
+    planned = stages(options.pack)
+    for number, stage in enumerate(planned):
+        seconds = slot(planned[number:], end - time.monotonic())
         minutes = max(LEAST, seconds - AROUND) / 60
         command = ["gpu_stages", stage, "--pack", str(options.pack), "--work", str(work), "--minutes", f"{minutes:.3f}"]
         outcomes.append(run(stage, command, options.out, time.monotonic() + seconds + GRACE))
@@ -91,23 +95,23 @@ def run(part: str, command: list[str], out: Path, end: float) -> Outcome:
 
 
 def stages(pack: Path) -> list[str]:
-    """The stages from the pack's first on; all where there is no pack: they will say what is missing."""
+    """The stages from the pack's first on, the network's all where there is no pack: they will say what is missing."""
     names = list(SHARES)
     plan = pack / "pack.json"
     first = json.loads(plan.read_text(encoding="utf-8"))["stage"] if plan.is_file() else names[0]
-    return names[names.index(first) :]
+    names = names[names.index(first) :]
+    return names if (pack / ALEXNET).is_file() else names[:-1]
 
 
-def slot(stage: str, left: float) -> float:
-    """Seconds of a stage out of those that are ``left`` to it and all that come after."""
-    names = list(SHARES)
-    shares = [SHARES[name] for name in names[names.index(stage) :]]
+def slot(stages: Sequence[str], left: float) -> float:
+    """Seconds of the first of some stages out of those that are ``left`` to them all."""
+    shares = [SHARES[name] for name in stages]
     return max(0.0, left) * shares[0] / sum(shares)
 
 
 def export(stage: str, run_folder: Path, out: Path, results: Path) -> str:
     """Take over weights, curves and samples of a stage; returns what is wrong, empty where nothing is."""
-    weights = run_folder / "m3ddm.safetensors"
+    weights = run_folder / ("vae.safetensors" if stage == "demo_vae_decoder" else "m3ddm.safetensors")
     for file in (run_folder / "loss.csv", run_folder / "loss.png", *run_folder.glob("samples/*.webp")):
         if file.is_file():
             shutil.copyfile(file, results / f"{stage}_{file.name}")

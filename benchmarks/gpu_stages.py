@@ -24,45 +24,57 @@ from m3ddm_core.training.config import Config, parse_config
 from m3ddm_core.training.preview import Preview
 from m3ddm_core.training.samples import SHORTEST_SHOT, ClipSource
 from m3ddm_core.training.schema import read_toml
+from m3ddm_core.training.tiny_vae import train_tiny_vae
+from m3ddm_core.training.tiny_vae_config import TinyVaeConfig, parse_tiny_vae_config
 from m3ddm_core.training.trainer import WEIGHTS, train
 from m3ddm_core.vae import load_vae
 
 from .gpu_material import unpack_store
-from .pack_gpu import KINDS, PLAN, ROOT, STAGES
+from .pack_gpu import ALEXNET, DECODER, KINDS, PLAN, ROOT, STAGES
 
-ON_GPU = {
-    "demo_image": {"run": {"batch": 512}, "data": {"rounds": 64, "pool": 8}},
-    "demo_clips_128": {"run": {"batch": 64}, "data": {"rounds": 16}},
-    "demo_clips_256": {"run": {"batch": 24}, "data": {"rounds": 16}},
-}
-"""What fills a large GPU: below it, a step's time is that of starting its kernels."""
 SHORT = {
-    "run": {"precision": "bf16", "graphs": True, "log_every": 20},
+    "run": {"log_every": 20},
     "optimizer": {"schedule": "constant", "warmup": 100, "ema_decay": 0.998},
     "sources": {"synthetic": 0.0},
 }
-"""A run of minutes: painted scenes take a processor so long that a GPU waits for them."""
+"""A run of minutes. Painted scenes take a processor so long that a GPU would wait for them."""
+RECORDED = {"precision": "bf16", "graphs": True}
+ON_GPU = {
+    "demo_image": {"run": {**RECORDED, "batch": 256}, "data": {"rounds": 64, "pool": 16}},
+    "demo_clips_128": {"run": {**RECORDED, "batch": 32}, "data": {"rounds": 16, "pool": 16}},
+    "demo_clips_256": {"run": {**RECORDED, "batch": 12}, "data": {"rounds": 16, "pool": 16}},
+}
+"""Many steps rather than large ones: a thousand steps of batches twice as large left a border that did not join on."""
+DECODER_ON_GPU = {"run": {"precision": "bf16", "batch": 48}, "pictures": {"size": 192}, "optimizer": {"lr": 3e-4}}
 REHEARSAL = {
-    "run": {"batch": 2, "precision": "no", "graphs": False},
+    "run": {"batch": 2},
     "network": {"block_out_channels": [32, 32, 32], "cross_attention_dim": 32, "attention_heads": 2},
     "data": {"size": [64, 64], "pool": 2, "rounds": 4, "global_size": 64},
     "material": {"store_gb": 0.2},
 }
 """On a CPU only the way is tried, not the result."""
+DECODER_REHEARSAL = {"pictures": {"size": 64}, "material": {"store_gb": 0.2}}
 
 
 def main() -> None:
     """Train the stage and show what it can do."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("stage", choices=STAGES)
+    parser.add_argument("stage", choices=(*STAGES, DECODER))
     parser.add_argument("--pack", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for runs and unpacked material")
     parser.add_argument("--minutes", type=float, required=True, help="of training; unpacking and samples come on top")
     options = parser.parse_args()
     pack, work = options.pack.resolve(), options.work.resolve()
-    content = configuration(options.stage, pack, work, torch.cuda.is_available())
+    gpu = torch.cuda.is_available()
+    if options.stage == DECODER:
+        content = decoder_configuration(pack, work, gpu)
+        vae = parse_tiny_vae_config(content, folder=str(ROOT / "recipes"), name=options.stage)
+        unpack(vae, Wanted((vae.pictures.view, vae.pictures.view), 1), pack)
+        train_tiny_vae(vae, resume=True, minutes=options.minutes)
+        return
+    content = configuration(options.stage, pack, work, gpu)
     config = parse_config(content, folder=str(ROOT / "recipes"), name=options.stage)
-    unpack(config, pack, work)
+    unpack(config, Wanted(config.data.size, max(config.data.frames, SHORTEST_SHOT)), pack)
     weights = train(config, resume=True, minutes=options.minutes)
     show(config, weights, weights.parent / "samples")
 
@@ -74,20 +86,38 @@ def configuration(stage: str, pack: Path, work: Path, gpu: bool) -> dict[str, An
     that needs none. Raises ``ValueError`` where it does.
     """
     content = read_toml(ROOT / "recipes" / f"{stage}.toml")
-    run, data = content["run"], content["data"]
-    run |= {"output": str(work / stage), "steps": 1_000_000, "sample_every": 0, "save_every": 500}
-    content["vae"]["path"] = str(pack / "vae.safetensors")
-    data |= {"cache": "", "cache_clips": 0, "cache_backwards": False}
+    content["vae"]["path"] = _vae(pack)
+    content["data"] |= {"cache": "", "cache_clips": 0, "cache_backwards": False}
+    content["network"] |= _start(stage, pack, work)
+    return _for_minutes(content, stage, work, ON_GPU[stage] if gpu else REHEARSAL, gpu)
+
+
+def decoder_configuration(pack: Path, work: Path, gpu: bool) -> dict[str, Any]:
+    """The recipe of the autoencoder's decoder, which leaves latents as they are; changed as `configuration` does it."""
+    content = read_toml(ROOT / "recipes" / f"{DECODER}.toml")
+    content["start"]["weights"] = _vae(pack)
+    content["worth"]["lpips_backbone"] = str(pack / ALEXNET)
+    return _for_minutes(content, DECODER, work, DECODER_ON_GPU if gpu else DECODER_REHEARSAL, gpu)
+
+
+def _for_minutes(
+    content: dict[str, Any], stage: str, work: Path, changes: dict[str, dict[str, Any]], gpu: bool
+) -> dict[str, Any]:
+    """A recipe for a run of minutes, on material that is unpacked into ``work``."""
     folders = {kind: str(work / "empty" / kind) for kind in KINDS}
     for folder in folders.values():
         Path(folder).mkdir(parents=True, exist_ok=True)
     content["material"] = {**folders, "cutout": "", "store": str(work / "stores")}
-    content["network"] |= _start(stage, pack, work)
-    run["workers"] = max(1, (os.cpu_count() or 1) - 2) if gpu else 0
-    for changes in (SHORT, ON_GPU[stage]) if gpu else (SHORT, REHEARSAL):
-        for section, values in changes.items():
-            content[section] |= values
+    content["run"] |= {"output": str(work / stage), "steps": 1_000_000, "sample_every": 0, "save_every": 500}
+    content["run"]["workers"] = max(1, (os.cpu_count() or 1) - 2) if gpu else 0
+    for section, values in (*SHORT.items(), *changes.items()):
+        content[section] = {**content.get(section, {}), **values}
     return content
+
+
+def _vae(pack: Path) -> str:
+    plan = json.loads((pack / PLAN).read_text(encoding="utf-8"))
+    return str((pack / plan["vae"]).resolve())
 
 
 def _start(stage: str, pack: Path, work: Path) -> dict[str, str]:
@@ -98,16 +128,15 @@ def _start(stage: str, pack: Path, work: Path) -> dict[str, str]:
         return {"start": "image" if stage == STAGES[1] else "m3ddm", "weights": str(before)}
     if stage == plan["stage"] and plan["network"]:
         pictures = STAGES[0] in (stage, plan["left_by"])
-        return {"start": "image" if pictures else "m3ddm", "weights": str(pack / plan["network"])}
+        return {"start": "image" if pictures else "m3ddm", "weights": str((pack / plan["network"]).resolve())}
     if stage == STAGES[0]:
         return {}
     raise ValueError(f"got nothing that {stage} begins with, expected {before} or a network in the pack")
 
 
-def unpack(config: Config, pack: Path, work: Path) -> None:
+def unpack(config: Config | TinyVaeConfig, wanted: Wanted, pack: Path) -> None:
     """Put the pack's material where the configuration looks for it."""
     material = config.material
-    wanted = Wanted(config.data.size, max(config.data.frames, SHORTEST_SHOT))
     for kind in KINDS:
         source = Path(getattr(material, kind))
         unpack_store(pack / "material" / kind, source, Path(material.store), wanted, material.store_gb)

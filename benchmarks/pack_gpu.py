@@ -2,7 +2,7 @@
 
     python -m benchmarks.pack_gpu gpu_pack --stores runs/stores
     python -m benchmarks.pack_gpu gpu_pack --stores runs/stores --stage demo_clips_128
-        --network demo_image.safetensors --left-by demo_image
+        --network recipes/start/network.safetensors --left-by demo_clips_128 --lpips-backbone alexnet.ckpt
 
 Packs footage out of decoded stores, wheels of what a machine with torch lacks, the autoencoder, and the network that an
 earlier session left for the ``--stage`` that this one begins with. Everything is replaced.
@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from safetensors.torch import save_file
+
+from m3ddm_core.evaluation.weights import read_backbone
 from m3ddm_core.material.store import PIECES
 
 from .gpu_material import pack_store, read_store
@@ -27,9 +31,14 @@ KINDS = ("film", "photo", "panorama")
 PLAN = "pack.json"
 STAGES = ("demo_image", "demo_clips_128", "demo_clips_256")
 """Recipes of the network, in order."""
+DECODER = "demo_vae_decoder"
+"""The autoencoder's, which wants LPIPS's image network."""
+ALEXNET = "alexnet.safetensors"
+ALEXNET_LAYERS = (0, 3, 6, 8, 10)
+"""Torchvision's numbers of its convolutions."""
 LARGEST = 30e6
 """Bytes: with the repository it has to stay below what may be carried to a machine."""
-PACKAGES = ("accelerate", "diffusers", "einops", "importlib_metadata", "safetensors", "zipp")
+PACKAGES = ("accelerate", "diffusers", "einops", "importlib_metadata", "lpips", "safetensors", "zipp")
 """Without their dependencies: a machine with torch mostly has the others, and a session names what it misses."""
 
 
@@ -42,6 +51,8 @@ def main() -> int:
         pack_store(read_store(store), options.folder / "material" / kind, options.frames)
     download_wheels(options.folder / "wheels", options.packages, options.python)
     pack_weights(options.folder, options.stage, options.network, options.left_by)
+    if options.lpips_backbone:
+        pack_alexnet(options.lpips_backbone, options.folder / ALEXNET)
     sizes = {part.name: size(part) for part in sorted(options.folder.iterdir())}
     for name, count in sizes.items():
         print(f"{name:24s} {count / 1e6:6.1f} MB")
@@ -73,12 +84,27 @@ def download_wheels(folder: Path, packages: list[str], python: str) -> None:
 
 
 def pack_weights(folder: Path, stage: str, network: Path | None, left_by: str | None) -> None:
-    """Copy the weights to begin with, and write down which stage is the first and which one left its network."""
-    shutil.copyfile(next(vae for vae in VAES if vae.is_file()), folder / "vae.safetensors")
-    if network:
-        shutil.copyfile(network, folder / "network.safetensors")
-    plan = {"stage": stage, "network": "network.safetensors" if network else None, "left_by": left_by}
+    """Write down the weights to begin with, which stage is the first and which one left its network.
+
+    Weights of the repository travel with it and are named alone; others are copied.
+    """
+    vae = _packed(next(vae for vae in VAES if vae.is_file()), folder)
+    plan = {"stage": stage, "vae": vae, "network": _packed(network, folder) if network else None, "left_by": left_by}
     (folder / PLAN).write_text(json.dumps(plan), encoding="utf-8")
+
+
+def _packed(weights: Path, folder: Path) -> str:
+    """The name of weights as seen from the pack."""
+    if weights.resolve().is_relative_to(ROOT):
+        return os.path.relpath(weights.resolve(), folder.resolve())
+    shutil.copyfile(weights, folder / weights.name)
+    return weights.name
+
+
+def pack_alexnet(source: Path, target: Path) -> None:
+    """Write the convolutions that LPIPS looks through, in half precision. Raises ``ValueError`` for another network."""
+    found = read_backbone(source, ALEXNET_LAYERS, "AlexNet's weights")
+    save_file({f"features.{name}": tensor.half().contiguous() for name, tensor in found.items()}, target)
 
 
 def size(path: Path) -> int:
@@ -100,10 +126,11 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("folder", type=Path, help="gpu_pack, which git ignores")
     parser.add_argument("--stores", type=Path, required=True, help="folder of decoded stores, as trainings leave it")
-    parser.add_argument("--frames", type=int, default=64, help="frames packed of a shot, from its middle (64)")
+    parser.add_argument("--frames", type=int, default=80, help="frames packed of a shot, from its middle (80)")
     parser.add_argument("--stage", choices=STAGES, default=STAGES[0], help=f"recipe to begin with ({STAGES[0]})")
     parser.add_argument("--network", type=Path, help="weights that the stage begins with")
     parser.add_argument("--left-by", choices=STAGES, help="the stage that left them")
+    parser.add_argument("--lpips-backbone", type=Path, help="AlexNet's weights: then the decoder is trained too, last")
     parser.add_argument("--python", default="3.12", help="version of Python there (3.12)")
     parser.add_argument("--packages", nargs="*", default=list(PACKAGES), help=f"wheels ({', '.join(PACKAGES)})")
     options = parser.parse_args()

@@ -19,18 +19,18 @@ def rows(result: dict[str, Any]) -> list[tuple[str, str, list[float | None], str
         return [value(side) for side in sides]
 
     return [
-        ("guided step", ".2f", each(lambda s: s["step_seconds"]), "s"),
+        ("guided step", ".3g", each(lambda s: s["step_seconds"]), "s"),
         ("  network evaluations", ".0f", each(lambda s: s["step_evaluations"]), ""),
         ("  operations", ".2f", each(lambda s: s["step_flops"] / 1e12), "TFLOP"),
-        ("  operations a second", ".0f", each(lambda s: s["step_flops"] / s["step_seconds"] / 1e9), "GFLOP/s"),
-        ("  a matrix product's", ".0f", each(lambda s: s["matrix_rate"] / 1e9), "GFLOP/s"),
+        ("  operations a second", ".3f", each(lambda s: s["step_flops"] / s["step_seconds"] / 1e12), "TFLOP/s"),
+        ("  a matrix product's", ".3f", each(lambda s: s["matrix_rate"] / 1e12), "TFLOP/s"),
         ("  time over matrix time", ".2f", each(lambda s: s["step_seconds"] * s["matrix_rate"] / s["step_flops"]), ""),
         ("  peak beyond weights", ".2f", each(lambda s: s["peak_bytes"] / 1e9), "GB"),
         (f"clip of {sides[0]['clip_steps']} steps", ".2f", each(lambda s: s["clip_seconds"]), "s"),
         (f"video, {result['video_frames']} frames: clips", ".0f", each(lambda s: s["video_clips"]), ""),
         ("  network evaluations", ".0f", each(lambda s: s["video_evaluations"]), ""),
         ("  operations", ".1f", each(_video_operations(result)), "PFLOP"),
-        ("  time, extrapolated", ".2f", each(lambda s: s["video_seconds"] / 3600), "h"),
+        ("  time, extrapolated", ".3g", each(lambda s: s["video_seconds"] / 3600), "h"),
     ]
 
 
@@ -72,7 +72,7 @@ def table(result: dict[str, Any]) -> str:
         name, evaluations = preset["name"], preset["evaluations"]
         values = (preset["flops"] / 1e15, preset["seconds"] / 3600)
         pace = preset["seconds"] / (result["video_frames"] / FRAME_RATE)
-        lines.append(f"  {name:26s}{evaluations:>12d}{values[0]:>12.1f}{values[1]:>12.2f}{pace:>14.1f}{ratio}")
+        lines.append(f"  {name:26s}{evaluations:>12d}{values[0]:>12.1f}{values[1]:>12.3g}{pace:>14.1f}{ratio}")
     lines.append("")
     lines.append(
         f"The video's time is the step's times {result['release_steps']} steps a clip times its clips: not measured; a "

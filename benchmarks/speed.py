@@ -26,6 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from m3ddm_core.canvas.placement import LATENT_SCALE
 from m3ddm_core.outpaint.plan import CLIP_LENGTH, THREE_LEVEL_FRAMES, plan_video
 from m3ddm_core.sampling.pndm import sample_pndm
 from m3ddm_core.sampling.settings import PRESETS
@@ -37,7 +38,8 @@ from .evaluations import clip_evaluations
 RELEASE_STEPS = 50
 VIDEO_FRAMES = 240
 TIMESTEP = 481
-MATRIX_SIDE = 2048
+MATRIX_SIDES = {"cpu": 2048, "cuda": 8192}
+"""Of the matrix product whose rate a step's is compared with: what fills the device."""
 
 
 @dataclass
@@ -106,8 +108,9 @@ def seconds(work: Callable[[], Any], device: str) -> float:
 
 def matrix_rate(dtype: torch.dtype, device: str) -> float:
     """Operations a second of a large square matrix product, the best of several."""
-    a, b = (torch.randn(MATRIX_SIDE, MATRIX_SIDE).to(device, dtype) for _ in range(2))
-    return 2 * MATRIX_SIDE**3 / min(seconds(lambda: a @ b, device) for _ in range(8))
+    side = MATRIX_SIDES[torch.device(device).type]
+    a, b = (torch.randn(side, side).to(device, dtype) for _ in range(2))
+    return 2 * side**3 / min(seconds(lambda: a @ b, device) for _ in range(8))
 
 
 def count_flops(side: networks.Side, frames: int, size: int, dtype: torch.dtype) -> float:
@@ -260,10 +263,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--side-output", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     options.reference_dtype = options.reference_dtype or options.dtype
-    if options.size < 8 or options.size % 8 or options.frames < 1 or options.repeats < 1 or options.steps < 0:
+    counts = options.size, options.frames, options.repeats
+    if min(counts) < 1 or options.size % LATENT_SCALE or options.steps < 0:
         parser.error(
             f"got size {options.size}, frames {options.frames}, repeats {options.repeats}, steps {options.steps}; "
-            "expected a size that is a multiple of 8, at least one frame and one repeat, and no negative steps"
+            f"expected a size that is a multiple of {LATENT_SCALE}, at least one frame and one repeat, and no negative "
+            "steps"
         )
     return options
 

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from benchmarks import gpu_parity, gpu_session, gpu_stages, pack_gpu
 from benchmarks.gpu_material import pack_store, read_store, unpack_store
 from m3ddm_core.material.store import PIECES, PIXELS, Wanted, open_store
 from m3ddm_core.training.config import parse_config
+from m3ddm_core.training.tiny_vae_config import parse_tiny_vae_config
 
 
 def decoded(folder: Path, frames: int, fps: float) -> Path:
@@ -62,9 +64,21 @@ def test_a_stage_is_its_recipe_on_the_packs_material(pack, tmp_path):
     content = gpu_stages.configuration("demo_image", pack, tmp_path / "work", gpu=True)
     config = parse_config(content, folder=str(pack_gpu.ROOT / "recipes"))
     assert (config.network.start, config.optimizer.schedule, config.data.frames) == ("nothing", "constant", 1)
-    assert Path(config.vae.path) == pack / "vae.safetensors"
+    assert Path(config.vae.path) == pack_gpu.VAES[0], "it travels with the repository"
     with pytest.raises(ValueError, match="got nothing that demo_clips_128 begins with"):
         gpu_stages.configuration("demo_clips_128", pack, tmp_path / "work", gpu=True)
+
+
+def test_the_decoder_is_trained_where_the_pack_has_what_its_loss_looks_through(pack, tmp_path):
+    layers = {
+        f"features.{layer}.{kind}": torch.ones(2) for layer in pack_gpu.ALEXNET_LAYERS for kind in ("weight", "bias")
+    }
+    save_file(layers, tmp_path / "whole.safetensors")
+    pack_gpu.pack_alexnet(tmp_path / "whole.safetensors", pack / pack_gpu.ALEXNET)
+    assert {tensor.dtype for tensor in load_file(pack / pack_gpu.ALEXNET).values()} == {torch.float16}
+    content = gpu_stages.decoder_configuration(pack, tmp_path / "work", gpu=True)
+    config = parse_tiny_vae_config(content, folder=str(pack_gpu.ROOT / "recipes"))
+    assert (config.start.trained, config.run.precision, config.sources.synthetic) == ("decoder", "bf16", 0.0)
 
 
 def test_a_pack_has_a_largest_size():
@@ -93,9 +107,12 @@ def test_what_is_not_finite_is_infinitely_far():
 
 def test_stages_share_the_time_that_is_left(pack, tmp_path):
     assert gpu_session.stages(pack) == gpu_session.stages(tmp_path) == list(pack_gpu.STAGES)
-    assert gpu_session.slot("demo_image", 100) == pytest.approx(40)
-    assert gpu_session.slot("demo_clips_128", 60) == pytest.approx(40)
-    assert gpu_session.slot("demo_clips_256", -5) == 0
+    assert gpu_session.slot(pack_gpu.STAGES, 90) == pytest.approx(35)
+    assert gpu_session.slot(pack_gpu.STAGES[1:], 55) == pytest.approx(35)
+    assert gpu_session.slot(pack_gpu.STAGES[2:], -5) == 0
+    (pack / pack_gpu.ALEXNET).touch()
+    assert gpu_session.stages(pack) == [*pack_gpu.STAGES, pack_gpu.DECODER]
+    assert (gpu_session.ALEXNET, list(gpu_session.SHARES)) == (pack_gpu.ALEXNET, [*pack_gpu.STAGES, pack_gpu.DECODER])
 
 
 def test_a_failed_part_is_told_and_fails_the_session(tmp_path):
