@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..sampling.clip import ClipConditions
 from ..sampling.settings import SamplingSettings
-from .digest import digest
+from .digest import Unidentified, digest
 from .store import Journal
 
 FORMAT = 1
@@ -26,6 +26,24 @@ def recipe(settings: SamplingSettings, seed: int, *network: Any) -> str:
     """
     own = {name: value for name, value in settings.flat().items() if name != "clips_per_batch"}
     return digest((FORMAT, str(torch.__version__), own, seed, network))
+
+
+def device_name(device: torch.device | str) -> str:
+    """What kind of device it is: each rounds in its own way."""
+    device = torch.device(device)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def clips_in(journal: Journal | None, make_recipe: Callable[[], str]) -> ClipJournal | None:
+    """The clips of a run in a journal, if there is one and it can be told what decides them; if it cannot, that is
+    logged."""
+    if journal is None:
+        return None
+    try:
+        return ClipJournal(journal, make_recipe())
+    except Unidentified as error:
+        logging.warning("M3DDM: finished clips are not kept, and a run that is killed begins anew: %s.", error)
+        return None
 
 
 class ClipJournal:

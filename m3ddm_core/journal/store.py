@@ -74,9 +74,12 @@ class Journal:
                 path.unlink(missing_ok=True)
 
     def empty(self) -> None:
-        """Remove all entries, and the folder if nothing else is in it. Raises OSError where that is not allowed."""
-        for _, path, _ in self._entries():
-            path.unlink(missing_ok=True)
+        """Remove all entries, and the folder if nothing else is in it."""
+        try:
+            for _, path, _ in self._entries():
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            self._warn(f"it cannot be emptied: {error.strerror or error}")
         with suppress(OSError):
             self.folder.rmdir()
 

@@ -33,21 +33,27 @@ class WeightsFile:
 
     @classmethod
     def at(cls, path: str | os.PathLike[str]) -> WeightsFile:
-        """Remember a file or folder that is about to be read. Raises OSError where there is none."""
+        """Remember a file or folder that is about to be read."""
         path = Path(path)
-        return cls(path, tuple(_stamp(file) for file in _files(path)))
+        try:
+            return cls(path, tuple(_stamp(file) for file in _files(path)))
+        except OSError:
+            # Whoever is about to read it says so better.
+            return cls(path, ())
 
     def digest(self) -> str:
         """Hash its bytes, once in a process. Raises `Unidentified` where it is no longer as it was when it was read."""
+        self._require_unchanged()
         try:
-            if WeightsFile.at(self.path) != self:
-                raise Unidentified(f"{self.path.name} was changed since it was loaded")
             found = _digest(self.stamps)
-            if WeightsFile.at(self.path) != self:
-                raise Unidentified(f"{self.path.name} was changed while it was read")
         except OSError as error:
             raise Unidentified(f"{self.path.name} can no longer be read ({error.strerror or error})") from error
+        self._require_unchanged()
         return found
+
+    def _require_unchanged(self) -> None:
+        if not self.stamps or WeightsFile.at(self.path) != self:
+            raise Unidentified(f"{self.path.name} is no longer the file that was loaded")
 
 
 def _files(path: Path) -> list[Path]:

@@ -55,8 +55,8 @@ def outpaint_stage(
     ``clips_per_batch`` clips of a wave are handed to ``sample`` at once; the result does not depend on it.
     ``guide_noise`` is the timestep, 0 to 999, to which the known frames that a clip is shown are noised (condition
     perturbation, LVDM, arXiv 2211.13221); what is stored of them stays clean. ``seed`` draws the noise: the same for
-    every clip, as the published code has it. ``journal``: where finished clips are kept, and taken from in place of being
-    sampled again; the result does not depend on it.
+    every clip, as the published code has it. ``journal``: where finished clips are kept, and taken from if an earlier
+    run made them; the result does not depend on it.
 
     Raises `NonFiniteLatents`, naming frames and step, and ``ValueError`` for values out of range.
     """
