@@ -20,7 +20,7 @@ from torch import Tensor
 
 MOST_VALUES = 500_000
 """A value with more in it than this is more than the settings and patches of a network."""
-_PLAIN = (type(None), bool, int, float, complex, str, torch.dtype, torch.device, torch.Size)
+_PLAIN = (type(None), type(...), bool, int, float, complex, str, torch.dtype, torch.device, torch.Size)
 _SEQUENCES = (list, tuple)
 _SETS = (set, frozenset)
 _MAPPINGS = (dict, OrderedDict, types.MappingProxyType)
@@ -75,6 +75,8 @@ class _Walk:
             self._feed_all(kind.__name__, [part for item in value.items() for part in item])
         elif kind in _SEQUENCES:
             self._feed_all(kind.__name__, value)
+        elif kind is slice:
+            self._feed_all("slice", [value.start, value.stop, value.step])
         elif kind in _SETS:
             # Their order differs from process to process.
             self._feed_all(kind.__name__, sorted(digest(part) for part in value))

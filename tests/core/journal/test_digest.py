@@ -54,7 +54,7 @@ def looped():
 DIFFERENT = {
     "numbers and texts": [1, 1.0, "1", True, None, b"1", [1], (1,), {1}, frozenset({1}), {1: None}, 1 + 0j],
     "nesting": [[1, 2], [[1], 2], [[1, 2]], [1, [2]], ["1", "2"], ["1, 2"], [12]],
-    "signs and nothing": [0.0, -0.0, float("nan"), float("inf"), "", [], {}, ()],
+    "signs and nothing": [slice(1), slice(2), ..., 0.0, -0.0, float("nan"), float("inf"), "", [], {}, ()],
     "order": [{"a": 1, "b": 2}, {"a": 2, "b": 1}, [("a", 1), ("b", 2)]],
     "tensors": [
         torch.zeros(4),
