@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -120,6 +121,12 @@ def _add_outpaint(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     machine = parser.add_argument_group("the machine")
     machine.add_argument("--device", help="cpu, cuda, mps (default: cuda where there is one)")
     machine.add_argument("--dtype", choices=("fp32", "fp16", "bf16"), default="fp32", help="of the network (fp32)")
+    machine.add_argument(
+        "--no-journal",
+        action="store_true",
+        help="keep no finished clips. Without this they lie in the folder .OUT.mp4.journal until OUT.mp4 is whole, and "
+        "the same command goes on where it was killed",
+    )
     parser.set_defaults(run=_outpaint, kept="nothing was written")
 
 
@@ -132,6 +139,7 @@ def _outpaint(arguments: argparse.Namespace) -> None:
 
     from .canvas.framing import Framing
     from .checkpoint import DTYPES
+    from .journal.store import Journal
     from .pipeline import Options, check_files, load_models, load_network, load_vae, outpaint_file, read_mask
     from .sampling.settings import preset_settings
 
@@ -145,6 +153,7 @@ def _outpaint(arguments: argparse.Namespace) -> None:
             for name in ("anchor", "canvas_size", "canvas_shape", "fill", "size_multiple")
         },
     )
+    journal = None if arguments.no_journal else Journal(_journal_folder(arguments.target))
     options = Options(
         framing=framing,
         settings=preset_settings(arguments.preset, given),
@@ -154,12 +163,15 @@ def _outpaint(arguments: argparse.Namespace) -> None:
         second_denoise=arguments.second_denoise,
         seen=arguments.seen,
         blending={name: getattr(arguments, name) for name in ("feather", "colour_match", "resampling", "blend")},
+        journal=journal,
     )
     device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
     check_files(arguments.source, arguments.target, overwrite=arguments.overwrite)  # Before weights are read.
     source_mask = read_mask(arguments.source_mask) if arguments.source_mask else None
     network = load_network(arguments.checkpoint, device, DTYPES[arguments.dtype])
     line = running_line()
+    if journal:
+        arguments.kept = "the same command goes on from here"
     outpaint_file(
         arguments.source,
         arguments.target,
@@ -170,7 +182,16 @@ def _outpaint(arguments: argparse.Namespace) -> None:
         overwrite=arguments.overwrite,
         report=lambda standing: line(standing.share, standing.text),
     )
+    if journal:
+        if journal.taken:
+            print(f"clips that an earlier run had finished: {journal.taken}", file=sys.stderr)
+        journal.empty()
     print(arguments.target)
+
+
+def _journal_folder(target: str) -> Path:
+    """Beside the file to write, where there is room for it, and out of sight."""
+    return Path(target).with_name(f".{Path(target).name}.journal")
 
 
 def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -24,6 +24,10 @@ from .canvas.placement import Placement, with_canvas
 from .canvas.source_mask import check_mask
 from .checkpoint import build_unet, read_checkpoint
 from .composite.compositor import FEATHER, composite
+from .journal.clips import clips_in, device_name, recipe
+from .journal.digest import Unidentified
+from .journal.store import Journal
+from .journal.weights import WeightsFile
 from .outpaint.encode import GLOBAL_FRAMES, add_guide_frames, encode_context, encode_global_frames
 from .outpaint.plan import INFILL_STRIDE
 from .outpaint.stages import Progress, outpaint_video
@@ -52,6 +56,10 @@ CUT_THRESHOLD = 0.25
 """How much two frames must differ, beyond the frames around them, to count as a cut, 0..1."""
 
 
+def _unidentified(settings: SamplingSettings, seed: int) -> str:
+    raise Unidentified("the network was not loaded from a file, so that it cannot be told from others")
+
+
 @dataclass(frozen=True)
 class Models:
     """The two networks as callables, wherever they run: `load_models` gives the library's own, ComfyUI brings its own.
@@ -59,6 +67,8 @@ class Models:
     ``encode``: frames (n, h, w, 3), 0..1, to latents (n, 4, h / 8, w / 8) in model space, and ``decode`` back.
     ``sampler(settings, seed)`` makes a sampler of clips. ``clips_at_once(settings, h, w)``: how many clips of latents
     of that height and width it is to be given side by side. ``advice``: what the checkpoint says it is best used with.
+    ``recipe(settings, seed)``: for a journal, a hash of all that decides what the sampler makes of its inputs. It
+    raises `Unidentified` where that cannot be told.
     """
 
     encode: Encode
@@ -66,6 +76,7 @@ class Models:
     sampler: Callable[[SamplingSettings, int], SampleClips]
     clips_at_once: Callable[[SamplingSettings, int, int], int]
     advice: Advice = field(default_factory=Advice)
+    recipe: Callable[[SamplingSettings, int], str] = _unidentified
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,8 @@ class Options:
     ``seed`` draws the noise, the same for every clip. ``cut_threshold``: see `find_cuts`; None takes the video as one
     scene. ``second_pass``: longest side in pixels of the canvas of a second pass, 0 for none, and ``second_denoise``
     how much it paints anew. ``blending``: the keywords of `Compositor`. ``seen``: what the border's pixels
-    that other frames have filmed are used for, one of `USES`.
+    that other frames have filmed are used for, one of `USES`. ``journal``: where finished clips are kept, and
+    taken up by a run that comes after one that was killed; the result does not depend on it.
     """
 
     framing: Framing = field(default_factory=Framing)
@@ -86,14 +98,20 @@ class Options:
     second_denoise: float = 0.4
     blending: dict[str, Any] = field(default_factory=dict)
     seen: str = "off"
+    journal: Journal | None = None
 
 
 @dataclass(frozen=True)
 class LoadedNetwork:
-    """A network that predicts noise, and what its checkpoint says it is best used with."""
+    """A network that predicts noise, what its checkpoint says it is best used with, and which file that is.
+
+    ``computes``: on what kind of device, and in which dtype.
+    """
 
     network: Network
     advice: Advice
+    weights: WeightsFile
+    computes: tuple[str, str]
 
     def encode_global(self, latents: Tensor) -> Tensor:
         """As `Network` has it."""
@@ -112,10 +130,12 @@ def load_network(
     It computes in ``dtype`` on ``device`` and answers where, and as what, it is asked. Raises `CheckpointError`, and
     ValueError for advice in the file that cannot be followed.
     """
+    weights = WeightsFile.at(path)
     checkpoint = read_checkpoint(path)
     advice = read_advice(checkpoint.metadata)
     network = build_unet(checkpoint, dtype=dtype, device=device).requires_grad_(False)
-    return LoadedNetwork(noise_network(PlacedNetwork(network, device, dtype), checkpoint.prediction_type), advice)
+    predicting = noise_network(PlacedNetwork(network, device, dtype), checkpoint.prediction_type)
+    return LoadedNetwork(predicting, advice, weights, (device_name(device), str(dtype)))
 
 
 def load_models(network: Network, vae: VAE) -> Models:
@@ -128,10 +148,16 @@ def load_models(network: Network, vae: VAE) -> Models:
         solver = make_sampler(settings.sampler, settings.scheduler, steps=settings.steps, denoise=settings.denoise)
         return guided_sampler(network, settings.guidance, solver)
 
-    advice = network.advice if isinstance(network, LoadedNetwork) else Advice()
-    return Models(
-        vae.encode, vae.decode, sampler, lambda settings, height, width: settings.clips_per_batch or 1, advice
-    )
+    def clips_at_once(settings: SamplingSettings, height: int, width: int) -> int:
+        return settings.clips_per_batch or 1
+
+    if not isinstance(network, LoadedNetwork):
+        return Models(vae.encode, vae.decode, sampler, clips_at_once)
+
+    def made_by(settings: SamplingSettings, seed: int) -> str:
+        return recipe(settings, seed, network.weights.digest(), network.computes)
+
+    return Models(vae.encode, vae.decode, sampler, clips_at_once, network.advice, made_by)
 
 
 SampleState = Callable[[OutpaintState, "Callable[[Progress], None] | None"], OutpaintState]
@@ -139,13 +165,18 @@ SampleState = Callable[[OutpaintState, "Callable[[Progress], None] | None"], Out
 
 
 def state_sampler(
-    models: Models, settings: SamplingSettings, seed: int, strides: Sequence[int] | None = None
+    models: Models,
+    settings: SamplingSettings,
+    seed: int,
+    strides: Sequence[int] | None = None,
+    journal: Journal | None = None,
 ) -> SampleState:
     """Make what samples states, at the levels of their length unless ``strides`` are given.
 
     Raises ValueError for settings that cannot be, before anything is encoded.
     """
     sample_clips = models.sampler(settings, seed)
+    kept = clips_in(journal, lambda: models.recipe(settings, seed))
 
     def sample(state: OutpaintState, on_progress: Callable[[Progress], None] | None) -> OutpaintState:
         return outpaint_video(
@@ -155,6 +186,7 @@ def state_sampler(
             strides=strides,
             clips_per_batch=models.clips_at_once(settings, *state.start.shape[-2:]),
             guide_noise=settings.guide_noise,
+            journal=kept,
             on_progress=on_progress,
         )
 
@@ -246,14 +278,14 @@ def outpaint_source(
     scenes = split_scenes(placement, scene_lengths(count, cuts), mask)
     first, *second = plan_work(scenes, settings.steps, _passes(placement, options.second_pass), report)
     encode, fps = models.encode, float(source.info.timeline.rate)
-    sample = _scene_sampler(models, settings, options.seed, first)
+    sample = _scene_sampler(models, settings, options, first)
     seen = look_at_source(source, placement, scenes, report) if starts or lies_over else None
     show = show_from_source(source, seen) if starts else None
     layer = seen if lies_over else None
     scenes = outpaint_scenes(source.frames(), scenes, encode, sample, fps, fill=fill, show=show, on_frame=first.encoded)
     finished = FinishedVideo(source, scenes, models.decode, options.blending, seen=layer)
     for work in second:
-        sample = _scene_sampler(models, replace(settings, denoise=options.second_denoise), options.seed, work)
+        sample = _scene_sampler(models, replace(settings, denoise=options.second_denoise), options, work)
         scenes = refine_scenes(finished, options.second_pass, encode, sample, fill=fill, on_frame=work.encoded)
         finished = FinishedVideo(source, scenes, models.decode, options.blending, seen=layer)
     return finished
@@ -338,10 +370,10 @@ def _passes(placement: Placement, second_pass: int) -> list[Pass]:
 
 
 def _scene_sampler(
-    models: Models, settings: SamplingSettings, seed: int, work: Work
+    models: Models, settings: SamplingSettings, options: Options, work: Work
 ) -> Callable[[int, OutpaintState], OutpaintState]:
     """Make what samples the scene of a number."""
-    sample = state_sampler(models, settings, seed, work.strides)
+    sample = state_sampler(models, settings, options.seed, work.strides, options.journal)
 
     def sample_scene(number: int, state: OutpaintState) -> OutpaintState:
         return sample(state, lambda progress: work.sampled(number, state, progress))

@@ -13,6 +13,7 @@ import torch
 from comfy_api.latest import io
 
 from ..m3ddm_core.checkpoint import DTYPES, CheckpointError, check_file, normalise
+from ..m3ddm_core.journal.weights import WeightsFile
 from ..m3ddm_core.sampling.advice import read_advice
 from .host.model import M3DDMConfig
 from .host.sockets import CATEGORY, DEMO_MODELS
@@ -83,6 +84,7 @@ def load_model(path: str, model_options: dict[str, Any], disable_dynamic: bool =
 
     The signature is that of ComfyUI's loader: it calls this again to load the same file for another device.
     """
+    weights = WeightsFile.at(path)
     try:
         kind = check_file(path)
         state_dict, metadata = comfy.utils.load_torch_file(path, safe_load=True, return_metadata=True)
@@ -92,7 +94,7 @@ def load_model(path: str, model_options: dict[str, Any], disable_dynamic: bool =
         raise CheckpointError(f"{os.path.basename(path)}: {error}") from None
     state_dict = dict(checkpoint.state_dict)
 
-    config = M3DDMConfig(checkpoint.config, checkpoint.prediction_type, advice)
+    config = M3DDMConfig(checkpoint.config, checkpoint.prediction_type, advice, weights)
     load_device = model_options.get("load_device", comfy.model_management.get_torch_device())
     offload_device = model_options.get("offload_device", comfy.model_management.unet_offload_device())
     dtype = model_options.get("dtype") or comfy.model_management.unet_dtype(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from .host.inputs import (
     source_mask_input,
     warn_of_nothing,
 )
+from .host.journal import open_journal
 from .host.model import require_m3ddm
 from .host.models import comfy_models
 from .host.progress import progress_bar, video_report
@@ -151,7 +153,7 @@ class OutpaintVideo(io.ComfyNode):
         **framing: Any,
     ) -> io.NodeOutput:
         require_m3ddm(model)
-        options = Options(
+        asked = Options(
             framing=framing_of(**framing),
             settings=settings or CheckpointSettings(),
             seed=seed,
@@ -161,12 +163,12 @@ class OutpaintVideo(io.ComfyNode):
             blending={"feather": feather, "colour_match": colour_match, "resampling": resampling, "blend": blend},
             seen=seen,
         )
-        with progress_bar(model, "M3DDM video", "tick") as bar:
+        with open_journal("M3DDM video") as journal, progress_bar(model, "M3DDM video", "tick") as bar:
             begun, report = time.monotonic(), video_report(bar)
             finished = outpaint_source(
                 open_source(video, first_frames, scan_report(report)),
                 comfy_models(model, vae),
-                options,
+                replace(asked, journal=journal),
                 first_frames=first_frames,
                 source_mask=source_mask,
                 report=report,
@@ -174,5 +176,6 @@ class OutpaintVideo(io.ComfyNode):
             if all(scene.is_full for scene in finished.scenes):
                 warn_of_nothing("M3DDM Outpaint Video", finished.source.info.size, source_mask is not None)
             count = len(finished.info.timeline)
-            bar.text.end(f"{count} frames in {spoken(time.monotonic() - begun)}, finished while saving")
+            earlier = f", {journal.taken} clips made by an earlier run" if journal and journal.taken else ""
+            bar.text.end(f"{count} frames in {spoken(time.monotonic() - begun)}{earlier}, finished while saving")
         return io.NodeOutput(OutpaintedVideo(finished))

@@ -7,12 +7,14 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..m3ddm_core.journal.clips import clips_in
 from ..m3ddm_core.outpaint.plan import INFILL_STRIDE, INTERPOLATION_STRIDE, KEYFRAME_STRIDE, THREE_LEVEL_FRAMES
 from ..m3ddm_core.outpaint.stages import outpaint_stage
 from ..m3ddm_core.outpaint.state import OutpaintState
 from ..m3ddm_core.sampling.settings import CheckpointSettings, Settings
 from .host.guider import clip_sampler
 from .host.inputs import seed_input
+from .host.journal import open_journal, recipe_of
 from .host.memory import clips_at_once
 from .host.model import advice_of, require_m3ddm
 from .host.outputs import state_output, state_outputs
@@ -131,7 +133,7 @@ def sample_level(
     """Run one level through the core's stage loop."""
     require_m3ddm(patcher)
     settings = (settings or CheckpointSettings()).beside(advice_of(patcher).sampling)
-    with stage_progress(patcher, title, state.latent_rgb) as on_progress:
+    with open_journal(title) as journal, stage_progress(patcher, title, state.latent_rgb) as on_progress:
         state = outpaint_stage(
             state,
             stride,
@@ -139,6 +141,7 @@ def sample_level(
             seed=seed,
             clips_per_batch=clips_at_once(patcher, settings, *state.start.shape[-2:]),
             guide_noise=settings.guide_noise,
+            journal=clips_in(journal, lambda: recipe_of(patcher, settings, seed)),
             on_progress=on_progress,
         )
     return state_output(state)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from ..journal.clips import ClipJournal
 from ..sampling.clip import Callback, SampleClips
 from .clips import clip_inputs, require_finite, with_clips
 from .plan import Clip, Wave, levels, plan_stage, plan_video
@@ -16,7 +17,8 @@ from .state import OutpaintState
 class Progress(NamedTuple):
     """Where a stage stands: ``done`` of ``total`` clip steps, and the clips being sampled as they now look.
 
-    ``denoised`` is (b, 4, 16, h, w), model space; ``steps``: of each clip.
+    ``denoised`` is (b, 4, 16, h, w), model space; ``steps``: of each clip. ``taken``: these clips were not sampled but
+    taken from the journal, whole; they count as clips of one step.
     """
 
     done: int
@@ -24,6 +26,7 @@ class Progress(NamedTuple):
     clips: tuple[Clip, ...]
     denoised: Tensor
     steps: int
+    taken: bool = False
 
     @property
     def clip_count(self) -> int:
@@ -44,6 +47,7 @@ def outpaint_stage(
     seed: int,
     clips_per_batch: int = 1,
     guide_noise: int = 0,
+    journal: ClipJournal | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> OutpaintState:
     """Sample every clip of one level and return the state in which their frames are known.
@@ -51,7 +55,8 @@ def outpaint_stage(
     ``clips_per_batch`` clips of a wave are handed to ``sample`` at once; the result does not depend on it.
     ``guide_noise`` is the timestep, 0 to 999, to which the known frames that a clip is shown are noised (condition
     perturbation, LVDM, arXiv 2211.13221); what is stored of them stays clean. ``seed`` draws the noise: the same for
-    every clip, as the published code has it.
+    every clip, as the published code has it. ``journal``: where finished clips are kept, and taken from if an earlier
+    run made them; the result does not depend on it.
 
     Raises `NonFiniteLatents`, naming frames and step, and ``ValueError`` for values out of range.
     """
@@ -64,10 +69,16 @@ def outpaint_stage(
     done = 0
     for wave in waves:
         for clips in batches(wave, clips_per_batch):
-            conditions, start, noise = clip_inputs(state, clips, seed=seed, guide_noise=guide_noise)
-            latents = sample(conditions, start, noise, watch(clips, done, total, on_progress))
+            inputs = clip_inputs(state, clips, seed=seed, guide_noise=guide_noise)
+            keys = journal.keys(*inputs) if journal else ()
+            taken = journal.take(keys) if journal else None
+            latents = sample(*inputs, watch(clips, done, total, on_progress)) if taken is None else taken
             state = with_clips(state, clips, latents)
             done += len(clips)
+            if journal and taken is None:
+                journal.put(keys, latents)
+            elif taken is not None and on_progress is not None:
+                on_progress(Progress(done, total, clips, latents, steps=1, taken=True))
     return state
 
 
@@ -79,6 +90,7 @@ def outpaint_video(
     strides: Sequence[int] | None = None,
     clips_per_batch: int = 1,
     guide_noise: int = 0,
+    journal: ClipJournal | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> OutpaintState:
     """Run all levels of a video, those of its length unless ``strides`` are given.
@@ -97,6 +109,7 @@ def outpaint_video(
             seed=seed,
             clips_per_batch=clips_per_batch,
             guide_noise=guide_noise,
+            journal=journal,
             on_progress=on_progress and over_video(on_progress, counts, number),
         )
     return state

@@ -13,10 +13,10 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self._last: tuple[float, int] | None = None
-        self.seconds, self.units = 0.0, 0
+        self._last: tuple[float, float] | None = None
+        self.seconds, self.units = 0.0, 0.0
 
-    def reached(self, done: int) -> None:
+    def reached(self, done: float) -> None:
         """So many units are done now, of all that were to be done."""
         now = time.monotonic()
         if self._last is not None:
@@ -29,7 +29,7 @@ class Pace:
         """Other work begins; the next report comes when this work has gone on for a unit."""
         self._last = None
 
-    def seconds_for(self, units: int) -> float | None:
+    def seconds_for(self, units: float) -> float | None:
         """How long so many units will take; None while that is not known."""
         if units == 0:
             return 0.0

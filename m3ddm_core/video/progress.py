@@ -108,10 +108,13 @@ class Work:
         self.report(Standing(share, text))
 
     def sampled(self, scene: int, state: OutpaintState, progress: Progress) -> None:
-        """A step of some clips of a scene was made."""
+        """A step of some clips of a scene was made, or all of their steps by an earlier run."""
         part = self.sampling[scene] * progress.done // progress.total
         self.done_sampling = sum(self.sampling[:scene]) + part
         self.encoding_pace.pause()
+        if progress.taken:
+            # How long sampling takes is not to be judged by clips that took none of it.
+            self.sampling_pace.pause()
         self.sampling_pace.reached(self.done_sampling)
         share, text = self._standing(scene, f"clip {progress.clip_number} of {progress.clip_count}")
         self.report(Standing(share, text, progress.denoised[0], state.latent_rgb))

@@ -13,6 +13,7 @@ import torch
 from comfy.ldm.modules.attention import optimized_attention, wrap_attn
 from torch import Tensor
 
+from ...m3ddm_core.journal.weights import WeightsFile
 from ...m3ddm_core.sampling.advice import Advice
 from ...m3ddm_core.sampling.clip import ClipConditions
 from ...m3ddm_core.sampling.guidance import Branch
@@ -65,10 +66,11 @@ class M3DDMConfig(comfy.supported_models_base.BASE):
     latent_format = comfy.latent_formats.SD15
     sampling_settings = {"beta_schedule": "linear", "linear_start": 0.00085, "linear_end": 0.012}
 
-    def __init__(self, config: UNetConfig, prediction_type: str, advice: Advice):
+    def __init__(self, config: UNetConfig, prediction_type: str, advice: Advice, weights: WeightsFile):
         super().__init__({"config": config})
         self.prediction_type = prediction_type
         self.advice = advice
+        self.weights = weights
 
     def model_type(self, state_dict: dict, prefix: str = "") -> comfy.model_base.ModelType:
         return {

@@ -6,6 +6,7 @@ from typing import Any
 
 from ...m3ddm_core.pipeline import Models
 from .guider import clip_sampler
+from .journal import recipe_of
 from .memory import clips_at_once
 from .model import advice_of
 from .vae import decoder, warning_encoder
@@ -19,4 +20,5 @@ def comfy_models(patcher: Any, vae: Any) -> Models:
         sampler=lambda settings, seed: clip_sampler(patcher, settings, seed),
         clips_at_once=lambda settings, height, width: clips_at_once(patcher, settings, height, width),
         advice=advice_of(patcher),
+        recipe=lambda settings, seed: recipe_of(patcher, settings, seed),
     )

@@ -94,22 +94,27 @@ def progress_bar(patcher: Any, title: str, unit: str) -> Iterator[Bar]:
 @contextmanager
 def stage_progress(patcher: Any, title: str, latent_rgb: Tensor | None = None) -> Iterator[Callable[[Progress], None]]:
     """Yield the callback of a stage, which shows its progress."""
-    pace, begun, count = Pace(), time.monotonic(), 0
+    pace, begun, count, taken = Pace(), time.monotonic(), 0, 0
     with progress_bar(patcher, title, "step") as bar:
         bar.latent_rgb = latent_rgb
 
         def report(progress: Progress) -> None:
-            nonlocal count
+            nonlocal count, taken
             count = progress.clip_count
-            pace.reached(progress.done)
-            left = time_left(pace.seconds_for(progress.total - progress.done))
+            if progress.taken:
+                # How long sampling takes is not to be judged by clips that took none of it.
+                pace.pause()
+                taken += len(progress.clips)
+            pace.reached(progress.done / progress.steps)
+            left = time_left(pace.seconds_for((progress.total - progress.done) / progress.steps))
             bar.show(
                 progress.done, progress.total, progress.denoised[0], f"clip {progress.clip_number} of {count}{left}"
             )
 
         yield report
         clips = f"{count} clip{'s' if count > 1 else ''} in {spoken(time.monotonic() - begun)}"
-        bar.text.end(clips if count else "nothing left to sample")
+        earlier = f", {taken} of them made by an earlier run" if taken else ""
+        bar.text.end(f"{clips}{earlier}" if count else "nothing left to sample")
 
 
 def video_report(bar: Bar) -> Report:

@@ -54,6 +54,29 @@ def test_a_video_is_outpainted(clip, tmp_path, capsys):
     assert FileSource(str(target)).info.size == (48, 48)
 
 
+@pytest.mark.parametrize("without", [[], ["--no-journal"]], ids=["journal", "no journal"])
+def test_the_same_command_goes_on_after_it_was_stopped(without, clip, tmp_path, monkeypatch, capsys):
+    """The first time it is stopped when all is sampled and the first frame is written."""
+    target, journal = tmp_path / "out.mp4", tmp_path / ".out.mp4.journal"
+    arguments = ["outpaint", str(clip), str(target), *MODELS, "--ratio", "1:1", "--canvas-size", "64", *without]
+
+    def stop(*rest, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("m3ddm_core.pipeline.write_video", stop)
+        assert main(arguments) == 130
+    said = capsys.readouterr().err
+    assert not target.exists()
+    if without:
+        assert "interrupted; nothing was written" in said and not journal.exists()
+    else:
+        assert "interrupted; the same command goes on from here" in said and len(list(journal.iterdir())) == 1
+    assert main(arguments) == 0
+    assert ("clips that an earlier run had finished: 1" in capsys.readouterr().err) == (not without)
+    assert target.exists() and not journal.exists(), "a finished video needs none"
+
+
 def test_every_flat_setting_has_an_argument():
     assert {name: type(value) for name, value in SamplingSettings().flat().items()} == SAMPLING
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,6 +15,8 @@ import torch
 
 import m3ddm_core
 from m3ddm_core.canvas.framing import Framing
+from m3ddm_core.journal.digest import Unidentified
+from m3ddm_core.journal.store import Journal
 from m3ddm_core.pipeline import (
     Guides,
     Models,
@@ -163,6 +166,37 @@ def test_what_is_left_open_is_the_checkpoints_to_say():
         (4, 0.5, 24),
         (4, 1.0, 24),
     ]
+
+
+def test_clips_are_kept_for_the_next_run_of_a_network_that_can_be_told_from_others(tmp_path, caplog):
+    calls, source, journal = [], TensorSource(clip(), Fraction(25)), Journal(tmp_path / "journal")
+    options = Options(FRAMING, SamplingSettings(3), journal=journal)
+    known = replace(models(calls), recipe=lambda settings, seed: f"{settings.denoise} {seed}")
+    first = torch.stack(list(outpaint_source(source, known, options).frames()))
+    assert len(calls) == 2
+    told = []
+    again = torch.stack(list(outpaint_source(source, known, options, report=told.append).frames()))
+    assert torch.equal(again, first) and len(calls) == 2 and journal.taken == 2
+    assert any(standing.text.startswith("clip 2 of 2") for standing in told)
+    outpaint_source(source, known, replace(options, seed=1))
+    assert len(calls) == 4
+    outpaint_source(source, models(calls), replace(options, journal=Journal(tmp_path / "other")))
+    assert not (tmp_path / "other").exists() and "it cannot be told from others" in caplog.text
+
+
+def test_the_recipe_of_a_loaded_network_is_its_file_its_precision_and_the_settings(tmp_path):
+    demo, vae = ROOT / "models" / "m3ddm_demo.safetensors", load_vae(ROOT / "models" / "m3ddm_demo_vae.safetensors")
+    copy = shutil.copyfile(demo, tmp_path / "copy.safetensors")
+
+    def recipe(path, dtype=torch.float32, settings=SamplingSettings(), seed=0):  # noqa: B008
+        return load_models(load_network(path, dtype=dtype), vae).recipe(settings, seed)
+
+    usual = recipe(demo)
+    assert recipe(copy) == usual
+    others = {recipe(demo, torch.bfloat16), recipe(demo, settings=SamplingSettings(3)), recipe(demo, seed=1)}
+    assert len(others | {usual}) == 4
+    with pytest.raises(Unidentified, match="not loaded from a file"):
+        load_models(load_network(demo).network, vae).recipe(SamplingSettings(), 0)
 
 
 def test_a_loaded_network_brings_its_advice_along():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from m3ddm_core.journal.clips import ClipJournal
+from m3ddm_core.journal.store import Journal
 from m3ddm_core.outpaint.clips import NonFiniteLatents, clip_inputs, ready_clip, with_clips
 from m3ddm_core.outpaint.plan import levels, plan_stage, plan_video
 from m3ddm_core.outpaint.stages import outpaint_stage, outpaint_video
@@ -172,3 +174,73 @@ def test_settings_out_of_range_are_refused(settings):
 def test_guides_that_do_not_fit_are_refused(index, shape):
     with pytest.raises(ValueError, match=str(index)):
         make_state(16).with_guides({index: torch.zeros(shape)})
+
+
+class Killed(Exception):
+    pass
+
+
+def dying_sampler(after, made):
+    """`mixing_sampler` that is killed in the batch after so many; ``made`` counts finished clips."""
+
+    def sample(conditions, start, noise, callback):
+        if len(made) >= after:
+            raise Killed
+        made.extend(start)
+        return mixing_sampler(conditions, start, noise, callback)
+
+    return sample
+
+
+@pytest.mark.parametrize("clips_per_batch", [1, 3])
+def test_a_run_killed_at_any_clip_goes_on_and_ends_in_the_same_bytes(clips_per_batch, tmp_path):
+    state = make_state(96)
+    whole = outpaint_video(state, mixing_sampler, seed=3, clips_per_batch=clips_per_batch)
+    clips = sum(len(wave) for stage in plan_video(96) for wave in stage)
+    for after in range(clips):
+        journal, made = ClipJournal(Journal(tmp_path / str(after)), "recipe"), []
+        options = {"seed": 3, "clips_per_batch": clips_per_batch, "journal": journal}
+        with pytest.raises(Killed):
+            outpaint_video(state, dying_sampler(after, made), **options)
+        done = outpaint_video(state, dying_sampler(99, made), **options)
+        assert torch.equal(done.latents, whole.latents) and done.known == whole.known
+        assert len(made) == clips, "none is made twice"
+    again = outpaint_video(state, dying_sampler(0, []), **options)
+    assert torch.equal(again.latents, whole.latents), "a finished run is taken whole"
+
+
+def test_a_batch_of_which_some_is_lost_is_made_again(tmp_path):
+    state, journal, made = make_state(96), Journal(tmp_path), []
+    options = {"seed": 3, "clips_per_batch": 3, "journal": ClipJournal(journal, "recipe")}
+    whole = outpaint_video(state, dying_sampler(99, made), **options)
+    entries = sorted(tmp_path.iterdir())
+    assert len(entries) == len(made)
+    for entry in entries[::2]:
+        entry.unlink()
+    assert torch.equal(outpaint_video(state, mixing_sampler, **options).latents, whole.latents)
+    assert sorted(tmp_path.iterdir()) == entries
+
+
+def test_clips_that_are_taken_count_as_done(tmp_path, caplog):
+    caplog.set_level("INFO")
+    clips = sum(len(wave) for stage in plan_video(64) for wave in stage)
+    journal, seen = Journal(tmp_path), []
+    options = {"seed": 0, "journal": ClipJournal(journal, "recipe"), "on_progress": seen.append}
+    with pytest.raises(Killed):
+        outpaint_video(make_state(64), dying_sampler(2, []), **options)
+    assert "taking up clips" not in caplog.text and journal.taken == 0
+    seen.clear()
+    outpaint_video(make_state(64), mixing_sampler, **options)
+    assert [(progress.done, progress.total) for progress in seen] == [(done, clips) for done in range(1, clips + 1)]
+    assert [progress.taken for progress in seen] == [True] * 2 + [False] * (clips - 2)
+    assert seen[0].denoised.shape == (1, 4, 16, 2, 2) and seen[0].clip_number == 1
+    assert caplog.text.count("taking up clips that an earlier run finished") == 1 and journal.taken == 2
+
+
+def test_latents_that_are_not_finite_are_not_kept(tmp_path):
+    def broken(conditions, start, noise, callback):
+        return start / 0
+
+    with pytest.raises(NonFiniteLatents):
+        outpaint_video(make_state(16), broken, seed=0, journal=ClipJournal(Journal(tmp_path / "journal"), "recipe"))
+    assert not (tmp_path / "journal").exists()

@@ -1,0 +1,104 @@
+"""SIGKILL at any moment of a run from file to file: the next one goes on, and the file comes out the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+
+from m3ddm_core.checkpoint import save_checkpoint
+from m3ddm_core.outpaint.plan import plan_video
+from m3ddm_core.video.file import FileSource
+from m3ddm_core.video.source import TensorSource
+from m3ddm_core.video.writer import write_video
+from tests.helpers.checkpoint_files import TINY
+
+ROOT = Path(__file__).resolve().parents[3]
+FRAMES = 64
+CLIPS = sum(len(wave) for stage in plan_video(FRAMES) for wave in stage)
+KILLS = 6
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the runs that are killed are forks")
+
+
+class Runs:
+    """A process that runs and kills; see tests/helpers/killed_runs.py."""
+
+    def __init__(self, *arguments):
+        command = [sys.executable, "-m", "tests.helpers.killed_runs", *map(str, arguments)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __call__(self, moment=""):
+        self.process.stdin.write(f"{moment}\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(timeout=60)
+
+
+@pytest.fixture
+def files(tmp_path, tiny):
+    """A clip of one scene that moves, with a tone, and a small checkpoint."""
+    noise = torch.rand(1, 3, 6, 10, generator=torch.Generator().manual_seed(0))
+    wide = torch.nn.functional.interpolate(noise, (48, 32 + FRAMES), mode="bilinear")[0]
+    frames = torch.stack([wide[:, :, number : number + 32] for number in range(FRAMES)]).movedim(1, -1)
+    source = TensorSource(frames, Fraction(25), torch.linspace(-0.5, 0.5, FRAMES * 320).expand(1, -1), 8000)
+    write_video(tmp_path / "in.mp4", source.frames(), source.info, source.sound)
+    save_checkpoint(tmp_path / "tiny.safetensors", tiny, TINY)
+    (tmp_path / "out").mkdir()
+    return tmp_path / "in.mp4", tmp_path / "out" / "out.mp4", tmp_path / "tiny.safetensors"
+
+
+def frames_of(path):
+    return torch.stack(list(FileSource(str(path)).frames()))
+
+
+def test_a_run_that_is_killed_again_and_again_ends_in_the_same_file(files):
+    _, target, _ = files
+    runs = Runs(*files)
+    whole = runs()
+    assert whole["events"].count("b") == whole["events"].count("k") == CLIPS and whole["there"]
+    expected, content = frames_of(target), target.read_bytes()
+    target.unlink()
+    for path in (target.parent / ".out.mp4.journal").iterdir():
+        path.unlink()
+
+    draw, begun = random.Random(0), 0
+    # Each run is killed after a part of what is still to be done, at the beginning, while sampling, while writing.
+    for number in range(KILLS):
+        answer = runs(f"{draw.randint(1, len(whole['events']) // 3)} {draw.choice((0, 1, 5, 20))}")
+        assert answer["killed"] and not answer["there"], (number, answer)
+        begun += answer["events"].count("b")
+    last = runs()
+    begun += last["events"].count("b")
+    runs.close()
+    assert last["there"] and not last["killed"]
+    assert CLIPS <= begun <= CLIPS + KILLS, "no kill costs more than the clip that was under way"
+    assert torch.equal(frames_of(target), expected)
+    assert target.read_bytes() == content, "the container too, with its sound and times"
+    assert last["beside"] == [".out.mp4.journal"]
+
+
+def test_a_kill_while_the_file_is_written_leaves_none_under_its_name(files):
+    runs = Runs(*files)
+    events = runs()["events"]
+    content = files[1].read_bytes()
+    files[1].unlink()
+    sampled = len(events.rstrip("s")) - 2 * events.count("b")
+    killed = runs(f"{sampled + FRAMES // 2} 0")
+    assert killed["killed"] and not killed["there"] and ".out.mp4.part" in killed["beside"]
+    assert "b" not in killed["events"], "all clips were there"
+    assert "b" not in runs()["events"] and files[1].read_bytes() == content
+    runs.close()
