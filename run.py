@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 if sys.version_info < (3, 10):  # noqa: UP036 - said here, before anything that an older Python cannot even read
-    sys.exit(f"run.py needs Python 3.10 or newer; this is {sys.version.split()[0]}.")
+    sys.exit(f"run.py: got Python {sys.version.split()[0]}, expected 3.10 or newer")
 
 
 def main() -> int:
@@ -41,7 +41,7 @@ def main() -> int:
 
     arguments, rest = parser.parse_known_args()
     if rest and arguments.command in ("demo", "docs"):
-        parser.error(f"unknown arguments: {' '.join(rest)}")
+        parser.error(f"got {' '.join(rest)}, expected what `run.py {arguments.command} --help` names")
 
     from devtools.report import Problem
 

@@ -26,6 +26,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from m3ddm_core.canvas.placement import LATENT_SCALE
+
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 6e9
 SCENE_SECONDS = 60
@@ -103,7 +105,7 @@ def load_pack() -> tuple[Any, Callable[[str], Any]]:
 
     host = os.environ.get("COMFYUI_PATH")
     if not host:
-        raise SystemExit("COMFYUI_PATH is not set, expected the folder of a ComfyUI")
+        raise SystemExit("COMFYUI_PATH: got nothing, expected the folder of a ComfyUI")
     sys.path[:] = [host] + [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
     sys.argv[1:] = ["--cpu"]
     import comfy.options
@@ -117,16 +119,17 @@ def load_pack() -> tuple[Any, Callable[[str], Any]]:
 
 
 class BlockMeans:
-    """An autoencoder that costs next to nothing: latents are the mean colours of 8x8 blocks, and one channel of 0."""
+    """An autoencoder that costs next to nothing: latents are the mean colours of blocks, and one channel of 0."""
 
     def encode(self, frames: Any) -> Any:
         import torch
 
-        means = torch.nn.functional.avg_pool2d(frames.movedim(-1, 1), 8)
+        means = torch.nn.functional.avg_pool2d(frames.movedim(-1, 1), LATENT_SCALE)
         return torch.cat([means, torch.zeros_like(means[:, :1])], dim=1)
 
     def decode(self, latents: Any) -> Any:
-        return latents[:, :3].repeat_interleave(8, 2).repeat_interleave(8, 3).movedim(1, -1)
+        colours = latents[:, :3].repeat_interleave(LATENT_SCALE, 2).repeat_interleave(LATENT_SCALE, 3)
+        return colours.movedim(1, -1)
 
 
 def measure(clip: str, out: str, options: argparse.Namespace) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from m3ddm_core.canvas.placement import LATENT_SCALE
 from m3ddm_core.sampling.clip import ClipConditions, guided_noise
 from m3ddm_core.sampling.guidance import Branch, Guidance
 from m3ddm_core.sampling.schedule import noise_level
@@ -43,7 +44,7 @@ class Side:
 def inputs(frames: int, size: int, dtype: torch.dtype, device: str) -> tuple[ClipConditions, Tensor, Tensor]:
     """Seeded conditions, start latents and noise of a clip of ``frames`` frames of ``size`` pixels, left half known."""
     draw = torch.Generator().manual_seed(2309)
-    side = size // 8
+    side = size // LATENT_SCALE
     start, noise = (torch.randn((1, 4, frames, side, side), generator=draw) for _ in range(2))
     mask = torch.ones(1, 1, frames, side, side)
     mask[..., : side // 2] = 0

@@ -126,7 +126,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("folder", type=Path, help="gpu_pack, which git ignores")
     parser.add_argument("--stores", type=Path, required=True, help="folder of decoded stores, as trainings leave it")
-    parser.add_argument("--frames", type=int, default=56, help="frames packed of a shot, from its middle (56)")
+    parser.add_argument("--frames", type=int, default=80, help="frames packed of a shot, from its middle (80)")
     parser.add_argument("--stage", choices=STAGES, default=STAGES[0], help=f"recipe to begin with ({STAGES[0]})")
     parser.add_argument("--network", type=Path, help="weights that the stage begins with")
     parser.add_argument("--left-by", choices=STAGES, help="the stage that left them")

@@ -26,6 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from m3ddm_core.canvas.placement import LATENT_SCALE
 from m3ddm_core.outpaint.plan import CLIP_LENGTH, THREE_LEVEL_FRAMES, plan_video
 from m3ddm_core.sampling.pndm import sample_pndm
 from m3ddm_core.sampling.settings import PRESETS
@@ -262,10 +263,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--side-output", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     options.reference_dtype = options.reference_dtype or options.dtype
-    if options.size < 8 or options.size % 8 or options.frames < 1 or options.repeats < 1 or options.steps < 0:
+    counts = options.size, options.frames, options.repeats
+    if min(counts) < 1 or options.size % LATENT_SCALE or options.steps < 0:
         parser.error(
             f"got size {options.size}, frames {options.frames}, repeats {options.repeats}, steps {options.steps}; "
-            "expected a size that is a multiple of 8, at least one frame and one repeat, and no negative steps"
+            f"expected a size that is a multiple of {LATENT_SCALE}, at least one frame and one repeat, and no negative "
+            "steps"
         )
     return options
 

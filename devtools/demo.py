@@ -31,9 +31,9 @@ def demo(
     started = time.monotonic()
     source = source or CLIP
     if not source.is_file():
-        raise Problem(f"--input {source}: there is no such file.")
+        raise Problem(f"--input: got {source}, where no file lies; expected a video file")
     if steps is not None and steps < 1:
-        raise Problem(f"--steps {steps}: at least 1 is needed.")
+        raise Problem(f"--steps: got {steps}, expected 1 or more")
     host = hosts.find()
     say(f"Host: {host}")
     output.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def _run(server: Server, prompt: Prompt, target: Path) -> tuple[Path, float]:
         show.done()
     files = [file for node in workflow.of_type(prompt, "SaveVideo") for file in result.files(node)]
     if not files:
-        raise Problem(f"The workflow ended without a video. ComfyUI's log: {server.log}")
+        raise Problem(f"got no video from the workflow, expected one; see ComfyUI's log, {server.log}")
     return server.client.fetch(files[0], target), result.seconds
 
 
@@ -130,7 +130,7 @@ def _summary(
     strip = output / "before_after.png"
     answer = subprocess.run(
         [str(host.python), str(STRIP), str(source), str(video), str(strip)],
-        env=hosts.clean_environment(),
+        env=hosts.clean_environment(PYTHONPATH=str(hosts.PACK)),
         capture_output=True,
         text=True,
     )

@@ -75,8 +75,8 @@ def find(modules: tuple[str, ...] = DEMO_MODULES, *, install: bool = True) -> Ho
         path = Path(given).expanduser().absolute()
         if not (path / "main.py").is_file() or not (path / "comfyui_version.py").is_file():
             raise Problem(
-                f"COMFYUI_PATH is {path}, where no ComfyUI lies (main.py and comfyui_version.py were expected). "
-                "Set it to ComfyUI's own folder, or unset it to have one made in the cache."
+                f"COMFYUI_PATH: got {path}, expected ComfyUI's own folder, with main.py and comfyui_version.py in it; "
+                "correct it, or unset it to have a ComfyUI made in the cache"
             )
         return _users_host(path, modules)
     above = PACK.parent.parent
@@ -99,8 +99,8 @@ def _users_host(path: Path, modules: tuple[str, ...]) -> Host:
         if _runs_torch(python):
             return _host(path, python, modules, comfy_cli=_beside(Path(python), "comfy"), own=False)
     raise Problem(
-        f"ComfyUI lies in {path}, but none of these interpreters has torch: {', '.join(tried)}. "
-        "Start run.py with the Python that runs ComfyUI, or unset COMFYUI_PATH to have a host made in the cache."
+        f"got a ComfyUI in {path} and interpreters without torch ({', '.join(tried)}), expected one with it; start "
+        "run.py with the Python that runs ComfyUI, or unset COMFYUI_PATH to have a ComfyUI made in the cache"
     )
 
 
@@ -130,8 +130,8 @@ def _host(path: Path, python: Path, modules: tuple[str, ...], *, comfy_cli: Path
         files = f'-r "{PACK / "requirements.txt"}" -r "{PACK / "devtools" / "requirements.txt"}"'
         command = f'"{python}" -m pip install {files}'
         raise Problem(
-            f"The Python of this ComfyUI ({python}) lacks {', '.join(facts['missing'])}. "
-            f"Install them with\n  {command}\nor unset COMFYUI_PATH to use a host of run.py's own."
+            f"got a ComfyUI whose Python ({python}) lacks {', '.join(facts['missing'])}; install them with\n"
+            f"  {command}\nor unset COMFYUI_PATH to use a ComfyUI of run.py's own"
         )
     found = re.search(r"__version__ *= *[\"']([^\"']+)", (path / "comfyui_version.py").read_text(encoding="utf-8"))
     return Host(path, python, found.group(1) if found else "?", facts["torch"], facts["device"], comfy_cli, own)

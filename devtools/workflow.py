@@ -37,7 +37,9 @@ def to_prompt(workflow: dict[str, Any], object_info: dict[str, Any]) -> Prompt:
         if kind in _NOT_RUN or node.get("mode", 0) in (_MUTED, _BYPASSED):
             continue
         if kind not in object_info:
-            raise Problem(f"the server has no node {kind!r} (node {node['id']} of the workflow).")
+            raise Problem(
+                f"got the node {kind!r} (number {node['id']} of the workflow), expected one that the server has"
+            )
         inputs = widget_values(node, object_info[kind])
         for slot in node.get("inputs", []):
             value = _follow(slot.get("link"), nodes, links)
@@ -163,7 +165,7 @@ def set_inputs(prompt: Prompt, class_type: str, **inputs: Any) -> None:
     """Set inputs on every node of one type; raises `Problem` where the prompt has none."""
     found = of_type(prompt, class_type)
     if not found:
-        raise Problem(f"The workflow has no {class_type} node to set {', '.join(inputs)} on.")
+        raise Problem(f"got a workflow without a node {class_type}, expected one to set {', '.join(inputs)} on")
     for node in found:
         prompt[node]["inputs"].update(inputs)
 

@@ -67,24 +67,31 @@ def _add_outpaint(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     frame = parser.add_argument_group("the frame")
     shape = frame.add_mutually_exclusive_group(required=True)
     shape.add_argument("--ratio", help="width to height: 16:9, 9:16, 2.39:1")
-    shape.add_argument("--pixels", type=int, nargs=4, metavar=("LEFT", "TOP", "RIGHT", "BOTTOM"), help="to be added")
+    shape.add_argument(
+        "--pixels", type=int, nargs=4, metavar=("LEFT", "TOP", "RIGHT", "BOTTOM"), help="pixels to add on each side"
+    )
     frame.add_argument("--anchor", default="center", help='where the source lies: center, left, "top left" (center)')
-    frame.add_argument("--offset", type=int, nargs=2, metavar=("X", "Y"), help="its top-left corner, instead")
     frame.add_argument(
-        "--canvas-size", type=int, default=0, help="longest side the network works at (0: what the checkpoint is for)"
+        "--offset", type=int, nargs=2, metavar=("X", "Y"), help="instead of the anchor: its top-left corner"
+    )
+    frame.add_argument(
+        "--canvas-size",
+        type=int,
+        default=0,
+        help="longest side of the canvas in pixels (0: what the checkpoint names, else 256)",
     )
     frame.add_argument("--canvas-shape", choices=("square", "target"), default="square", help="(square)")
     frame.add_argument(
         "--fill", choices=("smooth", "telea"), default="smooth", help="what sampling starts from (smooth)"
     )
-    frame.add_argument("--size-multiple", type=int, default=2, help="what sides are multiples of (2)")
+    frame.add_argument("--size-multiple", type=int, default=2, help="width and height become multiples of this (2)")
 
     sampling = parser.add_argument_group("sampling")
     sampling.add_argument(
         "--preset",
         default="checkpoint",
-        help="checkpoint, reference, balanced, fast; what is given beside it counts (checkpoint: as it says itself, "
-        "which for the published weights is reference)",
+        help="checkpoint, reference, balanced, fast; settings given beside it take precedence (checkpoint: what the "
+        "network's file recommends; the published weights recommend nothing and get reference)",
     )
     sampling.add_argument("--seed", type=int, default=0)
     for name, kind in SAMPLING.items():
@@ -93,7 +100,7 @@ def _add_outpaint(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "--second-pass", type=int, default=0, help="longest side of a second, larger canvas (0: none)"
     )
     sampling.add_argument("--second-denoise", type=float, default=0.4, help="how much it paints anew (0.4)")
-    sampling.add_argument("--no-scene-cuts", action="store_true", help="take the video as one scene")
+    sampling.add_argument("--no-scene-cuts", action="store_true", help="treat the video as one scene")
     sampling.add_argument(
         "--cut-threshold", type=float, default=0.25, help="how much frames must differ at a cut (0.25)"
     )

@@ -329,11 +329,13 @@ def check_files(source: str | os.PathLike[str], target: str | os.PathLike[str], 
     if target.is_dir() or target.suffix.lower() != ".mp4":
         raise ValueError(f"got {target} to write to, expected the name of an .mp4 file")
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"got {target} to write to, but there is no folder {target.parent}; make it first")
+        raise FileNotFoundError(
+            f"got {target} to write to, expected the folder {target.parent} to exist; make it first"
+        )
     if target.exists() and source.samefile(target):
         raise ValueError(f"got {target} for both input and output, expected another name for the output")
     if target.exists() and not overwrite:
-        raise FileExistsError(f"got {target}, which exists; expected a new name; overwrite replaces it")
+        raise FileExistsError(f"got {target}, which exists, expected a new name; overwrite replaces it")
 
 
 def _passes(placement: Placement, second_pass: int) -> list[Pass]:

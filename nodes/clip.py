@@ -27,7 +27,8 @@ class ClipConditioning(io.ComfyNode):
             display_name="M3DDM Clip Conditioning",
             category=CATEGORY,
             description="Gives one clip of 16 frames as ordinary conditionings and a latent, to be sampled with "
-            "ComfyUI's own nodes, such as Dual CFG Guider and SamplerCustomAdvanced. M3DDM Clip Result takes it back.",
+            "ComfyUI's own nodes, such as Dual CFG Guider and SamplerCustomAdvanced. M3DDM Clip Result puts the "
+            "result back into the state.",
             search_aliases=["m3ddm conditioning", "dual cfg", "custom sampler", "ksampler", "sample by hand"],
             inputs=[
                 State.Input("state", tooltip="From M3DDM Encode Context, M3DDM Guide Frames or any level before."),
@@ -36,15 +37,15 @@ class ClipConditioning(io.ComfyNode):
                     default=INFILL_STRIDE,
                     min=1,
                     max=120,
-                    tooltip="The level: 15, then 5, then 1 in the published code; under 50 frames 1 alone.",
+                    tooltip="The level: 15, then 5, then 1 in the published code; only 1 for videos under 50 frames.",
                 ),
                 io.Int.Input(
                     "clip_number",
                     default=0,
                     min=0,
                     max=10_000,
-                    tooltip="Which of the clips that can be sampled now. 0 is the next; others are independent of it "
-                    "and may be sampled side by side.",
+                    tooltip="Which of the clips that can be sampled now. 0 is the next one; the others do not depend "
+                    "on it and may be sampled side by side.",
                 ),
             ],
             outputs=[
@@ -53,7 +54,7 @@ class ClipConditioning(io.ComfyNode):
                 ),
                 io.Conditioning.Output(display_name="context", tooltip="With context alone: cond2 of Dual CFG Guider."),
                 io.Conditioning.Output(
-                    display_name="negative", tooltip="With neither, but for the frames that are known whole."
+                    display_name="negative", tooltip="With neither, except for frames that are known completely."
                 ),
                 io.Latent.Output(
                     display_name="latent",
@@ -86,8 +87,8 @@ class ClipResult(io.ComfyNode):
             inputs=[
                 State.Input(
                     "state",
-                    tooltip="The state that the clip was taken from, or one to which other clips' results have been "
-                    "added since.",
+                    tooltip="The state that the clip was taken from. Results of other clips may have been added to it "
+                    "since.",
                 ),
                 io.Latent.Input("latent", tooltip="The sampled clip: 16 frames as one video latent."),
                 PlannedClip.Input("clip", tooltip="From the M3DDM Clip Conditioning that gave the clip."),

@@ -28,15 +28,15 @@ class Composite(io.ComfyNode):
                 ),
                 io.Image.Input(
                     "generated",
-                    tooltip="The decoded canvas frames: M3DDM Sample Infill's latent through VAE Decode, "
-                    "and an upscaler if you like.",
+                    tooltip="The decoded canvas frames: M3DDM Sample Infill's latent after VAE Decode, and after an "
+                    "upscaler if you like.",
                 ),
                 PlacementSocket.Input("placement", tooltip="From the M3DDM Edge Mask that made the canvas."),
                 *composite_inputs(),
                 io.Mask.Input(
                     "source_mask",
                     optional=True,
-                    tooltip="The source_mask of M3DDM Edge Mask: where it is 1 the generated picture replaces the "
+                    tooltip="The source_mask of M3DDM Edge Mask. Where it is 1, the generated picture replaces the "
                     "source. One mask for all frames, or one for each.",
                 ),
             ],

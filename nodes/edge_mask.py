@@ -35,7 +35,7 @@ class EdgeMask(io.ComfyNode):
             description="Places the source frames in a larger target and makes the canvas the network works on: "
             "filled border, mask, and a record of where everything lies.",
             search_aliases=["outpaint", "video outpainting", "pad video", "extend frame", "aspect ratio", "uncrop"],
-            # A page that is loaded anew is told the source's size though nothing has to be computed again.
+            # A page that is loaded again gets the source's size, though nothing has to be computed again.
             has_intermediate_output=True,
             inputs=[
                 io.Image.Input("images", tooltip="The source frames, in order. One frame is enough."),
@@ -48,8 +48,8 @@ class EdgeMask(io.ComfyNode):
                 ),
                 io.Mask.Output(
                     display_name="mask",
-                    tooltip="1 where the picture is to be generated, 0 on the source. One mask serves all frames, "
-                    "unless source_mask changes.",
+                    tooltip="1 where the picture is to be generated, 0 on the source. One mask for all frames, or one "
+                    "for each where source_mask changes.",
                 ),
                 PlacementSocket.Output(
                     display_name="placement",
@@ -64,7 +64,7 @@ class EdgeMask(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, target: str | None = None, custom_ratio: str | None = None) -> bool | str:
-        """A wrong ratio is told before anything runs. A value that comes over a wire is None here."""
+        """A wrong ratio is reported before anything runs. A value that comes over a wire is None here."""
         return check_target(target, custom_ratio)
 
     @classmethod

@@ -42,8 +42,8 @@ class EncodeContext(io.ComfyNode):
                     min=0.01,
                     max=1000.0,
                     step=0.01,
-                    tooltip="Frames a second of the source; connect the fps output of Get Video Components. The "
-                    "network is told how fast things move.",
+                    tooltip="Frames per second of the source; connect the fps output of Get Video Components. The "
+                    "network reads from it how fast things move.",
                 ),
                 PlacementSocket.Input(
                     "placement",

@@ -19,13 +19,13 @@ class EncodeGlobalFrames(io.ComfyNode):
             node_id="M3DDM_EncodeGlobalFrames",
             display_name="M3DDM Encode Global Frames",
             category=CATEGORY,
-            description="Encodes frames spread evenly over the whole video. The network reads them to know what lies "
-            "outside the clip at hand.",
+            description="Encodes frames spread evenly over the whole video. From them the network knows what the "
+            "video shows before and after the 16 frames that it works on.",
             search_aliases=["global frames", "video context", "global video", "outpaint global"],
             inputs=[
                 io.Image.Input(
                     "frames",
-                    tooltip="The source frames, whole, at any size; best the frames output of M3DDM Edge Mask.",
+                    tooltip="The whole source frames, at any size; preferably the frames output of M3DDM Edge Mask.",
                 ),
                 io.Vae.Input("vae", tooltip="A VAE of Stable Diffusion 1.x, the same as everywhere in the graph."),
                 io.Int.Input(
@@ -38,8 +38,8 @@ class EncodeGlobalFrames(io.ComfyNode):
                 io.Mask.Input(
                     "source_mask",
                     optional=True,
-                    tooltip="The source_mask of M3DDM Edge Mask: what it covers is filled in, so that the network is "
-                    "not shown what it is to replace.",
+                    tooltip="The source_mask of M3DDM Edge Mask. What it covers is filled in, so that the network "
+                    "does not see what it is to replace.",
                 ),
             ],
             outputs=[

@@ -18,11 +18,11 @@ class ForgetFrames(io.ComfyNode):
             node_id="M3DDM_ForgetFrames",
             display_name="M3DDM Forget Frames",
             category=CATEGORY,
-            description="Makes some frames of a finished video unknown again, so that sampler nodes after it, with "
-            "another seed, make these anew and keep all others as they are.",
+            description="Makes some frames of a finished video unknown again. Sampler nodes after it, with another "
+            "seed, generate these frames anew; all others stay as they are.",
             search_aliases=["re-roll", "reroll frames", "forget frames", "redo part", "retry", "fix frames"],
             inputs=[
-                State.Input("state", tooltip="From the last sampler node of the run that is to be mended."),
+                State.Input("state", tooltip="From the last sampler node of the run that you want to correct."),
                 io.String.Input(
                     "frame_numbers",
                     default="",
@@ -32,14 +32,14 @@ class ForgetFrames(io.ComfyNode):
                 io.Boolean.Input(
                     "forget_guides",
                     default=False,
-                    tooltip="Also forgets your own frames among them, those of M3DDM Guide Frames. Off keeps them.",
+                    tooltip="Also forgets your own frames (those of M3DDM Guide Frames) among them. Off keeps them.",
                 ),
             ],
             outputs=[
                 State.Output(
                     display_name="state",
-                    tooltip="The state in which these frames are unknown: for M3DDM Sample Infill with another seed, "
-                    "or for all three levels where a range is longer than a dozen frames.",
+                    tooltip="The state in which these frames are unknown. Goes to M3DDM Sample Infill with another "
+                    "seed, or to all three levels if a range is longer than a dozen frames.",
                 )
             ],
         )

@@ -38,7 +38,7 @@ class LoadCheckpoint(io.ComfyNode):
             category=CATEGORY,
             description="Loads the M3DDM or M3DDM+ network from models/diffusion_models as a regular ComfyUI model. "
             f"{DEMO} comes with the pack: a small network for trying things out, trained on drawn scenes. It is a "
-            "demonstration, not the published model, and goes with m3ddm_demo_vae.safetensors.",
+            "demonstration, not the published model; use it with m3ddm_demo_vae.safetensors.",
             search_aliases=["m3ddm loader", "load m3ddm", "video outpainting model", "outpaint model"],
             inputs=[
                 io.Combo.Input(

@@ -24,8 +24,8 @@ class LoadVAE(io.ComfyNode):
             node_id="M3DDM_LoadVAE",
             display_name="M3DDM Load VAE",
             category=CATEGORY,
-            description=f"Loads a VAE as ComfyUI's Load VAE does, and besides {DEMO}, which comes with the pack and "
-            "goes with its small demonstration network. For the published weights Load VAE does as well.",
+            description=f"Loads a VAE as ComfyUI's Load VAE does. It also lists {DEMO}, which comes with the pack and "
+            "belongs to its small demonstration network. For the published weights Load VAE works just as well.",
             search_aliases=["m3ddm vae", "load m3ddm vae", "demo vae", "video outpainting vae"],
             inputs=[
                 io.Combo.Input(

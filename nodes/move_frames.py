@@ -18,8 +18,8 @@ class MoveFrames(io.ComfyNode):
             node_id="M3DDM_MoveFrames",
             display_name="M3DDM Move Frames",
             category=CATEGORY,
-            description="Moves the frames along a path within a larger, still frame, and masks what shows nothing of "
-            "them: M3DDM Edge Mask lets the network fill it in.",
+            description="Moves the frames along a path inside a larger frame that stands still. The mask covers what "
+            "the frames leave empty, and through M3DDM Edge Mask the network fills it in.",
             search_aliases=["animated placement", "stabilise", "stabilize", "path", "pan", "moving canvas", "tracking"],
             inputs=[
                 io.Image.Input("images", tooltip="The frames, in order."),
@@ -27,9 +27,9 @@ class MoveFrames(io.ComfyNode):
                     "path",
                     default="0: 0, 0",
                     multiline=True,
-                    tooltip="Where the frames' top-left corner lies, as frame: x, y in pixels, separated by semicolons "
-                    "or line breaks: '0: 0, 0; 48: 120, -10'. In between it moves in a straight line, in whole pixels. "
-                    "Negative frames count from the end.",
+                    tooltip="Where the frames' top-left corner lies, as frame: x, y in pixels. Separate the entries "
+                    "by semicolons or line breaks: '0: 0, 0; 48: 120, -10'. Between two of them the corner moves in a "
+                    "straight line, in whole pixels. Negative frame numbers count from the end.",
                 ),
                 *(
                     io.Int.Input(
@@ -37,27 +37,27 @@ class MoveFrames(io.ComfyNode):
                         default=0,
                         min=0,
                         max=MOST_PIXELS,
-                        tooltip=f"{name.capitalize()} of the larger frame in pixels; what leaves it is cropped. 0: as "
-                        "small as holds the whole path, which then begins at its edge.",
+                        tooltip=f"{name.capitalize()} of the larger frame in pixels; what leaves it is cropped. 0: the "
+                        f"smallest {name} that holds the frames along their whole path.",
                     )
                     for name in ("width", "height")
                 ),
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="1 where the frames show nothing already, such as the black edges of stabilised footage. "
-                    "It moves with them.",
+                    tooltip="1 where the frames themselves are empty, such as the black edges of stabilised footage. "
+                    "The mask moves with them.",
                 ),
             ],
             outputs=[
                 io.Image.Output(
                     display_name="images",
-                    tooltip="The larger frames, black where there is nothing: the images of M3DDM Edge Mask.",
+                    tooltip="The larger frames, black where they are empty. Goes to images of M3DDM Edge Mask.",
                 ),
                 io.Mask.Output(
                     display_name="mask",
-                    tooltip="1 where there is nothing, for every frame: the source_mask of M3DDM Edge Mask, M3DDM "
-                    "Encode Global Frames and M3DDM Composite.",
+                    tooltip="1 where a frame is empty; one mask for each frame. Goes to source_mask of M3DDM Edge "
+                    "Mask, M3DDM Encode Global Frames and M3DDM Composite.",
                 ),
             ],
         )

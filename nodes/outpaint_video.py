@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from comfy_api.latest import Input, io
 
+from ..m3ddm_core.canvas.placement import LATENT_SCALE
 from ..m3ddm_core.outpaint.time_left import spoken
 from ..m3ddm_core.pipeline import CUT_THRESHOLD, Options, outpaint_source
 from ..m3ddm_core.sampling.settings import CheckpointSettings, Settings
@@ -52,10 +53,11 @@ class OutpaintVideo(io.ComfyNode):
                         default=0,
                         min=0,
                         max=2048,
-                        step=8,
-                        tooltip="Longest side of the canvas in pixels, a multiple of 8. 0: what the checkpoint is made "
-                        "for, as its file says; 256 where it says nothing, as with the published weights. Larger is "
-                        "sharper, slower and less certain to hang together. Never larger than the target.",
+                        step=LATENT_SCALE,
+                        tooltip="Longest side of the canvas in pixels, a multiple of 8. 0: the size that the "
+                        "checkpoint's file names, or 256 if it names none, as with the published weights. A larger "
+                        "canvas is sharper and slower, and the picture on it holds together less well. Never larger "
+                        "than the target.",
                     )
                 ),
                 seed_input(),
@@ -63,7 +65,7 @@ class OutpaintVideo(io.ComfyNode):
                     "scene_cuts",
                     default=True,
                     tooltip="Finds the cuts and outpaints each scene as a video of its own, so that nothing of one "
-                    "scene shows in another. Off takes the video as one scene.",
+                    "scene shows in another. Off treats the video as one scene.",
                 ),
                 io.Float.Input(
                     "cut_threshold",
@@ -78,18 +80,19 @@ class OutpaintVideo(io.ComfyNode):
                 SamplingSocket.Input(
                     "settings",
                     optional=True,
-                    tooltip="From M3DDM Sampling Settings; without it, those of the checkpoint.",
+                    tooltip="From M3DDM Sampling Settings. Without it, the settings that the checkpoint's file "
+                    "recommends.",
                 ),
                 io.Int.Input(
                     "second_pass",
                     default=0,
                     min=0,
                     max=2048,
-                    step=8,
+                    step=LATENT_SCALE,
                     optional=True,
-                    tooltip="Longest side in pixels of a larger canvas, of the target's shape, on which the finished "
-                    "video is sampled once more for a sharper border: about twice canvas_size. Twice the size is four "
-                    "times the work or more. 0: no second pass.",
+                    tooltip="Samples the finished video once more, on a larger canvas of the target's shape, for a "
+                    "sharper border. This is the longest side of that canvas in pixels: take about twice canvas_size. "
+                    "Twice the size is four times the work or more. 0: no second pass.",
                 ),
                 io.Float.Input(
                     "second_denoise",
@@ -114,7 +117,7 @@ class OutpaintVideo(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, target: str | None = None, custom_ratio: str | None = None) -> bool | str:
-        """A wrong ratio is told before anything runs. A value that comes over a wire is None here."""
+        """A wrong ratio is reported before anything runs. A value that comes over a wire is None here."""
         return check_target(target, custom_ratio)
 
     @classmethod

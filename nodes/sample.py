@@ -40,7 +40,7 @@ def sampler_schema(
             SamplingSocket.Input(
                 "settings",
                 optional=True,
-                tooltip="From M3DDM Sampling Settings; without it, those of the checkpoint.",
+                tooltip="From M3DDM Sampling Settings. Without it, the settings that the checkpoint's file recommends.",
             ),
         ],
         outputs=state_outputs("The state with the frames of this level known."),
@@ -57,13 +57,13 @@ class SampleKeyframes(io.ComfyNode):
         return sampler_schema(
             "M3DDM_SampleKeyframes",
             "M3DDM Sample Keyframes",
-            "First level: generates sparse keyframes, each clip going on from the one before. Videos under 50 frames "
-            "pass through to the infill.",
+            "First level: generates keyframes far apart, each clip continuing the one before. Videos under 50 frames "
+            "pass through unchanged; M3DDM Sample Infill does all of them.",
             ["outpaint keyframes", "m3ddm sampler", "video outpainting", "hierarchical sampling"],
             [
                 stride_input(
                     KEYFRAME_STRIDE,
-                    "Every so many frames is a keyframe. 15 in the published code; M3DDM+ also uses 5.",
+                    "Distance from one keyframe to the next, in frames. 15 in the published code; M3DDM+ also uses 5.",
                 )
             ],
         )
@@ -81,12 +81,14 @@ class SampleInterpolation(io.ComfyNode):
         return sampler_schema(
             "M3DDM_SampleInterpolation",
             "M3DDM Sample Interpolation",
-            "Second level: generates frames between the keyframes. Videos under 50 frames pass through to the infill.",
+            "Second level: generates frames between the keyframes. Videos under 50 frames pass through unchanged; "
+            "M3DDM Sample Infill does all of them.",
             ["outpaint interpolation", "m3ddm sampler", "video outpainting", "hierarchical sampling"],
             [
                 stride_input(
                     INTERPOLATION_STRIDE,
-                    "Distance of the frames made here. 5 in the published code; M3DDM+ also uses 3.",
+                    "Distance between the frames that this level makes, in frames. 5 in the published code; M3DDM+ "
+                    "also uses 3.",
                 )
             ],
         )
@@ -104,7 +106,7 @@ class SampleInfill(io.ComfyNode):
         return sampler_schema(
             "M3DDM_SampleInfill",
             "M3DDM Sample Infill",
-            "Last level: generates every frame that is still unknown. Under 50 frames it does everything.",
+            "Last level: generates every frame that is still unknown; of a video under 50 frames, that is all of them.",
             ["outpaint infill", "m3ddm sampler", "video outpainting", "outpaint video", "hierarchical sampling"],
             [],
         )

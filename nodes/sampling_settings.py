@@ -18,18 +18,18 @@ from .host.sockets import CATEGORY, SamplingSocket
 class SamplingSettings(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        release = core.SamplingSettings().flat()
+        published = core.SamplingSettings().flat()
         return io.Schema(
             node_id="M3DDM_SamplingSettings",
             display_name="M3DDM Sampling Settings",
             category=CATEGORY,
-            description="Settings for the three sampler nodes. Without it they sample as the checkpoint says it is "
-            "best sampled, or else as the published code does.",
+            description="Settings for the three sampler nodes. Without this node they use the settings that the "
+            "checkpoint's file recommends, or those of the published code if it recommends none.",
             search_aliases=["m3ddm settings", "steps", "cfg", "guidance scale", "scheduler", "sampler settings"],
             inputs=[
                 io.Int.Input(
                     "steps",
-                    default=release["steps"],
+                    default=published["steps"],
                     min=1,
                     max=1000,
                     tooltip="Denoising steps of each clip. The published code takes 50; fewer are faster and coarser.",
@@ -37,37 +37,37 @@ class SamplingSettings(io.ComfyNode):
                 io.Combo.Input(
                     "sampler",
                     options=[PNDM, *comfy.samplers.KSampler.SAMPLERS],
-                    default=release["sampler"],
-                    tooltip="pndm is the published code's sampler. ComfyUI's own work as well, several of them well "
-                    "with fewer steps.",
+                    default=published["sampler"],
+                    tooltip="pndm is the published code's sampler. ComfyUI's own samplers work too, and several of "
+                    "them need fewer steps.",
                 ),
                 io.Combo.Input(
                     "scheduler",
                     options=comfy.samplers.KSampler.SCHEDULERS,
-                    default=release["scheduler"],
+                    default=published["scheduler"],
                     tooltip="How the steps are spread over the noise levels. pndm has its own and ignores this.",
                 ),
                 io.Float.Input(
                     "context_scale",
-                    default=release["context_scale"],
+                    default=published["context_scale"],
                     min=0.0,
                     max=30.0,
                     step=0.1,
                     tooltip="How strongly the known part of the clip guides the border. 1 is no guidance and saves "
-                    "one network evaluation a step.",
+                    "one network evaluation per step.",
                 ),
                 io.Float.Input(
                     "global_scale",
-                    default=release["global_scale"],
+                    default=published["global_scale"],
                     min=0.0,
                     max=30.0,
                     step=0.1,
-                    tooltip="How strongly the global frames guide the border. The same as context_scale, or 0, saves "
-                    "one network evaluation a step.",
+                    tooltip="How strongly the global frames guide the border. The same value as context_scale, or 0, "
+                    "saves one network evaluation per step.",
                 ),
                 io.Float.Input(
                     "denoise",
-                    default=release["denoise"],
+                    default=published["denoise"],
                     min=0.01,
                     max=1.0,
                     step=0.01,
@@ -75,20 +75,20 @@ class SamplingSettings(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "guide_noise",
-                    default=release["guide_noise"],
+                    default=published["guide_noise"],
                     min=0,
                     max=999,
-                    tooltip="Noises the known frames that a clip is shown to this timestep, against errors that build "
-                    "up over a long video. 0: not at all, as in the published code; around 100 is a start. What is "
-                    "kept stays clean.",
+                    tooltip="Adds noise to the known frames that the network sees, as much as belongs to this "
+                    "timestep. It works against errors that build up over a long video. 0: no noise, as in the "
+                    "published code; 100 is a good first try. The frames themselves stay clean.",
                 ),
                 io.Int.Input(
                     "clips_per_batch",
-                    default=release["clips_per_batch"],
+                    default=published["clips_per_batch"],
                     min=0,
                     max=MOST_CLIPS,
-                    tooltip="How many independent clips are sampled at once. Faster on a large GPU, takes that much "
-                    "more memory, and does not change the result. 0: as many as there is room for; on a CPU one.",
+                    tooltip="How many independent clips are sampled at once. More clips are faster on a large GPU and "
+                    "take more memory; the result stays the same. 0: as many as fit into memory; on a CPU, one.",
                 ),
                 # Optional, since workflows and scripts from before these inputs came do not name them.
                 io.Combo.Input(
@@ -97,44 +97,47 @@ class SamplingSettings(io.ComfyNode):
                     default=CHECKPOINT,
                     optional=True,
                     extra_dict={IF_ABSENT: CUSTOM},
-                    tooltip="All but custom set steps, sampler, scheduler, guidance_start, guidance_end and "
-                    "unconditional_every in place of what stands here. checkpoint: as the network's file says that it "
-                    "is best sampled, the scales too; the published weights say nothing and get reference with scales "
-                    "2 and 4. reference: as the published code samples. balanced: a fifth of its network evaluations, "
-                    "for pictures as near as may be. fast: a twelfth, for finding placement and seed; coarser.",
+                    tooltip="custom uses the inputs as they are set here. Every other preset replaces steps, sampler, "
+                    "scheduler, guidance_start, guidance_end and unconditional_every. checkpoint: the settings that "
+                    "the network's file recommends, both scales included; the published weights recommend none and "
+                    "get reference with scales 2 and 4. reference: samples as the published code does. balanced: a "
+                    "fifth of the published code's network evaluations, for pictures as close to its own as possible. "
+                    "fast: a twelfth of them, coarser, for choosing placement and seed.",
                 ),
                 io.Float.Input(
                     "guidance_start",
-                    default=release["guidance_start"],
+                    default=published["guidance_start"],
                     min=0.0,
                     max=1.0,
                     step=0.01,
                     optional=True,
-                    tooltip="Where guidance sets in, 0 the noisiest step and 1 the last. Before it both scales count "
-                    "as 1 at most: one network evaluation a step instead of three. Layout is settled in the first "
-                    "steps, so starting late costs agreement with the rest of the video.",
+                    tooltip="Where guidance begins: 0 is the noisiest step, 1 the last. Before it, scales above 1 "
+                    "count as 1, and a step takes one network evaluation instead of three. The first steps decide the "
+                    "layout, so after a late start the border fits the rest of the video less well.",
                 ),
                 io.Float.Input(
                     "guidance_end",
-                    default=release["guidance_end"],
+                    default=published["guidance_end"],
                     min=0.0,
                     max=1.0,
                     step=0.01,
                     optional=True,
-                    tooltip="Where guidance stops, 0 the noisiest step and 1 the last. After it both scales count as "
-                    "1 at most: one network evaluation a step instead of three. The last steps settle fine detail, "
-                    "which comes out less sharp; stopping earlier costs agreement with the video. For euler, heun and "
-                    "ddim: samplers that look back (pndm, dpmpp, uni_pc) stumble where guidance stops.",
+                    tooltip="Where guidance ends: 0 is the noisiest step, 1 the last. After it, scales above 1 count "
+                    "as 1, and a step takes one network evaluation instead of three. The last steps add fine detail, "
+                    "which comes out less sharp; with an earlier end the border also fits the video less well. Use it "
+                    "with euler, heun or ddim: samplers that go by earlier steps (pndm, dpmpp, uni_pc) go wrong where "
+                    "guidance ends.",
                 ),
                 io.Int.Input(
                     "unconditional_every",
-                    default=release["unconditional_every"],
+                    default=published["unconditional_every"],
                     min=1,
                     max=50,
                     optional=True,
-                    tooltip="In every so many steps the network is asked without any condition; in between its answer "
-                    "is estimated. 1 always asks, as the published code does. 2 saves a sixth of the evaluations; the "
-                    "fewer steps there are, the coarser the estimate. Not for pndm, which builds up the differences.",
+                    tooltip="How often the network is evaluated without any condition: 1 is in every step, as in the "
+                    "published code, 2 in every second step, and so on. In the other steps this answer is estimated. "
+                    "2 saves a sixth of the evaluations; the fewer steps there are, the coarser the estimate. Not for "
+                    "pndm, which amplifies the errors.",
                 ),
             ],
             outputs=[SamplingSocket.Output(display_name="settings", tooltip="For the three M3DDM sampler nodes.")],

@@ -6,7 +6,7 @@ import torch
 from comfy_api.latest import io
 
 from ..m3ddm_core.canvas.build import make_start_canvas
-from ..m3ddm_core.canvas.placement import CANVAS_SHAPES
+from ..m3ddm_core.canvas.placement import CANVAS_SHAPES, LATENT_SCALE
 from .host.placed_video import PlacedVideo
 from .host.sockets import CATEGORY, PlacementSocket
 
@@ -18,8 +18,8 @@ class SecondPass(io.ComfyNode):
             node_id="M3DDM_SecondPass",
             display_name="M3DDM Second Pass",
             category=CATEGORY,
-            description="Puts a finished video on a larger canvas, the source's own pixels over it, so that it can be "
-            "sampled once more for finer detail, with a denoise below 1.",
+            description="Puts a finished video on a larger canvas, with the source's own pixels over it. There it is "
+            "sampled once more, with a denoise below 1, for finer detail.",
             search_aliases=["second pass", "hires fix", "sharper", "refine", "upscale outpaint", "larger canvas"],
             inputs=[
                 io.Image.Input(
@@ -28,7 +28,7 @@ class SecondPass(io.ComfyNode):
                 io.Image.Input(
                     "generated",
                     tooltip="Finished frames to start from, in the target's shape and of any size: those of the first "
-                    "M3DDM Composite, and an upscaler if you like.",
+                    "M3DDM Composite, after an upscaler if you like.",
                 ),
                 PlacementSocket.Input("placement", tooltip="From the M3DDM Edge Mask of the first pass."),
                 io.Int.Input(
@@ -36,22 +36,22 @@ class SecondPass(io.ComfyNode):
                     default=512,
                     min=64,
                     max=2048,
-                    step=8,
-                    tooltip="Longest side of the new canvas in pixels, a multiple of 8: about twice that of the first "
-                    "pass. Twice the size is four times the work or more. Never larger than the target.",
+                    step=LATENT_SCALE,
+                    tooltip="Longest side of the new canvas in pixels, a multiple of 8. Take about twice that of the "
+                    "first pass; twice the size is four times the work or more. Never larger than the target.",
                 ),
                 io.Combo.Input(
                     "canvas_shape",
                     options=list(CANVAS_SHAPES),
                     default="target",
-                    tooltip="target: the canvas has the target's shape. square: as trained, the target is centred in a "
-                    "square; slower.",
+                    tooltip="target: the canvas has the target's shape. square: the target is centred in a square, as "
+                    "the network was trained; slower.",
                 ),
                 io.Mask.Input(
                     "source_mask",
                     optional=True,
-                    tooltip="The source_mask of M3DDM Edge Mask: what it covers starts from the first result and is "
-                    "generated again.",
+                    tooltip="The source_mask of M3DDM Edge Mask. What it covers is generated again, starting from the "
+                    "first result.",
                 ),
             ],
             outputs=[

@@ -24,8 +24,8 @@ class TiledModel(io.ComfyNode):
             node_id="M3DDM_TiledModel",
             display_name="M3DDM Tiled Model",
             category=CATEGORY,
-            description="Lets the network look at a large canvas in overlapping tiles of the size that it was trained "
-            "on, at every step. For a second pass: a tile does not see the rest of the picture.",
+            description="At every step, shows the network a large canvas in overlapping tiles of the size that it was "
+            "trained on. Use it for a second pass only, since a tile does not see the rest of the picture.",
             search_aliases=["tiled diffusion", "multidiffusion", "tiles", "large canvas", "low memory"],
             inputs=[
                 io.Model.Input("model", tooltip="From M3DDM Load Checkpoint."),
@@ -34,15 +34,15 @@ class TiledModel(io.ComfyNode):
                     default=256,
                     min=64,
                     **sizes,
-                    tooltip="Side of a tile in canvas pixels. The network was trained at 256. A canvas that is not "
-                    "larger is done in one piece, as without this node.",
+                    tooltip="Side of a tile in canvas pixels. The network was trained at 256. A canvas that is no "
+                    "larger than a tile is done in one piece, as without this node.",
                 ),
                 io.Int.Input(
                     "overlap",
                     default=64,
                     min=0,
                     **sizes,
-                    tooltip="By how many canvas pixels neighbouring tiles overlap at least. More hides the joins "
+                    tooltip="Least overlap of neighbouring tiles, in canvas pixels. A larger overlap hides the joins "
                     "better and takes more tiles.",
                 ),
             ],

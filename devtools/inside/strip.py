@@ -1,6 +1,7 @@
 """Draw a before/after strip as PNG: source frames on the target's frame above, the outpainted frames below.
 
-Run by the host's Python: ``python strip.py SOURCE.mp4 RESULT.mp4 STRIP.png``. Prints both videos' facts as JSON.
+Run by the host's Python, with the pack on its path: ``python strip.py SOURCE.mp4 RESULT.mp4 STRIP.png``. Prints both
+videos' facts as JSON.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ import json
 import sys
 from pathlib import Path
 
-import av
+import torch
 from PIL import Image, ImageDraw
+
+from m3ddm_core.video.reader import read_facts, read_pictures
 
 COLUMNS = 5
 COLUMN_WIDTH = 320
@@ -21,14 +24,11 @@ BLANK = (58, 58, 64)
 
 def read(file: Path) -> tuple[list[Image.Image], dict[str, object]]:
     """All frames, and ``width height frames fps seconds sound``."""
-    with av.open(str(file)) as container:
-        stream = container.streams.video[0]
-        fps = float(stream.average_rate)
-        sound = bool(container.streams.audio)
-        frames = [frame.to_image() for frame in container.decode(stream)]
+    said = read_facts(file)
+    frames = [Image.fromarray((picture * 255).round().to(torch.uint8).numpy()) for picture in read_pictures(file)]
     width, height = frames[0].size
-    facts = {"width": width, "height": height, "frames": len(frames), "fps": fps}
-    return frames, facts | {"seconds": len(frames) / fps, "sound": sound}
+    facts = {"width": width, "height": height, "frames": len(frames), "fps": float(said.rate)}
+    return frames, facts | {"seconds": len(frames) / float(said.rate), "sound": said.sound}
 
 
 def strip(source: list[Image.Image], result: list[Image.Image]) -> Image.Image:

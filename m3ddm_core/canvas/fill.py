@@ -117,8 +117,8 @@ def _telea(frames: torch.Tensor, hole: torch.Tensor) -> torch.Tensor:
         import cv2
     except ImportError as error:
         raise ImportError(
-            "The fill 'telea' needs OpenCV, which is not installed. "
-            "Run `pip install opencv-python-headless`, or choose the fill 'smooth'."
+            "the fill 'telea' needs OpenCV, which is not installed: run `pip install opencv-python-headless`, or take "
+            "the fill 'smooth'"
         ) from error
     pixels = (frames.float() * 255).round().clamp(0, 255).to(torch.uint8)
     pixels = pixels.masked_fill(hole.unsqueeze(-1), 0).cpu().numpy()

@@ -75,4 +75,4 @@ def _check_target(source: Path, target: Path, force: bool) -> None:
     if target.exists() and source.exists() and target.samefile(source):
         raise CheckpointError(f"got {target} as both input and output, expected two files: name another output")
     if target.exists() and not force:
-        raise CheckpointError(f"{target} exists already: name another output, or add --force to replace it")
+        raise CheckpointError(f"got {target}, which exists, expected a new name; add --force to replace it")

@@ -100,8 +100,8 @@ def config_from_state_dict(state_dict: Mapping[str, Tensor], metadata: Mapping[s
     """Read a network's sizes off its tensors' shapes.
 
     Heads, groups and eps leave no trace in shapes: they are ``attention_heads``, ``norm_num_groups`` and ``norm_eps``
-    of ``metadata``, or else the family's (8, 32, 1e-5). Raises `CheckpointError` where sizes cannot be told or
-    do not go together.
+    of ``metadata``, or else the family's (8, 32, 1e-5). Raises `CheckpointError` where sizes cannot be found or
+    do not fit each other.
     """
     metadata = metadata or {}
     shapes = {name: tuple(tensor.shape) for name, tensor in state_dict.items()}

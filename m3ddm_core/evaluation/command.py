@@ -30,8 +30,8 @@ methods:
   edge                  the pixels at the edge, repeated
   smooth                a smooth fill
   telea                 OpenCV's inpainting, frame by frame
-  vae                   the truth itself through --vae and back: what no network on its latents can surpass; others
-                        beside it as vae:vae=FILE,name=...
+  vae                   the truth itself through --vae and back: no network on its latents can do better; more VAEs
+                        as vae:vae=FILE,name=...
   m3ddm                 this model; needs --checkpoint and --vae
   m3ddm:steps=10,global_scale=1,strides=5-3-1,name=quick
                         the same with settings of its own: checkpoint, vae, sampler, scheduler, steps,
@@ -39,7 +39,7 @@ methods:
                         guide_noise, strides, seed, global_frames, guides (whole frames, as in "0 -1"), fill,
                         precision (fp32, fp16, bf16), clips_per_batch, feather (0), colour_match (none, linear,
                         steady), blend (feather, gradient), name
-  m3ddm:preset=fast     settings that go together, as in ComfyUI: reference, balanced, fast; others may follow
+  m3ddm:preset=fast     several settings at once, as in ComfyUI: reference, balanced, fast; others may follow
 
 metrics, of the whole frame, of the filled area and of parts of it (a region's distances are taken over it alone):
   MSE, PSNR, SSIM       against the truth, pixel by pixel and window by window
@@ -48,12 +48,12 @@ metrics, of the whole frame, of the filled area and of parts of it (a region's d
   sharpness             the energy of the gradients over the truth's: less than 1 is blurred
   flicker               the change from frame to frame over the truth's: more than 1 flickers
   seam                  the jump at the edge of the known area over the steps beside it: 1 cannot be seen
-  I3D                   with --i3d: each result to its own truth, the mean over windows of 16 frames; for few clips too
-  FVD                   with --i3d: between the set of all results and that of all truths; wants hundreds of windows
+  I3D                   with --i3d: each result against its own truth, over windows of 16 frames; good for few clips
+  FVD                   with --i3d: between the set of all results and that of all truths; needs hundreds of windows
   The files for --dists and --i3d are made by `python -m m3ddm_core convert-metric`.
 
-Run it again with the same OUT to go on after a stop, or to add clips, methods and metrics: what is there is not
-computed again. To repeat the paper's Table 1, see the end of OUT/table.md.
+Run it again with the same OUT to go on after a stop, or to add clips, methods and metrics: what exists already is
+not computed again. To repeat the paper's Table 1, see the end of OUT/table.md.
 """
 
 

@@ -53,7 +53,7 @@ def convert_metric(metric: str, sources: Sequence[Path], target: Path, *, force:
     if target.suffix != ".safetensors":
         raise ValueError(f"got the target {target.name}, expected a name that ends in .safetensors")
     if target.exists() and not force:
-        raise ValueError(f"{target} exists: choose another name, or pass --force")
+        raise ValueError(f"got {target}, which exists, expected a new name; add --force to replace it")
     read = {"i3d": i3d.read_published, "dists": dists.read_published}[metric]
     part = target.with_name(f"{target.name}.part")
     try:

@@ -110,7 +110,7 @@ def _likeness(true: Tensor, made: Tensor, weights: Tensor) -> tuple[Tensor, Tens
 def load_dists(
     path: str | os.PathLike[str], device: torch.device | str = "cpu", widths: Sequence[Sequence[int]] = VGG16
 ) -> DISTS:
-    """Load DISTS from a converted file. Raises ValueError where it is none, or one of another network."""
+    """Load DISTS from a converted file. Raises ValueError for any other file."""
     path, network = Path(path), DISTS(widths)
     load_exactly(network, read_converted(path, WHERE_TO_GET), path.name, WHERE_TO_GET)
     return network.eval().requires_grad_(False).to(device)

@@ -180,7 +180,7 @@ class I3DFeatures:
 def load_i3d(
     path: str | os.PathLike[str], device: torch.device | str = "cpu", config: I3DConfig = KINETICS_400
 ) -> I3DFeatures:
-    """Load the network from a converted file. Raises ValueError where it is none, or one of another network."""
+    """Load the network from a converted file. Raises ValueError for any other file."""
     path, network = Path(path), I3D(config)
     load_exactly(network, read_converted(path, WHERE_TO_GET), path.name, WHERE_TO_GET)
     return I3DFeatures(network, device)

@@ -49,7 +49,7 @@ class Method(Protocol):
     """Whether its results are worth keeping as files."""
 
     def __call__(self, known: np.ndarray, placement: Placement, fps: float, report: Report, whole: Whole) -> np.ndarray:
-        """Known frames (n, h, w, 3), uint8, to whole ones (n, size, size, 3), uint8."""
+        """Known frames (n, h, w, 3), uint8, to finished frames (n, size, size, 3), uint8."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | 
 
     After the colon stand settings of `ModelSettings` (of them ``vae`` alone for a "vae"); ``preset``, which sets
     several of them at once where they are not given themselves; and ``name``, which is the text itself otherwise.
-    ``defaults`` holds settings for those not given. Raises ValueError for what is none of them.
+    ``defaults`` holds settings for those not given. Raises ValueError for any other text.
     """
     kind, _, rest = text.partition(":")
     if kind in FILLS and not rest:

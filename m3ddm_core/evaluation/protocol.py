@@ -105,7 +105,7 @@ class Clip:
 
     def regions(self, placement: Placement) -> dict[str, np.ndarray | None]:
         """Where to measure: "frame" (None: everywhere), "filled", that in the "early" and the "late" quarter of the
-        frames, and "seen" and "unseen" where that can be told.
+        frames, and "seen" and "unseen" where that is known.
 
         A mask is (h, w) or (n, h, w), bool.
         """

@@ -19,10 +19,12 @@ _ARROWS = {"higher": "↑", "lower": "↓", "one": "→1"}
 def write_report(results: Results, folder: Path, settings: dict[str, object]) -> list[Path]:
     """Write ``table.md``, ``table.csv``, ``table.json`` and, with matplotlib, ``chart.png``; return what was written.
 
-    ``settings`` are those of the run, and are told in the table. Raises ValueError where nothing was measured.
+    ``settings`` are those of the run; the table lists them. Raises ValueError where nothing was measured.
     """
     if not results.records:
-        raise ValueError(f"nothing could be measured: {_skipped(results) or 'no clips'}")
+        raise ValueError(
+            f"got no clip that can be measured ({_skipped(results) or 'none at all'}), expected one or more"
+        )
     entries = summarise(results)
     texts = {
         "table.md": _markdown(results, entries, settings),

@@ -2,7 +2,7 @@
 
 In the output folder, ``cache/results`` holds what slow methods made and ``cache/measured`` the numbers, each under a
 name made from everything that they depend on. A run that was killed goes on where it stopped; a run with other metrics
-samples nothing anew.
+samples nothing again.
 """
 
 from __future__ import annotations

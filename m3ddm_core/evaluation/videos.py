@@ -27,7 +27,7 @@ READING = 2
 def find_clips(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None = None) -> list[Source]:
     """Find every video below a folder, and every folder of pictures (as DAVIS has them), sorted by name.
 
-    What lies in ``out``, where results are written, is none. Raises ValueError for a folder with neither.
+    Videos in ``out``, where results are written, do not count. Raises ValueError for a folder with neither.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -57,7 +57,7 @@ def read_clip(paths: list[Path], protocol: Protocol) -> Clip:
     pictures = (picture for path in paths for picture in read_pictures(path))
     frames = [protocol.fitted(as_bytes(picture)) for picture in islice(pictures, protocol.frames or None)]
     if len(frames) < LEAST_FRAMES:
-        raise ValueError(f"it has {len(frames)} frames, expected {LEAST_FRAMES} or more")
+        raise ValueError(f"got {len(frames)} frames, expected {LEAST_FRAMES} or more")
     return Clip(np.stack(frames), fps)
 
 

@@ -13,7 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 LISTED = 3
-"""So many names of what is wrong with a file are told."""
+"""At most so many names of what is wrong with a file are listed."""
 
 CONVOLUTION = 4
 """Dimensions of a kernel."""
@@ -36,7 +36,7 @@ def read_arrays(path: Path, where: str) -> dict[str, np.ndarray]:
 
 
 def read_torch(path: Path, where: str) -> dict[str, Tensor]:
-    """Read a file of torch's own, of tensors alone. Raises ValueError where it is none."""
+    """Read a file of torch's own, of tensors alone. Raises ValueError for any other file."""
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, *_NO_PICKLE) as error:
@@ -47,7 +47,7 @@ def read_torch(path: Path, where: str) -> dict[str, Tensor]:
 
 
 def read_converted(path: Path, where: str) -> dict[str, Tensor]:
-    """Read a safetensors file, as `convert-metric` writes it. Raises ValueError where it is none."""
+    """Read a safetensors file, as `convert-metric` writes it. Raises ValueError for any other file."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -31,7 +31,7 @@ R11F_G11F_B10F = 0x8C3A
 def read_panorama(path: Path, height: int) -> np.ndarray:
     """Read a panorama, shrunk to at most ``height``: (h, 2 h, 3), uint8.
 
-    Raises `UnusableMaterial` for what is none: not twice as wide as high, or no cube map.
+    Raises `UnusableMaterial` for a picture that is not twice as wide as high, and for a KTX file without a cube map.
     """
     suffix = path.suffix.lower()
     if suffix == ".ktx":
@@ -42,7 +42,7 @@ def read_panorama(path: Path, height: int) -> np.ndarray:
         picture = torch.from_numpy(read_photograph(path, height) / np.float32(255))
     high, wide = picture.shape[:2]
     if wide != 2 * high:
-        raise UnusableMaterial(f"{wide}x{high} pixels, expected a panorama twice as wide as high")
+        raise UnusableMaterial(f"got {wide}x{high} pixels, expected a panorama twice as wide as high")
     if high > height:
         planes = F.interpolate(rearrange(picture, "h w c -> 1 c h w"), (height, 2 * height), mode="area")
         picture = rearrange(planes, "1 c h w -> h w c")
@@ -68,14 +68,14 @@ def _read_float(path: Path) -> Tensor:
         with av.open(str(path)) as container:
             return torch.from_numpy(next(container.decode(video=0)).to_ndarray(format="gbrpf32le").copy())
     except (av.FFmpegError, StopIteration, OSError) as error:
-        raise UnusableMaterial(f"unreadable ({type(error).__name__})") from None
+        raise UnusableMaterial(f"got a file that cannot be read ({type(error).__name__}), expected a picture") from None
 
 
 def _read_cube(path: Path) -> Tensor:
     """Read a cube map of KTX 1, its largest size: (6, s, s, 3) linear light, faces +x -x +y -y +z -z."""
     content = path.read_bytes()
     if len(content) < KTX_HEADER.size + 4:
-        raise UnusableMaterial("unreadable (no header)")
+        raise UnusableMaterial("got a file without a header, expected a cube map")
     magic, _, kind, _, _, _, _, width, height, _, _, faces, _, skipped = KTX_HEADER.unpack_from(content)
     start, count = KTX_HEADER.size + skipped + 4, 6 * width * height
     if magic != KTX_MAGIC or kind != R11F_G11F_B10F or faces != 6 or len(content) < start + 4 * count:

@@ -48,7 +48,7 @@ def _open(path: Path) -> Image:
             raise UnusableMaterial(f"got {picture.width}x{picture.height} pixels, expected at most {LARGEST / 1e6:g} M")
         return ImageOps.exif_transpose(picture)
     except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnusableMaterial(f"unreadable ({type(error).__name__})") from None
+        raise UnusableMaterial(f"got a file that cannot be read ({type(error).__name__}), expected a picture") from None
 
 
 def _shrunk(picture: Image, side: int, which: type(min)) -> Image:

@@ -127,7 +127,7 @@ def _fill(folder: Path, read: Callable[[Path], Iterable[Part]], source: Path, pa
                         file.write(np.ascontiguousarray(pixels).data)
                 except UnusableMaterial as error:
                     skipped[name] = str(error)
-                    # What came before a file broke off is none of its own.
+                    # Parts of a file that broke off are not kept.
                     del pieces[before:]
                     file.truncate(file.seek(start))
         content = {"pieces": [asdict(piece) for piece in pieces], "skipped": skipped}
@@ -173,7 +173,7 @@ def _cut_out(path: Path, wanted: Wanted) -> Iterator[Part]:
 def _expect(pixels: np.ndarray, size: tuple[int, int]) -> None:
     height, width = pixels.shape[:2]
     if width < size[0] or height < size[1]:
-        raise UnusableMaterial(f"{width}x{height} pixels, fewer than {size[0]}x{size[1]}")
+        raise UnusableMaterial(f"got {width}x{height} pixels, expected {size[0]}x{size[1]} or more")
 
 
 KINDS: dict[str, tuple[tuple[str, ...], Callable[[Path, Wanted], Iterable[Part]]]] = {

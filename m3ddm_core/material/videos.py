@@ -38,7 +38,9 @@ def read_shots(path: Path, size: tuple[int, int], least: int) -> Iterator[tuple[
             spans, fps = _spans(path)
             long = [(first, end) for first, end in spans if end - first >= least]
             if not long:
-                raise UnusableMaterial(f"{max(end for _, end in spans)} frames, no shot of {least} among them")
+                raise UnusableMaterial(
+                    f"got {max(end for _, end in spans)} frames, expected a shot of {least} among them"
+                )
             for frames in _shots(path, long, size):
                 yield frames, fps
     except UnusableMaterial:
@@ -81,12 +83,14 @@ def _shots(path: Path, spans: Sequence[Span], size: tuple[int, int]) -> Iterator
                 span, run = next(waiting, None), []
                 if span is None:
                     return
-    raise UnusableMaterial(f"ends before frame {span[1]}")
+    raise UnusableMaterial(
+        f"got a file that ends before frame {span[1]}, expected all that it had when it was looked through"
+    )
 
 
 def _kept(frame: Any, size: tuple[int, int]) -> tuple[int, int]:
     """Width and height in which a frame is kept. Raises where it is smaller than what is to be cut out of it."""
     if frame.width < size[0] or frame.height < size[1]:
-        raise UnusableMaterial(f"{frame.width}x{frame.height} pixels, fewer than {size[0]}x{size[1]}")
+        raise UnusableMaterial(f"got {frame.width}x{frame.height} pixels, expected {size[0]}x{size[1]} or more")
     scale = min(1.0, ROOM * max(size[0] / frame.width, size[1] / frame.height))
     return max(size[0], round(frame.width * scale)), max(size[1], round(frame.height * scale))

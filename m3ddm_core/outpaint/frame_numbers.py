@@ -22,7 +22,7 @@ def parse_frames(text: str, frames: int) -> list[int]:
         match = _PART.fullmatch(part)
         if match is None:
             raise ValueError(
-                f"got frame numbers {text!r}, in which {part!r} is none, expected whole numbers and ranges such as "
+                f"got {part!r} in the frame numbers {text!r}, expected whole numbers and ranges such as "
                 "'0', '0,-1', '120-150' or '-10--1'"
             )
         first, last = (_number(int(end), frames) for end in (match[1], match[2] or match[1]))

@@ -25,8 +25,8 @@ INFILL_STRIDE = 1
 class Clip:
     """Sixteen frames that are sampled together.
 
-    ``indices`` are frame numbers, the video's last frame repeated where a clip is filled up; ``known`` tells which of
-    them are known before the clip is sampled; ``stride`` divides the frame rate that the network is told.
+    ``indices`` are frame numbers, the video's last frame repeated where a clip is filled up; ``known`` says which of
+    them are known before the clip is sampled; the network gets the video's frame rate divided by ``stride``.
     """
 
     stride: int
@@ -118,8 +118,8 @@ def plan_stage(
 def _holding_on(listed: Sequence[int], start: int, settled: Collection[int]) -> int:
     """Where a clip is to start in place of ``start`` so that it does not end just before a frame that is known.
 
-    Frames made anew between others (those of guides far apart, or of a range that was forgotten) must meet both. Where
-    the clip would end so, it moves on, if possible no farther than to a known frame; what it leaves out comes later.
+    Frames made anew between others (those of guides far apart, or of a range that was forgotten) must meet both. A
+    clip that would end so moves on, if possible no farther than to a known frame; what it leaves out comes later.
     """
 
     def misses_the_next(start: int) -> bool:

@@ -95,7 +95,7 @@ def outpaint_video(
 ) -> OutpaintState:
     """Run all levels of a video, those of its length unless ``strides`` are given.
 
-    ``on_progress`` is told of the clip steps of the whole video. The rest is as in `outpaint_stage`.
+    ``on_progress`` gets the clip steps of the whole video. The rest is as in `outpaint_stage`.
     """
     strides = levels(state.num_frames) if strides is None else strides
     counts = [

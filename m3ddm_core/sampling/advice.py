@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..canvas.placement import LATENT_SCALE
 from .settings import ADVISED, SamplingSettings
 from .solvers import SAMPLERS, SCHEDULERS
 
 SAMPLING, CANVAS_SIZE = "sampling", "canvas_size"
 REMEDY = "correct the checkpoint's metadata"
-SIZE_STEP = 8
-"""A canvas has sides of whole latents."""
 
 _KNOWN = {"sampler": SAMPLERS, "scheduler": SCHEDULERS}
 
@@ -42,8 +41,8 @@ def read_advice(metadata: Mapping[str, str]) -> Advice:
     """Read the advice in a checkpoint's metadata. Raises `ValueError` for one that cannot be followed."""
     published = Advice()
     canvas = str(metadata.get(CANVAS_SIZE, published.canvas_size))
-    if not canvas.isdecimal() or not int(canvas) or int(canvas) % SIZE_STEP:
-        raise ValueError(f"got {CANVAS_SIZE} = {canvas!r}, expected a multiple of {SIZE_STEP}; {REMEDY}")
+    if not canvas.isdecimal() or not int(canvas) or int(canvas) % LATENT_SCALE:
+        raise ValueError(f"got {CANVAS_SIZE} = {canvas!r}, expected a multiple of {LATENT_SCALE}; {REMEDY}")
     values = _values(str(metadata.get(SAMPLING, "{}")))
     try:
         return Advice(published.sampling.changed(values), int(canvas))

@@ -35,8 +35,9 @@ class ClipConditions:
     def inputs(self, branch: Branch) -> tuple[Tensor, Tensor]:
         """Return (b, 5, f, h, w) masked latents with mask, and (g, 4, gh, gw) global latents, that a branch sees.
 
-        A branch without global frames sees a single black one. The release shows it as many as the video has; but each
-        frame is encoded alone, so these are copies of the same tokens, and attention to copies is attention to one.
+        A branch without global frames sees a single black one. The published code gives it as many black ones as the
+        video has global frames. Each frame is encoded alone, so those are copies of the same tokens, and attention to
+        copies is attention to one.
         """
         video = self.blank_video if branch is Branch.UNCONDITIONAL else self.masked_video
         return video, self.global_latents if branch is Branch.FULL else torch.zeros_like(self.global_latents[:1])

@@ -16,7 +16,7 @@ apart; what samplers compute from logarithms in float32 comes out a little besid
 
 
 class Branch(Enum):
-    """One evaluation of the network, by what it is told; in the order in which they are evaluated."""
+    """One evaluation of the network, named after what it is shown; in the order in which they are evaluated."""
 
     FULL = "masked video and global frames"
     MASKED_VIDEO = "masked video"
@@ -47,7 +47,7 @@ class Guidance:
 
     ``start`` and ``end``: what part of sampling is guided, 0 at its noisiest and 1 at its clean end, in shares of the
     training timesteps as ComfyUI's ``start_percent`` and ``end_percent`` (guidance in an interval: arXiv 2404.07724).
-    ``unconditional_every``: in every so many steps the answer to nothing is asked for anew, see `GuidanceRun`.
+    ``unconditional_every``: the unconditional branch is evaluated in every so many steps, see `GuidanceRun`.
 
     Raises ``ValueError`` unless 0 <= start <= end <= 1, and for ``unconditional_every`` below 1.
     """
@@ -67,7 +67,7 @@ class Guidance:
     def weights(self, *, inside: bool) -> dict[Branch, float]:
         """Weights of the branches inside the interval, or outside, where a scale above one counts as one.
 
-        Outside, the published scales leave e(c,g) alone; a condition that is switched off by a scale of zero stays so.
+        Outside, with the published scales, only e(c,g) has weight. A condition with a scale of zero stays off.
         """
         if inside:
             return branch_weights(self.context_scale, self.global_scale)
@@ -75,7 +75,7 @@ class Guidance:
 
 
 class Held(NamedTuple):
-    """What is kept of a step in which the network was told nothing."""
+    """What is kept of a step in which the unconditional branch was evaluated."""
 
     step: int
     anchor: Branch
@@ -83,7 +83,7 @@ class Held(NamedTuple):
 
 
 Evaluate = Callable[[tuple[Branch, ...]], Mapping[Branch, Tensor]]
-"""``evaluate(branches)`` asks the network; other branches than those asked for may stand in the answer."""
+"""``evaluate(branches)`` runs the network; the answer may hold other branches besides those asked for."""
 
 
 class GuidanceRun:
@@ -91,15 +91,15 @@ class GuidanceRun:
 
     ``levels`` are the noise levels (sigma: noise over signal) that the sampler steps through, ``edges`` those at
     which guidance starts and ends. A step goes from one of the levels to just above the next, so that a sampler that
-    asks twice at a level, or in between two, does so in one step.
+    evaluates twice at a level, or between two levels, does so within one step.
 
-    Between the steps in which e(0,0) is evaluated, it is put together from what is at hand:
+    In the steps in which e(0,0) is not evaluated, it is estimated:
 
         e(0,0) = e(c,0) now - u(now) (e(c,0) - e(0,0) then) / u(then)
 
-    with e(c,g) in the place of e(c,0) where that is not evaluated. It is the difference of two answers that is held,
-    because what both have in common changes from step to step much more than what the condition makes of it, and
-    guidance would multiply that change. The unit ``u`` is how such a difference grows with noise where the latents
+    with e(c,g) in the place of e(c,0) where that is not evaluated. The difference of the two answers is held, not the
+    answer itself: what both have in common changes from step to step much more than their difference, and guidance
+    would multiply that change. The unit ``u`` is how such a difference grows with noise where the latents
     are Gaussian, of variance one, and the condition moves their mean (for these the estimate is exact): sigma**2 / (1
     + sigma**2) for clean latents, sigma / (1 + sigma**2) for the noise. An answer held as it was would be too strong
     in the last steps, one held as noise too weak in the first.
@@ -121,7 +121,7 @@ class GuidanceRun:
     ) -> Mapping[Branch, Tensor]:
         """Return the predictions of all branches of weight, and of those wanted ``also``, at a noise level.
 
-        ``evaluate`` is called once, with the branches that cannot be done without. ``unit`` is u(now), see above.
+        ``evaluate`` is called once, with the branches that are needed. ``unit`` is u(now), see above.
         """
         weights = self.weights(level)
         needed = tuple(branch for branch in Branch if weights[branch] != 0 or branch in also)

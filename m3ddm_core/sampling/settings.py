@@ -45,7 +45,7 @@ class SamplingSettings:
     def changed(self, values: Mapping[str, Any]) -> SamplingSettings:
         """Return settings with some values, by the names that users know them under (`flat`), in place of their own.
 
-        Raises `ValueError` for guidance that cannot be.
+        Raises `ValueError` as `Guidance` does.
         """
         guidance = {_OF_GUIDANCE[name]: value for name, value in values.items() if name in _OF_GUIDANCE}
         own = {name: value for name, value in values.items() if name not in _OF_GUIDANCE}
@@ -101,7 +101,7 @@ def decided_by(preset: str) -> tuple[str, ...]:
 def preset_settings(preset: str, values: Mapping[str, Any]) -> Settings:
     """Return what a preset decides, with ``values`` in place of its own and of all that it leaves open.
 
-    Raises `ValueError` for an unknown name, and for guidance that cannot be.
+    Raises `ValueError` for an unknown name, and as `Guidance` does.
     """
     decided = decided_by(preset)
     if preset == CHECKPOINT:

@@ -92,8 +92,8 @@ def _scheduler(name: str, levels: tuple[float, ...]) -> SchedulerMixin:
         **options,
     )
     scheduler.set_timesteps(len(levels))
-    # The schedulers can be told their noise levels in ways that differ, or not at all; they step along this list. One
-    # that evaluates twice a step has every level but the first twice.
+    # Some of diffusers' schedulers take noise levels, each in its own way, and some take none; but all step along this
+    # list. A scheduler that evaluates twice a step has every level but the first twice.
     sigmas = torch.tensor(levels)
     later = sigmas[1:].repeat_interleave(scheduler.order)
     scheduler.sigmas = torch.cat([sigmas[:1], later, torch.zeros(1)])

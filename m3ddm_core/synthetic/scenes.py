@@ -1,7 +1,7 @@
 """Synthetic scenes: painted worlds seen by a moving camera, in which it is known what every pixel shows.
 
-Since the world is known, so is for each pixel beyond the border of a clip whether another frame shows it: what a
-model can know and what it has to make up are told apart exactly.
+Since the world is known, it is also known for each pixel beyond the border of a clip whether another frame shows it.
+So what a model can know is exactly separated from what it has to make up.
 """
 
 from __future__ import annotations

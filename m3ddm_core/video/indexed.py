@@ -54,7 +54,7 @@ class IndexedVideo:
         else:
             num_frames = len(stamps)
         if not num_frames:
-            raise BrokenVideo("it holds no frames")
+            raise BrokenVideo("got a file without frames, expected a video")
         video = cls(Path(path), num_frames, rate, stamps, keys)
         next(video.pictures([0]))
         return video
@@ -115,7 +115,7 @@ class IndexedVideo:
             shown = number
 
     def _ends_before(self, number: int) -> BrokenVideo:
-        return BrokenVideo(f"it ends before frame {number} of {self.num_frames}")
+        return BrokenVideo(f"got a file that ends before frame {number}, expected {self.num_frames} frames")
 
 
 class _Screen:

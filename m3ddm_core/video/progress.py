@@ -45,7 +45,7 @@ class Pass(NamedTuple):
 
 
 def scan_report(report: Report) -> OnFrame:
-    """Make what is told of each frame when a file is looked through."""
+    """Make the callback that reports each frame when a file is looked through."""
 
     def on_frame(done: int, expected: int) -> None:
         report(Standing(SCAN_SHARE * done / expected, f"looking through the video, frame {done}"))
@@ -54,7 +54,7 @@ def scan_report(report: Report) -> OnFrame:
 
 
 def writing_report(report: Report, count: int) -> Callable[[int], None]:
-    """Make what is told of the number of each of ``count`` frames when it has been finished and written, from 1."""
+    """Make the callback for finished frames: it takes the number, from 1, of each of ``count`` frames once written."""
     pace = Pace()
 
     def on_frame(number: int) -> None:

@@ -105,4 +105,4 @@ def ffmpeg_errors() -> Iterator[None]:
     try:
         yield
     except av.FFmpegError as error:
-        raise BrokenVideo(f"it cannot be read ({error.strerror})") from error
+        raise BrokenVideo(f"got a file that cannot be read ({error.strerror}), expected a video") from error

@@ -27,8 +27,8 @@ def refine_scenes(
 ) -> list[Scene]:
     """Outpaint the scenes of a whole finished video again on canvases of the target's shape.
 
-    Sampling starts from the finished frames, which are made as they are needed and let go; the source is known as
-    before, and what is masked of it starts from the finished frames too. ``canvas_size``: longest side of the canvas in
+    Sampling starts from the finished frames, which are made as they are needed and not kept. The source is known as
+    before; what its mask covers starts from the finished frames too. ``canvas_size``: longest side of the canvas in
     pixels; ``outpaint(number, state)``, ``fill`` and ``on_frame`` as in `outpaint_scenes`. Scenes with nothing to
     outpaint stay as they are.
 

@@ -136,9 +136,9 @@ def clip_sampler(patcher: Any, settings: SamplingSettings, seed: int) -> SampleC
         except comfy.model_management.OOM_EXCEPTION as error:
             height, width = (side * LATENT_SCALE for side in start.shape[-2:])
             raise comfy.model_management.OOM_EXCEPTION(
-                f"Not enough memory for one clip of 16 frames on a canvas of {width}x{height}, one network evaluation "
-                "at a time. Lower canvas_size or set canvas_shape to target in M3DDM Edge Mask, pick a smaller "
-                "weight_dtype in M3DDM Load Checkpoint, or start ComfyUI with --lowvram."
+                f"got too little memory for one clip of 16 frames on a canvas of {width}x{height}, with one network "
+                "evaluation at a time; lower canvas_size or set canvas_shape to target in M3DDM Edge Mask, pick a "
+                "smaller weight_dtype in M3DDM Load Checkpoint, or start ComfyUI with --lowvram"
             ) from error
 
     return sample

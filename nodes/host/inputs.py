@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ...m3ddm_core.canvas.fill import FILL_METHODS
 from ...m3ddm_core.canvas.framing import Framing
-from ...m3ddm_core.canvas.placement import ANCHORS, CANVAS_SHAPES, parse_ratio
+from ...m3ddm_core.canvas.placement import ANCHORS, CANVAS_SHAPES, LATENT_SCALE, parse_ratio
 from ...m3ddm_core.composite.blend import BLENDS
 from ...m3ddm_core.composite.colour_match import COLOUR_MATCHES
 from ...m3ddm_core.composite.resample import KERNELS
@@ -29,10 +29,10 @@ def canvas_size_input() -> io.Input:
         default=256,
         min=64,
         max=2048,
-        step=8,
+        step=LATENT_SCALE,
         tooltip="Longest side of the canvas in pixels, a multiple of 8. The published network was trained at 256, the "
-        "pack's demonstration at 128; larger is sharper, slower and less certain to hang together. Never larger than "
-        "the target.",
+        "pack's demonstration at 128. A larger canvas is sharper and slower, and the picture on it holds together "
+        "less well. Never larger than the target.",
     )
 
 
@@ -43,8 +43,8 @@ def placement_inputs(canvas_size: io.Input) -> list[io.Input]:
             "target",
             options=TARGETS,
             default="16:9",
-            tooltip="Shape of the finished picture. The source is never cropped: only the sides that are too "
-            "short grow. custom ratio reads custom_ratio, pixels reads left, top, right and bottom.",
+            tooltip="Shape of the finished picture. The source is never cropped: only the sides that are too short "
+            "grow. custom ratio uses custom_ratio; pixels uses left, top, right and bottom.",
         ),
         io.String.Input(
             "custom_ratio",
@@ -70,8 +70,8 @@ def placement_inputs(canvas_size: io.Input) -> list[io.Input]:
             "anchor",
             options=[*ANCHORS, OFFSET],
             default="center",
-            tooltip="Where the source lies in the target. offset reads offset_x and offset_y. Has no effect "
-            "when target is pixels.",
+            tooltip="Where the source lies in the target. offset uses offset_x and offset_y. Has no effect when "
+            "target is pixels.",
         ),
         *(
             io.Int.Input(
@@ -88,8 +88,8 @@ def placement_inputs(canvas_size: io.Input) -> list[io.Input]:
             "canvas_shape",
             options=list(CANVAS_SHAPES),
             default="square",
-            tooltip="square: as trained, the target is centred in a square and cropped out afterwards. "
-            "target: the canvas has the target's shape, which is faster for wide or tall targets.",
+            tooltip="square: the target is centred in a square, as the network was trained, and cropped out "
+            "afterwards. target: the canvas has the target's shape, which is faster for wide or tall targets.",
         ),
         io.Combo.Input(
             "fill",
@@ -103,8 +103,8 @@ def placement_inputs(canvas_size: io.Input) -> list[io.Input]:
             default=2,
             min=1,
             max=64,
-            tooltip="The finished width and height become multiples of this by growing the generated border. "
-            "2 suits video encoders; 1 keeps odd sizes.",
+            tooltip="The finished width and height are rounded to multiples of this; only the generated border "
+            "changes. 2 suits video encoders; 1 keeps odd sizes.",
         ),
         io.Int.Input(
             "first_frames",
@@ -121,8 +121,8 @@ def source_mask_input() -> io.Input:
     return io.Mask.Input(
         "source_mask",
         optional=True,
-        tooltip="1 where the source's own pixels are to be generated anew too: a logo, black bars, a matte "
-        "of any shape. Of the source's size; one mask for all frames, or one for each.",
+        tooltip="1 where part of the source itself is to be generated anew, such as a logo or black bars; any shape "
+        "will do. It has the source's size: one mask for all frames, or one for each.",
     )
 
 
@@ -194,9 +194,9 @@ def composite_inputs() -> list[io.Input]:
             "colour_match",
             options=list(COLOUR_MATCHES),
             default="none",
-            tooltip="linear moves the generated border's colours to those of the source, channel by channel and frame "
-            "by frame; it helps against a tint. steady does the same without letting chance flicker, and still follows "
-            "a fade or a flash at once.",
+            tooltip="linear shifts the generated border's colours towards those of the source, for each channel and "
+            "each frame; it helps against a tint. steady does the same without flicker from frame to frame, and still "
+            "follows a fade or a flash at once.",
         ),
         io.Combo.Input(
             "resampling",
@@ -210,8 +210,8 @@ def composite_inputs() -> list[io.Input]:
             options=list(BLENDS),
             default="feather",
             optional=True,
-            tooltip="gradient corrects the generated border smoothly so that it meets the source without a line, best "
-            "with colour_match steady. feather leaves the meeting to the soft edge alone.",
+            tooltip="gradient corrects the generated border smoothly, so that no line shows where it meets the "
+            "source; best with colour_match steady. feather only blends the two over the soft edge.",
         ),
     ]
 
@@ -223,5 +223,5 @@ def seed_input() -> io.Input:
         min=0,
         max=0xFFFFFFFFFFFFFFFF,
         control_after_generate=True,
-        tooltip="Draws the noise, the same for every clip. Use one seed on all three levels.",
+        tooltip="Random seed of the noise, which is the same for every clip. Use one seed on all three levels.",
     )

@@ -114,7 +114,7 @@ class M3DDM(comfy.model_base.BaseModel):
 
 
 def condition(conditions: ClipConditions, branch: Branch) -> dict[str, Any]:
-    """What one branch of the guidance is told, as options of a CONDITIONING: see `M3DDM`."""
+    """What one branch of the guidance shows the network, as options of a CONDITIONING: see `M3DDM`."""
     video, global_latents = conditions.inputs(branch)
     to_raw = M3DDMConfig.latent_format().process_out
     return {

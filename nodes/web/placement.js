@@ -1,5 +1,5 @@
 /**
- * Where source, target and canvas lie: as much of `place` in m3ddm_core/geometry.py as a drawing of them needs.
+ * Where source, target and canvas lie: as much of `place` in m3ddm_core/canvas/placement.py as a drawing of them needs.
  *
  * What counts is the Python; a test holds this to it over a table of cases. Fractions are pairs of BigInts, so that
  * both round alike.

@@ -23,12 +23,12 @@ export class Source {
     this.picture = null
   }
 
-  /** [width, height] in pixels, or null: as the last run told, else as the file says. */
+  /** [width, height] in pixels, or null: as the last run said, else as the file says. */
   get size() {
     return this.ran ?? this.loaded ?? app.nodeOutputs?.[this.node.id]?.source_size ?? null
   }
 
-  /** The node ran; what it told holds until something else is connected or chosen. */
+  /** The node ran; what it said holds until something else is connected or chosen. */
   executed(output) {
     if (output?.source_size) this.ran = output.source_size
   }

@@ -182,7 +182,7 @@ def test_out_of_memory_for_good_says_what_to_lower(pack, model, state):
 
     handle = model.model.diffusion_model.register_forward_pre_hook(full)
     try:
-        with pytest.raises(comfy.model_management.OOM_EXCEPTION, match=r"canvas of 32x32.*Lower canvas_size"):
+        with pytest.raises(comfy.model_management.OOM_EXCEPTION, match=r"canvas of 32x32.*lower canvas_size"):
             pack.run("M3DDM_SampleInfill", model=model, state=state, seed=0, settings=settings(pack))
     finally:
         handle.remove()

@@ -231,7 +231,7 @@ def test_typed_numbers_move_the_drawing(mask: EdgeMask) -> None:
     scale, box = mask.drawn()
     assert box[:2] == pytest.approx([104, 0], abs=1.5 / scale)
     mask.set(target="16:9", offset_x=500)
-    api.expect(mask.note).to_contain_text("At most 352")
+    api.expect(mask.note).to_contain_text("expected 0 to 352")
 
 
 def test_the_sides_can_be_pulled_where_pixels_are_asked_for(mask: EdgeMask) -> None:

@@ -107,13 +107,13 @@ ONE, OTHER = f"{BEGIN}\n", f"{END}\n"
 @pytest.mark.parametrize("text", ["none\n", ONE, OTHER + ONE, ONE + ONE + OTHER, ONE + OTHER + OTHER])
 def test_a_page_needs_one_pair_of_markers(text: str, root: Path) -> None:
     (root / HELP / "M3DDM_Try.md").write_text(text, encoding="utf-8")
-    with pytest.raises(Problem, match=r"M3DDM_Try\.md needs one line <!-- generated"):
+    with pytest.raises(Problem, match=r"M3DDM_Try\.md: got .*expected one line <!-- generated"):
         docs.stale(root, [NODE])
 
 
 def test_a_missing_page_is_named(root: Path) -> None:
     (root / HELP / "M3DDM_Try" / "zh.md").unlink()
-    with pytest.raises(Problem, match=r"M3DDM_Try/zh\.md is missing"):
+    with pytest.raises(Problem, match=r"M3DDM_Try/zh\.md: got no such file"):
         docs.stale(root, [NODE])
 
 
@@ -129,7 +129,7 @@ def test_what_a_translation_lacks_and_has_too_much_is_named() -> None:
 
 def test_a_translation_that_is_no_json_is_named(root: Path) -> None:
     (root / CHINESE_TEXTS).write_text("{,", encoding="utf-8")
-    with pytest.raises(Problem, match=r"locales/zh/nodeDefs\.json is no JSON: .*line 1"):
+    with pytest.raises(Problem, match=r"locales/zh/nodeDefs\.json: got a file that is not JSON \(.*line 1"):
         docs.stale(root, [NODE])
 
 

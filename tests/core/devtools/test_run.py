@@ -69,7 +69,7 @@ def test_a_node_takes_the_place_of_another():
     prompt = {"1": {"class_type": "A", "inputs": {"x": 1}}, "2": {"class_type": "B", "inputs": {"a": ["1", 0]}}}
     workflow.replace(prompt, "A", "C", y=2)
     assert prompt == {"1": {"class_type": "C", "inputs": {"y": 2}}, "2": {"class_type": "B", "inputs": {"a": ["1", 0]}}}
-    with pytest.raises(Problem, match="no A node"):
+    with pytest.raises(Problem, match="without a node A"):
         workflow.replace(prompt, "A", "C")
 
 
@@ -124,7 +124,7 @@ def test_a_primitives_value_takes_the_widgets_place():
 
 
 def test_an_unknown_node_is_named():
-    with pytest.raises(Problem, match="no node 'Nobody'"):
+    with pytest.raises(Problem, match="got the node 'Nobody'"):
         workflow.to_prompt(chain(node(2, "Nobody", 1)), INFO)
 
 
@@ -160,10 +160,10 @@ def test_a_failed_installation_says_what_to_do(said: str, remedy: str, tmp_path:
 
 def test_a_package_without_tests_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tiers, "PACK", tmp_path)
-    with pytest.raises(Problem, match=r"has no folder tests.*Clone the repository"):
+    with pytest.raises(Problem, match=r"without its tests.*clone the repository"):
         tiers.run_tiers(["core"], [])
 
 
 def test_an_unknown_tier_is_named_with_those_there_are():
-    with pytest.raises(Problem, match=r"nonsense: no such tier.*core.*browser"):
+    with pytest.raises(Problem, match=r"got nonsense, expected .*core.*browser"):
         tiers.run_tiers(["nonsense"], [])

@@ -70,7 +70,7 @@ def test_one_command_from_a_folder_to_the_report(videos, tmp_path, capsys, monke
     assert "DISTS ↓ | I3D ↓ | FVD ↓" in table and "sharpness →1 | flicker →1" in table
     assert len(content["clips"]) == 2 * 4 * 3
     assert list(content["skipped"]) == ["bad.mp4"]
-    assert "skipped bad.mp4: it cannot be read" in capsys.readouterr().err
+    assert "skipped bad.mp4: got a file that cannot be read" in capsys.readouterr().err
     assert sorted(path.name for path in (out / "grids").iterdir()) == ["0.mp4", "1.mp4"]
 
 

@@ -42,7 +42,7 @@ def test_a_file_is_written_once(published, tmp_path, capsys):
         assert file.metadata() == {"metric": "i3d", "source_file": "i3d-kinetics-400.ckpt"}
         assert "Mixed_3b.Branch_3.Conv3d_0b_1x1.weight" in file.keys()  # noqa: SIM118 - it is no dict
     assert main(["convert-metric", "i3d", str(published), str(target)]) == 2
-    assert "exists: choose another name, or pass --force" in capsys.readouterr().err
+    assert "which exists, expected a new name; add --force" in capsys.readouterr().err
     assert main(["convert-metric", "i3d", str(published), str(target), "--force"]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["i3d-kinetics-400.ckpt", "i3d.safetensors"]
 

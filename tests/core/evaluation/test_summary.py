@@ -133,5 +133,7 @@ def test_one_clip_has_means_without_intervals(tmp_path):
 
 
 def test_nothing_measured_is_told(tmp_path):
-    with pytest.raises(ValueError, match=r"nothing could be measured: bad\.mp4: it cannot be read"):
+    with pytest.raises(
+        ValueError, match=r"no clip that can be measured \(.*bad\.mp4: it cannot be read\), expected one"
+    ):
         write_report(Results(skipped={"bad.mp4": "it cannot be read"}), tmp_path, {})

@@ -61,7 +61,7 @@ def test_what_is_no_panorama_is_named(tmp_path: Path) -> None:
         read_panorama(short, 512)
     empty = tmp_path / "empty.exr"
     empty.write_bytes(b"no picture")
-    with pytest.raises(UnusableMaterial, match="unreadable"):
+    with pytest.raises(UnusableMaterial, match=r"cannot be read|without a header"):
         read_panorama(empty, 512)
 
 

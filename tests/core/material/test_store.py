@@ -45,8 +45,8 @@ def test_shots_are_kept_and_what_cannot_be_used_is_named(footage: Path, tmp_path
     assert [piece.shape for piece in found.pieces] == [(20, 36, 48, 3), (12, 36, 48, 3)]
     assert {piece.fps for piece in found.pieces} == {12.0}
     assert set(found.skipped) == {"deeper/small.mp4", "short.mp4", "broken.mp4"}
-    assert found.skipped["deeper/small.mp4"] == "16x8 pixels, fewer than 32x16"
-    assert found.skipped["short.mp4"] == "4 frames, no shot of 8 among them"
+    assert found.skipped["deeper/small.mp4"] == "got 16x8 pixels, expected 32x16 or more"
+    assert found.skipped["short.mp4"] == "got 4 frames, expected a shot of 8 among them"
     dark, striped = (found.pixels(piece) for piece in found.pieces)
     assert dark.max() < 60 and striped.std() > 80, "no frame is of the other shot"
 
@@ -74,7 +74,7 @@ def test_a_store_that_was_cut_off_is_none(footage: Path, tmp_path: Path, monkeyp
 
 def test_a_folder_without_anything_to_use_is_an_error(footage: Path, tmp_path: Path) -> None:
     (footage / "good.mp4").unlink()
-    with pytest.raises(ValueError, match=r"3 files for films of which none can be used(?s:.*)short\.mp4: 4 frames"):
+    with pytest.raises(ValueError, match=r"3 files for films of which none can be used(?s:.*)short\.mp4: got 4 frames"):
         open_store("film", footage, WANTED, tmp_path / "stores", 1.0)
 
 
@@ -130,7 +130,7 @@ def test_photographs_come_upright_and_cut_outs_trimmed(tmp_path: Path) -> None:
         ("shape.png", (1, 96, 96, 3)),
         ("turned.jpg", (1, 40, 80, 3)),
     ]
-    assert photos.skipped == {"small.png": "20x20 pixels, fewer than 32x16"}
+    assert photos.skipped == {"small.png": "got 20x20 pixels, expected 32x16 or more"}
     cut_outs = open_store("cutout", folder, WANTED, tmp_path / "stores", 1.0)
     assert [piece.shape for piece in cut_outs.pieces] == [(1, 13, 32, 4)]
     assert set(cut_outs.skipped) == {"small.png", "turned.jpg"}

@@ -33,7 +33,7 @@ def test_frame_numbers_are_read(text, numbers):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("a", "'a' is none"),
+        ("a", "got 'a' in the frame numbers"),
         ("1.5", "1.5"),
         ("1--", "'1--'"),
         ("-", "'-'"),
