@@ -108,6 +108,8 @@ def load_pack() -> tuple[Any, Callable[[str], Any]]:
         raise SystemExit("COMFYUI_PATH: got nothing, expected the folder of a ComfyUI")
     sys.path[:] = [host] + [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
     sys.argv[1:] = ["--cpu"]
+    # What is measured is done whole, not taken up from an earlier run.
+    os.environ["M3DDM_JOURNAL"] = "0"
     import comfy.options
 
     comfy.options.enable_args_parsing()
