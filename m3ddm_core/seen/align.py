@@ -6,15 +6,16 @@ so that what moves by itself counts for little, and with a gain and an offset of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .motions import SIMILARITY, motion_of, move, stay
+from .motions import SIMILARITY, Freedom, flow, motion_of, move, stay
 from .pyramid import Pyramid
 
+STEADY = Freedom()
 AT_ONCE = 32
 """Pairs."""
 ROUNDS = 8
@@ -37,7 +38,7 @@ class Pairs:
 
     ``certain`` (b, k, k): how well the parameters of a motion are known, as the inverse of their covariance.
     ``explained`` (b,): the share of what has texture, and both frames show, that the motion explains. ``overlap`` (b,):
-    the share of the first frame that the second shows.
+    the share of the first frame that the second shows. ``error`` (b,): what the motion usually leaves.
     """
 
     first: Tensor
@@ -46,6 +47,7 @@ class Pairs:
     certain: Tensor
     explained: Tensor
     overlap: Tensor
+    error: Tensor
 
     def __len__(self) -> int:
         return len(self.first)
@@ -75,7 +77,7 @@ def align(
     second: Tensor,
     start: Tensor | None = None,
     *,
-    parameters: int = SIMILARITY,
+    freedom: Freedom = STEADY,
     levels: int | None = None,
     search: float = 0.0,
 ) -> Pairs:
@@ -86,14 +88,14 @@ def align(
     """
     start = stay(len(first)) if start is None else start
     parts = [
-        _align(pyramid, first[some], second[some], start[some], parameters, levels or len(pyramid.levels), search)
+        _align(pyramid, first[some], second[some], start[some], freedom, levels or len(pyramid.levels), search)
         for some in (slice(at, at + AT_ONCE) for at in range(0, len(first), AT_ONCE))
     ]
     return Pairs.joined(parts)
 
 
 def _align(
-    pyramid: Pyramid, first: Tensor, second: Tensor, motions: Tensor, parameters: int, levels: int, search: float
+    pyramid: Pyramid, first: Tensor, second: Tensor, motions: Tensor, freedom: Freedom, levels: int, search: float
 ) -> Pairs:
     top = min(levels, len(pyramid.levels)) - 1
     if search:
@@ -101,13 +103,13 @@ def _align(
     photometric = torch.zeros(len(first), 2)
     for level in range(top, -1, -1):
         # A small level tells shifts and turns, not more.
-        count = parameters if level <= max(0, top - 1) or top < 2 else min(parameters, SIMILARITY)
-        template = _Template.of(pyramid, level, first, count)
+        count = freedom.count if level <= max(0, top - 1) or top < 2 else min(freedom.count, SIMILARITY)
+        template = _Template.of(pyramid, level, first, replace(freedom, count=count))
         for _ in range(ROUNDS):
             error, shown = template.error(pyramid, level, second, motions, photometric)
             weight, sigma = _weights(error, shown)
             step, certain = template.step(error, weight, photometric)
-            motions = motions @ motion_of(-step[:, :count])
+            motions = motions @ motion_of(-step[:, :count], freedom.bend)
             photometric = photometric + step[:, count:].float()
             if (step[:, :count].abs().max() * max(pyramid.windows[level].scale)) < SETTLED:
                 break
@@ -118,9 +120,8 @@ def _align(
     overlap = shown.float().mean(1)
     nothing = (overlap < LEAST_SHARE) | (told.float().mean(1) < LEAST_SHARE / 10)
     explained = torch.where(nothing, 0.0, explained)
-    return Pairs(
-        first, second, motions, certain / (sigma.double() ** 2 * CORRELATED)[:, None, None], explained, overlap
-    )
+    certain = certain / (sigma.clamp(min=NOISE_FLOOR).double() ** 2 * CORRELATED)[:, None, None]
+    return Pairs(first, second, motions, certain, explained, overlap, sigma)
 
 
 @dataclass(frozen=True)
@@ -132,20 +133,19 @@ class _Template:
     points: Tensor
 
     @classmethod
-    def of(cls, pyramid: Pyramid, level: int, numbers: Tensor, count: int) -> _Template:
+    def of(cls, pyramid: Pyramid, level: int, numbers: Tensor, freedom: Freedom) -> _Template:
         planes, window = pyramid.levels[level][numbers], pyramid.windows[level]
         padded = F.pad(planes, (1, 1, 1, 1), mode="replicate")
         across = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) * (window.scale[0] / 2)
         along = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) * (window.scale[1] / 2)
         points = window.grid()
-        x, y = points.unbind(-1)
-        slopes = [across, along, across * x + along * y, along * x - across * y]
-        slopes += [across * x - along * y, along * x + across * y]
+        moved = flow(freedom, points)
+        slopes = [across * moved[..., k, 0] + along * moved[..., k, 1] for k in range(freedom.count)]
         grey = planes[:, :1] - planes[:, :1].mean((2, 3), keepdim=True)
         gain = torch.cat([grey, planes[:, 1:]], dim=1)
         offset = torch.zeros_like(planes)
         offset[:, 0] = 1
-        stacked = torch.stack([*slopes[:count], gain, offset], dim=-1)
+        stacked = torch.stack([*slopes, gain, offset], dim=-1)
         return cls(planes.flatten(2), stacked.flatten(2, 3), points)
 
     def error(
@@ -173,6 +173,12 @@ class _Template:
         return step, normal[:, :count, :count] - normal[:, :count, count:] @ tone
 
 
+def overlap(pyramid: Pyramid, motions: Tensor) -> Tensor:
+    """The share of a frame that the one a motion (b, 3, 3) leads to still shows, (b,)."""
+    window = pyramid.windows[-1]
+    return window.shows(move(motions, window.grid())).float().mean((1, 2))
+
+
 def look(planes: Tensor, points: Tensor, source: tuple[int, int]) -> Tensor:
     """Planes (b, c, h, w) of a source's frames at points (b, h', w', 2): (b, c, h', w'), bilinear."""
     whole = torch.tensor([max(source) / side for side in source])
@@ -183,8 +189,7 @@ def _weights(error: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
     """The weight of each pixel (b, pixels), and the usual error (b,)."""
     size = error.square().sum(1).sqrt()
     usual = torch.where(shown, size, torch.nan).nanmedian(1).values.nan_to_num(0) * 1.4826
-    usual = usual.clamp(min=NOISE_FLOOR)
-    return shown / (1 + (size / (2 * usual[:, None])) ** 2) ** 2, usual
+    return shown / (1 + (size / (2 * usual.clamp(min=NOISE_FLOOR)[:, None])) ** 2) ** 2, usual
 
 
 def _best_shift(pyramid: Pyramid, first: Tensor, second: Tensor, start: Tensor, search: float) -> Tensor:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from .align import Pairs, align
-from .motions import AFFINE, SIMILARITY, between, farthest, move, stay
+from .align import Pairs, align, overlap
+from .lens import find_bend
+from .motions import AFFINE, Freedom, bent, between, farthest, stay
 from .pose_graph import chained, relaxed
 from .pyramid import Pyramid
 
@@ -32,12 +33,13 @@ FREER = 0.02
 
 @dataclass(frozen=True)
 class Stretch:
-    """The frames from ``first`` on, their ``path`` (m, 3, 3) to one of them, and the ``pairs`` it hangs on, numbered
-    from 0."""
+    """The frames from ``first`` on, their ``path`` (m, 3, 3) to one of them, the ``pairs`` it hangs on, numbered from 0,
+    and the ``freedom`` that the camera was given."""
 
     first: int
     path: Tensor
     pairs: Pairs
+    freedom: Freedom
 
     def __len__(self) -> int:
         return len(self.path)
@@ -47,18 +49,18 @@ def find_stretches(pyramid: Pyramid) -> list[Stretch]:
     """The stretches of a scene over which the camera can be followed."""
     if len(pyramid) < SHORTEST:
         return []
-    neighbours, parameters = _neighbours(pyramid)
+    neighbours, freedom = _neighbours(pyramid)
     torn = ((neighbours.explained < TORN) | (neighbours.overlap < APART)).nonzero().flatten().tolist()
     ends = [*(number + 1 for number in torn), len(pyramid)]
     return [
-        _stretch(pyramid, first, neighbours.chosen(torch.arange(first, end - 1)), parameters)
+        _stretch(pyramid, first, neighbours.chosen(torch.arange(first, end - 1)), freedom)
         for first, end in zip([0, *ends], ends, strict=False)
         if end - first >= SHORTEST
     ]
 
 
-def _neighbours(pyramid: Pyramid) -> tuple[Pairs, int]:
-    """The motion from each frame to the next, and how many parameters it has."""
+def _neighbours(pyramid: Pyramid) -> tuple[Pairs, Freedom]:
+    """The motion from each frame to the next, and what it may be."""
     first = torch.arange(len(pyramid) - 1)
     found = align(pyramid, first, first + 1, search=SEARCH)
     doubtful = (found.explained < WELL).nonzero().flatten()
@@ -70,10 +72,10 @@ def _neighbours(pyramid: Pyramid) -> tuple[Pairs, int]:
         wins = again.explained > found.explained[doubtful]
         better[doubtful[wins]] = len(found) + wins.nonzero().flatten()
         found = whole.chosen(better)
-    freer = align(pyramid, first, first + 1, found.motions, parameters=AFFINE, levels=2)
+    freer = align(pyramid, first, first + 1, found.motions, freedom=Freedom(AFFINE), levels=2)
     if (freer.explained - found.explained).mean() > FREER:
-        return freer, AFFINE
-    return found, SIMILARITY
+        return freer, Freedom(AFFINE)
+    return found, Freedom()
 
 
 def _around(neighbours: Pairs, reach: int = 4) -> Tensor:
@@ -84,34 +86,31 @@ def _around(neighbours: Pairs, reach: int = 4) -> Tensor:
     return motions[near].median(1).values
 
 
-def _stretch(pyramid: Pyramid, first: int, neighbours: Pairs, parameters: int) -> Stretch:
+def _stretch(pyramid: Pyramid, first: int, neighbours: Pairs, freedom: Freedom) -> Stretch:
+    bend = find_bend(pyramid, first, chained(_counted_from(neighbours, first)))
+    if bend:
+        freedom = Freedom(bend=bend)
+        start = bent(neighbours.motions, bend)
+        neighbours = align(pyramid, neighbours.first, neighbours.second, start, freedom=freedom, levels=2)
     pairs = _counted_from(neighbours, first)
-    path = relaxed(chained(pairs), pairs, parameters, rounds=1)
+    path = relaxed(chained(pairs), pairs, freedom, rounds=1)
     for stride in STRIDES:
         start = torch.arange(0, max(0, len(path) - stride), max(1, stride // 4))
         guess = between(path, start, start + stride)
-        both = _overlap(pyramid, guess) >= LEAST_OVERLAP
+        both = overlap(pyramid, guess) >= LEAST_OVERLAP
         if not both.any():
             break
         start, guess = start[both], guess[both]
         found = _counted_from(
-            align(pyramid, start + first, start + stride + first, guess, parameters=parameters, levels=3), first
+            align(pyramid, start + first, start + stride + first, guess, freedom=freedom, levels=3), first
         )
         allowed = SLACK * min(pyramid.windows[0].size) + SLACK_A_FRAME * stride
         agrees = farthest(guess, found.motions, pyramid.windows[0]) <= allowed
         kept = found.chosen(agrees & (found.explained >= LEAST_EXPLAINED))
         pairs = Pairs.joined([pairs, kept])
-        path = relaxed(path, pairs, parameters, rounds=4)
-    return Stretch(first, path, pairs)
+        path = relaxed(path, pairs, freedom, rounds=4)
+    return Stretch(first, path, pairs, freedom)
 
 
 def _counted_from(pairs: Pairs, first: int) -> Pairs:
-    return Pairs(
-        pairs.first - first, pairs.second - first, pairs.motions, pairs.certain, pairs.explained, pairs.overlap
-    )
-
-
-def _overlap(pyramid: Pyramid, motions: Tensor) -> Tensor:
-    """The share of a frame that the other still shows, (b,)."""
-    window = pyramid.windows[-1]
-    return window.shows(move(motions, window.grid())).float().mean((1, 2))
+    return replace(pairs, first=pairs.first - first, second=pairs.second - first)

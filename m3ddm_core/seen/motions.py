@@ -1,8 +1,13 @@
 """Points and motions of a camera that do not depend on the size frames are looked at.
 
 A *point* is (x, y) from the middle of the source, in halves of its long side: +-1 at the ends of that side. A *motion*
-is an affine 3x3 matrix, float64, that takes the points of one frame to those of another. Small motions are written as
-parameters: shift x and y, scale, rotation (so far a similarity), aspect and shear (affine).
+is a 3x3 matrix, float64, that takes the points of one frame to those of another, as a homography does. Small motions
+are written as parameters: shift x and y, scale, rotation (so far a similarity), aspect and shear (affine), and what
+tilts the picture (projective).
+
+A camera that turns does not shift its picture: it bends it, the more the wider its lens. With a focal length of f halves
+of the long side, a turn to the side takes x to x + (1 + b x^2) and y to y + b x y per unit, b = 1 / f^2 (the motion
+field of a rotation, Longuet-Higgins and Prazdny, 1980). That one number, the *bend*, is the same for a whole shot.
 """
 
 from __future__ import annotations
@@ -12,8 +17,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-SIMILARITY, AFFINE = 4, 6
+SIMILARITY, AFFINE, PROJECTIVE = 4, 6, 8
 """How many parameters a motion has."""
+BEHIND = 0.1
+"""Points that are farther away than so many times are as good as behind the camera."""
+
+
+@dataclass(frozen=True)
+class Freedom:
+    """What a camera may do: its motions have ``count`` parameters, and its lens the ``bend``, 0 for a far one."""
+
+    count: int = SIMILARITY
+    bend: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -52,8 +67,9 @@ class Window:
 
 def move(motions: Tensor, points: Tensor) -> Tensor:
     """Points (m, 2) or (h, w, 2) under each motion (b, 3, 3): (b, ..., 2), float32."""
-    turn, shift = motions[:, :2, :2].float(), motions[:, :2, 2].float()
+    turn, shift = motions[:, :, :2].float(), motions[:, :, 2].float()
     moved = torch.einsum("b i j, p j -> b p i", turn, points.reshape(-1, 2)) + shift[:, None]
+    moved = moved[..., :2] / moved[..., 2:].clamp(min=BEHIND)
     return moved.view(len(motions), *points.shape)
 
 
@@ -67,19 +83,28 @@ def between(path: Tensor, first: Tensor, second: Tensor) -> Tensor:
     return torch.linalg.solve(path[second], path[first])
 
 
-def generators() -> Tensor:
-    """What one parameter after the other does to a motion that moves nothing, (6, 3, 3)."""
-    found = torch.zeros(AFFINE, 3, 3, dtype=torch.float64)
+def generators(freedom: Freedom) -> Tensor:
+    """What one parameter after the other does to a motion that moves nothing, (count, 3, 3)."""
+    found = torch.zeros(PROJECTIVE, 3, 3, dtype=torch.float64)
     found[0, 0, 2] = found[1, 1, 2] = 1
+    found[0, 2, 0] = found[1, 2, 1] = -freedom.bend
     found[2, 0, 0] = found[2, 1, 1] = 1
     found[3, 1, 0] = found[4, 0, 0] = found[5, 0, 1] = found[5, 1, 0] = 1
     found[3, 0, 1] = found[4, 1, 1] = -1
-    return found
+    found[6, 2, 0] = found[7, 2, 1] = 1
+    return found[: freedom.count]
 
 
-def motion_of(parameters: Tensor) -> Tensor:
-    """The motion of parameters (..., 4 or 6): the matrix exponential."""
-    basis = generators()[: parameters.shape[-1]]
+def flow(freedom: Freedom, points: Tensor) -> Tensor:
+    """By how much points (..., 2) move with each parameter of a small motion: (..., count, 2)."""
+    x, y = points[..., 0], points[..., 1]
+    moved = torch.einsum("k i j, ... j -> ... k i", generators(freedom).float(), torch.stack([x, y, x * 0 + 1], -1))
+    return moved[..., :2] - points[..., None, :] * moved[..., 2:]
+
+
+def motion_of(parameters: Tensor, bend: float = 0.0) -> Tensor:
+    """The motion of parameters (..., 4, 6 or 8): the matrix exponential."""
+    basis = generators(Freedom(parameters.shape[-1], bend))
     return torch.linalg.matrix_exp(torch.einsum("... k, k i j -> ... i j", parameters.double(), basis))
 
 
@@ -90,17 +115,21 @@ def parameters_of(motions: Tensor, count: int) -> Tensor:
     return _read(step - second / 2 + second @ step / 3 - second @ second / 4)[..., :count]
 
 
-def adjoint(motions: Tensor, count: int) -> Tensor:
+def bent(motions: Tensor, bend: float) -> Tensor:
+    """Motions (b, 3, 3) that move little, taken for those of a turning camera: the same shift, zoom and roll."""
+    return motion_of(parameters_of(motions, SIMILARITY), bend)
+
+
+def adjoint(motions: Tensor, freedom: Freedom) -> Tensor:
     """(b, count, count): the parameters of M exp(p) M^-1 are these matrices times p."""
-    basis = generators()[:count]
-    turned = motions[:, None] @ basis @ torch.linalg.inv(motions)[:, None]
-    return _read(turned)[..., :count].mT
+    turned = motions[:, None] @ generators(freedom) @ torch.linalg.inv(motions)[:, None]
+    return _read(turned)[..., : freedom.count].mT
 
 
 def _read(logs: Tensor) -> Tensor:
-    """The parameters (..., 6) of sums of generators."""
-    (a, b, x), (c, d, y) = (logs[..., row, :].unbind(-1) for row in (0, 1))
-    return torch.stack([x, y, (a + d) / 2, (c - b) / 2, (a - d) / 2, (b + c) / 2], dim=-1)
+    """The parameters (..., 8) of sums of generators."""
+    (a, b, x), (c, d, y), (e, f, unit) = (logs[..., row, :].unbind(-1) for row in range(3))
+    return torch.stack([x, y, (a + d) / 2 - unit, (c - b) / 2, (a - d) / 2, (b + c) / 2, e, f], dim=-1)
 
 
 def farthest(motions: Tensor, others: Tensor, window: Window) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .align import Pairs
 from .banded import Band
-from .motions import adjoint, between, motion_of, parameters_of
+from .motions import Freedom, adjoint, between, motion_of, parameters_of
 
 DOUBT = 9.0
 """A pair that is off by so many times what the middle one is (squared) counts half."""
@@ -26,14 +26,14 @@ def chained(neighbours: Pairs) -> Tensor:
     return path
 
 
-def relaxed(path: Tensor, pairs: Pairs, count: int, rounds: int) -> Tensor:
+def relaxed(path: Tensor, pairs: Pairs, freedom: Freedom, rounds: int) -> Tensor:
     """The path (n, 3, 3) after some rounds of Gauss-Newton; pairs that the others contradict count ever less.
 
     ``pairs`` lead forward in time.
     """
     certain = pairs.certain * (pairs.explained.double() ** 2)[:, None, None]
     back = torch.linalg.inv(pairs.motions)
-    other = -adjoint(back, count)
+    other, count = -adjoint(back, freedom), freedom.count
     weight = torch.ones(len(pairs), dtype=torch.float64)
     for number in range(rounds):
         missed = parameters_of(back @ between(path, pairs.first, pairs.second), count)
@@ -48,5 +48,5 @@ def relaxed(path: Tensor, pairs: Pairs, count: int, rounds: int) -> Tensor:
         pull = (known @ missed[..., None])[..., 0]
         band.add_right(pairs.first, -pull)
         band.add_right(pairs.second, -(other.mT @ pull[..., None])[..., 0])
-        path = path @ motion_of(band.solve(len(path) // 2))
+        path = path @ motion_of(band.solve(len(path) // 2), freedom.bend)
     return path

@@ -62,3 +62,21 @@ def filmed(world: Tensor, views: list[tuple[float, float, float, float]]) -> Fil
 def pan(speed: float, frames: int = 24, seed: int = 0) -> Film:
     """So many pixels a frame to the right, and a little down."""
     return filmed(painted(seed), [(120 + speed * t, 120 + 0.1 * t, 1.0, 0.0) for t in range(frames)])
+
+
+def turning(step: float, bend: float, frames: int = 24, seed: int = 0) -> Film:
+    """Turn by ``step`` degrees a frame to the right, nodding a little, with a lens of this ``bend`` for the source."""
+    width, height = TARGET
+    halves = (torch.arange(height) - (height - 1) / 2, torch.arange(width) - (width - 1) / 2)
+    row, column = torch.meshgrid(*(half / ((width - 2 * SIDE) / 2) for half in halves), indexing="ij")
+    rays = torch.stack([column * bend**0.5, row * bend**0.5, torch.ones_like(row)], dim=-1)
+    whole, world = [], painted(seed, 960, 480)
+    for number in range(frames):
+        yaw, pitch = math.radians(step * (number - frames / 2)), math.radians(2 * math.sin(number / 7))
+        up = torch.tensor([[1, 0, 0], [0, math.cos(pitch), -math.sin(pitch)], [0, math.sin(pitch), math.cos(pitch)]])
+        side = torch.tensor([[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0], [-math.sin(yaw), 0, math.cos(yaw)]])
+        across, down, ahead = F.normalize(rays @ (side @ up).mT, dim=-1).unbind(-1)
+        # The world is wrapped around the camera: 180 degrees from side to side, 90 from top to bottom.
+        grid = torch.stack([torch.atan2(across, ahead) / (math.pi / 2), torch.asin(down) / (math.pi / 4)], dim=-1)
+        whole.append(F.grid_sample(world[None], grid[None], mode="bicubic", align_corners=False)[0].movedim(0, -1))
+    return Film(torch.stack(whole).clamp(0, 1))
