@@ -33,8 +33,10 @@ FREER = 0.02
 
 @dataclass(frozen=True)
 class Stretch:
-    """The frames from ``first`` on, their ``path`` (m, 3, 3) to one of them, the ``pairs`` it hangs on, numbered from 0,
-    and the ``freedom`` that the camera was given."""
+    """The frames from ``first`` on, and their ``path`` (m, 3, 3) to one of them.
+
+    ``pairs``: what it hangs on, numbered from 0. ``freedom``: what the camera was taken to do.
+    """
 
     first: int
     path: Tensor

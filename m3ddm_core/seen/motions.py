@@ -6,8 +6,8 @@ are written as parameters: shift x and y, scale, rotation (so far a similarity),
 tilts the picture (projective).
 
 A camera that turns does not shift its picture: it bends it, the more the wider its lens. With a focal length of f halves
-of the long side, a turn to the side takes x to x + (1 + b x^2) and y to y + b x y per unit, b = 1 / f^2 (the motion
-field of a rotation, Longuet-Higgins and Prazdny, 1980). That one number, the *bend*, is the same for a whole shot.
+of the long side a small turn t to the side takes x to x + t (1 + b x^2) and y to y + t b x y, where b = 1 / f^2 (the
+motion field of a rotation, Longuet-Higgins and Prazdny, 1980). That number, the *bend*, is the same for a whole shot.
 """
 
 from __future__ import annotations
