@@ -19,9 +19,11 @@ FEWEST, SPAN = 2, 0.35
 of what moves there."""
 BARE = 2.0
 """Where there are fewer, doubt is so many times as large."""
-MOVING, BESIDE = 0.2, 0.15
+MOVING, BESIDE = 0.2, 0.7
 """Of the frames as near in time, and of the frame itself nearby: where something moves in more of them, it may well be
 there now."""
+CROWDED = 4.0
+"""Doubt grows by so many times the share of the frame nearby that moves by itself."""
 SPECK = 5
 """Pixels: what is confident over less is not worth an edge around it."""
 
@@ -33,7 +35,7 @@ def doubt(answer: Answer, noise: float) -> Tensor:
         answer.seam / max(SEAM, SEAM_NOISE * noise),
         answer.texture / max(TEXTURE, SEAM_NOISE * noise),
     ]
-    worst = torch.stack(terms).amax(0)
+    worst = torch.stack(terms).amax(0) * (1 + CROWDED * answer.beside)
     worst = torch.where((answer.count >= FEWEST) & (answer.span >= SPAN), worst, BARE * worst)
     return torch.where((answer.offset != 0) & (answer.moving <= MOVING) & (answer.beside <= BESIDE), worst, torch.inf)
 

@@ -5,9 +5,9 @@ is a 3x3 matrix, float64, that takes the points of one frame to those of another
 are written as parameters: shift x and y, scale, rotation (so far a similarity), aspect and shear (affine), and what
 tilts the picture (projective).
 
-A camera that turns does not shift its picture: it bends it, the more the wider its lens. With a focal length of f halves
-of the long side a small turn t to the side takes x to x + t (1 + b x^2) and y to y + t b x y, where b = 1 / f^2 (the
-motion field of a rotation, Longuet-Higgins and Prazdny, 1980). That number, the *bend*, is the same for a whole shot.
+A camera that turns does not shift its picture: it bends it, the more the wider its lens. With a focal length of f
+halves of the long side a small turn t to the side takes x to x + t (1 + b x^2) and y to y + t b x y, where b = 1 / f^2
+(the motion field of a rotation, Longuet-Higgins and Prazdny, 1980). That number, the *bend*, is one for a whole shot.
 """
 
 from __future__ import annotations
