@@ -18,7 +18,7 @@ from .pyramid import Pyramid
 STEADY = Freedom()
 AT_ONCE = 32
 """Pairs."""
-ROUNDS = 8
+ROUNDS = 4
 SETTLED = 0.003
 """Pixels: a smaller step is the last."""
 NOISE_FLOOR = 1.5 / 255

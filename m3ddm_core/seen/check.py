@@ -12,7 +12,7 @@ from .ask import Stretched
 from .border import Border
 from .doubt import doubt
 from .motions import Window, between, move
-from .read import read_cubic
+from .read import read_sharp
 from .survey import survey
 
 BAND = 0.15
@@ -105,5 +105,5 @@ def _found(stretched: Stretched, frames: Tensor, number: int, offset: Tensor) ->
         motion = between(stretched.stretch.path, torch.tensor([number]), other)
         spots = stretched.window.pixels(move(motion, stretched.border.points[here])[0])
         gain = stretched.gains[number] / stretched.gains[number + step]
-        found[here] = (read_cubic(frames, other.expand(len(spots)), spots) * gain).clamp(0, 1)
+        found[here] = (read_sharp(frames, other.expand(len(spots)), spots) * gain).clamp(0, 1)
     return found

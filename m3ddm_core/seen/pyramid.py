@@ -12,8 +12,8 @@ from torch import Tensor
 from ..frames import resize
 from .motions import Window
 
-LONGEST = 144
-"""Pixels of the long side that motion is measured at: enough for a fiftieth of a pixel."""
+LONGEST = 192
+"""Pixels of the long side that motion is measured at: enough for a fiftieth of a pixel, a fifth of one at full HD."""
 
 LEAST = 16
 """No level has a shorter side."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..canvas.placement import Placement
 from .border import Border
 from .motions import Window, between, move
-from .read import read_cubic, read_linear, read_nearest
+from .read import read_linear, read_nearest, read_sharp
 
 USES = ("off", "start", "layer", "both")
 """What seen pixels can be used for: sampling starts from them, they are laid over the result, or both."""
@@ -131,7 +131,7 @@ class Seen:
             window = Window(self.placement.source, (frame.shape[1], frame.shape[0]))
             motion = between(self.path, torch.tensor([number]), torch.tensor([other]))
             spots = window.pixels(move(motion, border.points[here])[0])
-            found = read_cubic(frame[None], torch.zeros(len(spots), dtype=torch.long), spots)
+            found = read_sharp(frame[None], torch.zeros(len(spots), dtype=torch.long), spots)
             pixels[here] = (found * (self.gains[number] / self.gains[other])).clamp(0, 1)
         pictures = border.spread(torch.cat([pixels, confidence[:, None]], dim=1).T, 0.0)
         return Picture(pictures[:3].movedim(0, -1), pictures[3])
