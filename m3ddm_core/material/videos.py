@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..video.cuts import find_cuts
 from ..video.file import FileSource
-from ..video.pictures import turned
-from ..video.reader import decodable, ffmpeg_errors, open_file, video_stream
+from ..video.reader import decodable, open_file, video_stream
+from ..video.shown import Orientation, pixel_aspect, square_size
 from .film import is_the_film, training_shots
 from .pictures import UnusableMaterial
 
@@ -34,15 +33,12 @@ def read_shots(path: Path, size: tuple[int, int], least: int) -> Iterator[tuple[
     that training may see. Raises `UnusableMaterial` where nothing can be used, or not to the end.
     """
     try:
-        with ffmpeg_errors():
-            spans, fps = _spans(path)
-            long = [(first, end) for first, end in spans if end - first >= least]
-            if not long:
-                raise UnusableMaterial(
-                    f"got {max(end for _, end in spans)} frames, expected a shot of {least} among them"
-                )
-            for frames in _shots(path, long, size):
-                yield frames, fps
+        spans, fps = _spans(path)
+        long = [(first, end) for first, end in spans if end - first >= least]
+        if not long:
+            raise UnusableMaterial(f"got {max(end for _, end in spans)} frames, expected a shot of {least} among them")
+        for frames in _shots(path, long, size):
+            yield frames, fps
     except UnusableMaterial:
         raise
     # FileSource tells by ValueError what it cannot read.
@@ -70,14 +66,17 @@ def _shots(path: Path, spans: Sequence[Span], size: tuple[int, int]) -> Iterator
     shrink, waiting = VideoReformatter(), iter(spans)
     span, run = next(waiting), []
     with open_file(str(path)) as container:
+        stream = video_stream(container)
+        aspect = pixel_aspect(stream)
         # Counted as FileSource counts them, which the spans are of.
-        for number, frame in enumerate(decodable(container, video_stream(container))):
+        for number, frame in enumerate(decodable(container, stream)):
             if number < span[0]:
                 continue
-            turns = turned(frame)
-            width, height = _kept(frame, size[::-1] if turns % 2 else size)
+            orientation = Orientation.of(frame)
+            stored = square_size(frame.width, frame.height, aspect)
+            width, height = _kept(stored, orientation.size(*size))
             picture = shrink.reformat(frame, width, height, "rgb24", interpolation=Interpolation.AREA).to_ndarray()
-            run.append(np.rot90(picture, turns))
+            run.append(orientation.turn(picture))
             if number + 1 == span[1]:
                 yield np.stack(run)
                 span, run = next(waiting, None), []
@@ -88,9 +87,10 @@ def _shots(path: Path, spans: Sequence[Span], size: tuple[int, int]) -> Iterator
     )
 
 
-def _kept(frame: Any, size: tuple[int, int]) -> tuple[int, int]:
+def _kept(frame: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
     """Width and height in which a frame is kept. Raises where it is smaller than what is to be cut out of it."""
-    if frame.width < size[0] or frame.height < size[1]:
-        raise UnusableMaterial(f"got {frame.width}x{frame.height} pixels, expected {size[0]}x{size[1]} or more")
-    scale = min(1.0, ROOM * max(size[0] / frame.width, size[1] / frame.height))
-    return max(size[0], round(frame.width * scale)), max(size[1], round(frame.height * scale))
+    (width, height), (least_width, least_height) = frame, size
+    if width < least_width or height < least_height:
+        raise UnusableMaterial(f"got {width}x{height} pixels, expected {least_width}x{least_height} or more")
+    scale = min(1.0, ROOM * max(least_width / width, least_height / height))
+    return max(least_width, round(width * scale)), max(least_height, round(height * scale))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
@@ -13,16 +12,16 @@ import torch
 from torch import Tensor
 
 from .cuts import THUMBNAIL
-from .pictures import PictureReader, turned
-from .reader import File, decodable, open_file, rate_of, video_stream
-from .source import EIGHT_BIT, LAYOUTS, TEN_BIT, OnFrame, Sound, VideoInfo, aac_rate
-from .timeline import Timeline
+from .losses import Losses, tell_losses
+from .pictures import PictureReader
+from .reader import BrokenVideo, File, decodable, name_of, open_file, rate_of, video_stream
+from .shown import Orientation, pixel_aspect, square_size
+from .sound_track import find_sound
+from .source import EIGHT_BIT, TEN_BIT, OnFrame, VideoInfo
+from .timeline import Timeline, first_stamp
 
 if TYPE_CHECKING:
     from av.container import InputContainer
-
-GAP = 0.05
-"""Seconds by which sound may be late before silence is put in: less is rounding."""
 
 NOT_CARRIED = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 """Metadata that speaks of the old file, not of the video."""
@@ -32,10 +31,10 @@ class FileSource:
     """A video file: a path or its bytes. Opening it reads it once, for sizes, times and thumbnails.
 
     ``start`` and ``duration`` (seconds; 0 is all) choose a part, as ComfyUI's trimmed videos do. Time stamps that are
-    missing or go back, and packets that cannot be decoded, are passed over. Of several video streams the first that
-    is no cover picture is taken, of the sound streams the last that can be decoded.
+    missing or go back, and packets that cannot be decoded, are passed over; the log says how many frames are lost by
+    that. Of several video streams the first that is no cover picture is taken, of the sound streams the default.
 
-    Raises ValueError for a file without a frame, and where the picture's size changes on the way.
+    Raises `BrokenVideo` for what cannot be opened or has no frame, and where the picture's size changes on the way.
     """
 
     def __init__(
@@ -48,18 +47,18 @@ class FileSource:
         on_frame: OnFrame | None = None,
     ):
         self.file, self.start, self.duration, self.most = file, start, duration, most
-        self._scan(on_frame)
-        self.sound = self._find_sound()
+        origin = self._scan(on_frame)
+        self.sound = find_sound(file, origin, self.info.timeline.seconds, start)
 
     def frames(self) -> Iterator[Tensor]:
-        """Each frame (h, w, 3), float32, 0..1, upright.
+        """Each frame (h, w, 3), float32, 0..1, as it is to be shown: upright, with square pixels.
 
         Raises ValueError where they are fewer, or of another size, than when the file was opened.
         """
-        read = PictureReader()
         count, (width, height) = 0, self.info.size
         with open_file(self.file) as container:
-            for frame in self._decoded(container):
+            read = PictureReader(pixel_aspect(video_stream(container)))
+            for frame in self._decoded(container, Losses()):
                 picture = torch.from_numpy(read(frame))
                 if picture.shape[:2] != (height, width):
                     raise ValueError(
@@ -74,26 +73,30 @@ class FileSource:
                 "file been changed? Open it again"
             )
 
-    def _decoded(self, container: InputContainer) -> Iterator[Any]:
+    def _decoded(self, container: InputContainer, losses: Losses) -> Iterator[Any]:
         """The frames that are used, as PyAV's."""
-        return islice(self._in_time(container), self.most or None)
+        return islice(self._in_time(container, losses), self.most or None)
 
-    def _in_time(self, container: InputContainer) -> Iterator[Any]:
+    def _in_time(self, container: InputContainer, losses: Losses) -> Iterator[Any]:
         stream = video_stream(container)
         start, end = (int(second / stream.time_base) for second in (self.start, self.start + self.duration))
         if start:
             container.seek(start, stream=stream)
-        for frame in decodable(container, stream):
-            if frame.pts is not None and frame.pts < start:
+        begun = not start
+        for frame in decodable(container, stream, losses):
+            # A frame without a stamp goes with the one before it.
+            if not begun and (frame.pts is None or frame.pts < start):
                 continue
             if self.duration and frame.pts is not None and frame.pts >= end:
                 return
+            begun = True
             yield frame
 
-    def _scan(self, on_frame: OnFrame | None) -> None:
+    def _scan(self, on_frame: OnFrame | None) -> Fraction:
+        """Look at every frame; returns when the first is shown, in seconds by the file's clock."""
         from av.video.reformatter import Interpolation, VideoReformatter
 
-        shrink = VideoReformatter()
+        shrink, losses = VideoReformatter(), Losses()
         stamps: list[int | None] = []
         thumbnails = []
         first = last = None
@@ -101,13 +104,9 @@ class FileSource:
             stream = video_stream(container)
             rate = rate_of(stream)
             expected = _expected_frames(container, stream, rate)
-            for frame in self._decoded(container):
+            for frame in self._decoded(container, losses):
                 first = first or frame
-                if (frame.width, frame.height) != (first.width, first.height):
-                    raise ValueError(
-                        f"got frames of {first.width}x{first.height} and, from frame {len(stamps)}, of "
-                        f"{frame.width}x{frame.height} in one video, expected one size; convert it first"
-                    )
+                _check_same_size(first, frame, len(stamps))
                 small = shrink.reformat(frame, *THUMBNAIL, format="rgb24", interpolation=Interpolation.AREA)
                 thumbnails.append(small.to_ndarray())
                 stamps.append(frame.pts)
@@ -115,77 +114,40 @@ class FileSource:
                 if on_frame:
                     on_frame(len(stamps), max(min(expected, self.most or expected), len(stamps)))
             if first is None:
-                raise ValueError(
-                    "got a video without a frame that can be decoded; check the file and how it is trimmed"
+                raise BrokenVideo(
+                    f"got {name_of(self.file)}, a video without a frame that can be decoded, expected some; check the "
+                    "file and how it is trimmed"
                 )
-            self._first_stamp = next((stamp for stamp in stamps if stamp is not None), 0) * stream.time_base
-            upright = turned(first)
-            size, aspect = (first.width, first.height), Fraction(stream.sample_aspect_ratio or 1)
-            rgb = first.format.is_rgb or first.format.name == "pal8"
-            self.info = VideoInfo(
-                size=size[::-1] if upright % 2 else size,
-                timeline=Timeline.of(stamps, last.duration or 0, stream.time_base, rate),
-                bit_depth=TEN_BIT if max(part.bits for part in first.format.components) > EIGHT_BIT else EIGHT_BIT,
-                # Pictures that are RGB have no matrix, and the written file is to say what is usual.
-                **dict(matrix=1, primaries=1, transfer=1)
-                if rgb
-                else dict(
-                    matrix=int(first.colorspace), primaries=int(first.color_primaries), transfer=int(first.color_trc)
-                ),
-                aspect=1 / aspect if upright % 2 else aspect,
-                metadata={key: text for key, text in container.metadata.items() if key not in NOT_CARRIED},
-            )
-        self.thumbnails = torch.from_numpy(np.stack(thumbnails))
-
-    def _find_sound(self) -> Sound | None:
-        import av
-
-        with open_file(self.file) as container:
-            stream = _sound_stream(container)
-            if stream is None:
-                return None
-            try:
-                block = next(container.decode(stream), None)
-            except av.error.FFmpegError as error:
-                logging.warning("M3DDM: the video's sound cannot be decoded (%s) and is left out.", error)
-                return None
-            if block is None:
-                return None
-            rate, layout = aac_rate(block.sample_rate), LAYOUTS.get(block.layout.nb_channels, "stereo")
-        return Sound(rate, layout, lambda: self._sound_blocks(rate, layout))
-
-    def _sound_blocks(self, rate: int, layout: str) -> Iterator[np.ndarray]:
-        """Sound from the first frame to the end of the last, silence where there is none."""
-        import av
-
-        resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
-        origin, whole = self._first_stamp, round(self.info.timeline.seconds * rate)
-        position = 0
-        with open_file(self.file) as container:
-            stream = _sound_stream(container)
-            if self.start:
-                container.seek(int(origin * av.time_base))
-            for part in (part for frame in decodable(container, stream) for part in resampler.resample(frame)):
-                samples = part.to_ndarray()
-                if part.pts is not None:
-                    begins = round((part.pts * part.time_base - origin) * rate)
-                    if begins > position + GAP * rate:
-                        silence = min(begins, whole) - position
-                        yield np.zeros((len(samples), silence), np.float32)
-                        position += silence
-                    elif not position and begins < 0:
-                        samples = samples[:, -begins:]
-                samples = samples[:, : whole - position]
-                if samples.shape[1]:
-                    yield samples
-                    position += samples.shape[1]
-                if position >= whole:
-                    return
+            timeline = Timeline.of(stamps, last.duration or 0, stream.time_base, rate)
+            if not (self.start or self.duration or self.most):
+                tell_losses(name_of(self.file), losses, container, stream, len(stamps), timeline.seconds)
+            self.info = _info(first, stream, timeline, container.metadata)
+            self.thumbnails = torch.from_numpy(np.stack(thumbnails))
+            return first_stamp(stamps, stream.time_base, rate) * stream.time_base
 
 
-def _sound_stream(container: InputContainer) -> Any:
-    # A stream for which there is no decoder has no codec context, and decoding it would crash.
-    return next((stream for stream in reversed(container.streams.audio) if stream.codec_context is not None), None)
+def _check_same_size(first: Any, frame: Any, number: int) -> None:
+    sizes = [Orientation.of(each).size(each.width, each.height) for each in (first, frame)]
+    if sizes[0] != sizes[1]:
+        (width, height), (other_width, other_height) = sizes
+        raise BrokenVideo(
+            f"got frames of {width}x{height} and, from frame {number}, of {other_width}x{other_height} in one video, "
+            "expected one size; convert it first"
+        )
+
+
+def _info(first: Any, stream: Any, timeline: Timeline, metadata: dict[str, str]) -> VideoInfo:
+    """What there is to know of the video of a stream that begins with the frame ``first``."""
+    rgb = first.format.is_rgb or first.format.name == "pal8"
+    # Pictures that are RGB have no matrix, and the written file is to say what is usual.
+    colours = (1, 1, 1) if rgb else (first.colorspace, first.color_primaries, first.color_trc)
+    return VideoInfo(
+        Orientation.of(first).size(*square_size(first.width, first.height, pixel_aspect(stream))),
+        timeline,
+        TEN_BIT if max(part.bits for part in first.format.components) > EIGHT_BIT else EIGHT_BIT,
+        *(int(colour) for colour in colours),
+        {key: text for key, text in metadata.items() if key not in NOT_CARRIED},
+    )
 
 
 def _expected_frames(container: InputContainer, stream: Any, rate: Fraction) -> int:

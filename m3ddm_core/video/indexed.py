@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from .pictures import PictureReader
-from .reader import BrokenVideo, ffmpeg_errors, open_file, rate_of, video_stream
+from .reader import BrokenVideo, decoded, open_file, rate_of, video_stream
+from .shown import pixel_aspect
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -44,17 +45,17 @@ class IndexedVideo:
 
         Raises `BrokenVideo`.
         """
-        with ffmpeg_errors(), open_file(path) as container:
+        with open_file(path) as container:
             stream = video_stream(container)
             rate = rate_of(stream)
             stamps, keys = _read_index(container, stream)
         if stamps is None:
-            with ffmpeg_errors(), open_file(path) as container:
-                num_frames = sum(1 for _ in container.decode(video_stream(container)))
+            with open_file(path) as container:
+                num_frames = sum(1 for _ in decoded(container, video_stream(container)))
         else:
             num_frames = len(stamps)
         if not num_frames:
-            raise BrokenVideo("got a file without frames, expected a video")
+            raise BrokenVideo(f"got {path}, a file without frames, expected a video; choose another file")
         video = cls(Path(path), num_frames, rate, stamps, keys)
         next(video.pictures([0]))
         return video
@@ -62,17 +63,18 @@ class IndexedVideo:
     def pictures(self, numbers: Iterable[int]) -> Iterator[tuple[int, Tensor]]:
         """The frames of some numbers, each once and in rising order: number and picture, (h, w, 3), float32, 0..1.
 
-        Pictures are upright. Where a packet gives none, the frame before stands in, as in a player. Raises
-        `BrokenVideo` where the file is damaged or ends too early, ValueError for numbers that the video does not have.
+        Pictures are as they are to be shown. Where a packet gives none, the frame before stands in, as in a player.
+        Raises `BrokenVideo` where the file is damaged or ends too early, ValueError for numbers that the video does not
+        have.
         """
         wanted = sorted({int(number) for number in numbers})
         if wanted and not 0 <= wanted[0] <= wanted[-1] < self.num_frames:
             raise ValueError(
                 f"got frames {wanted[0]} to {wanted[-1]}, expected numbers from 0 to {self.num_frames - 1}"
             )
-        picture = PictureReader()
         find = self._by_counting if self.stamps is None else self._by_stamp
-        with ffmpeg_errors(), open_file(self.path) as container:
+        with open_file(self.path) as container:
+            picture = PictureReader(pixel_aspect(video_stream(container)))
             for number, frame in find(container, wanted):
                 yield number, torch.from_numpy(picture(frame))
 
@@ -89,7 +91,7 @@ class IndexedVideo:
         """PyAV's frames of rising numbers: everything is decoded, up to the last of them."""
         coming = iter(wanted)
         number = next(coming, None)
-        for count, frame in enumerate(container.decode(video_stream(container))):
+        for count, frame in enumerate(decoded(container, video_stream(container))):
             if count == number:
                 yield number, frame
                 number = next(coming, None)
@@ -115,7 +117,9 @@ class IndexedVideo:
             shown = number
 
     def _ends_before(self, number: int) -> BrokenVideo:
-        return BrokenVideo(f"got a file that ends before frame {number}, expected {self.num_frames} frames")
+        return BrokenVideo(
+            f"got {self.path}, which ends before frame {number}, expected {self.num_frames} frames; copy it again"
+        )
 
 
 class _Screen:
@@ -139,7 +143,7 @@ class _Screen:
         return None if over else self.shown
 
     def _begin(self) -> None:
-        self.frames = (frame for frame in self.container.decode(self.stream) if frame.pts is not None)
+        self.frames = (frame for frame in decoded(self.container, self.stream) if frame.pts is not None)
         self.shown, self.coming = None, next(self.frames, None)
 
 

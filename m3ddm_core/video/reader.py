@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,15 +14,26 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from .losses import Losses
 from .pictures import PictureReader
+from .shown import pixel_aspect
 
 if TYPE_CHECKING:
+    from av import FFmpegError
     from av.container import InputContainer
 
 File = str | os.PathLike[str] | io.BytesIO
 """A path, or the bytes of a file."""
 
 USUAL_RATE = Fraction(25)
+
+LARGEST_SIDE, MOST_PIXELS = 16384, 1 << 27
+"""Of a frame: what claims more is not decoded. A few bytes can claim frames that fill any memory."""
+
+PLAYLISTS = {"hls", "concat", "dash", "imf", "sdp", "rtsp", "image2", "webvtt", "vapoursynth"}
+"""FFmpeg's formats that only name other files or addresses, which a file from a stranger is not to have opened."""
+
+REMEDY = "play it to see whether it is whole, copy it again, or convert it with a video editor"
 
 
 class BrokenVideo(ValueError):
@@ -39,45 +51,87 @@ class VideoFacts:
 
 def read_facts(file: File) -> VideoFacts:
     """Open a video and decode nothing. Raises `BrokenVideo`."""
-    with ffmpeg_errors(), open_file(file) as container:
+    with open_file(file) as container:
         # Matroska writes its keys in capitals.
         metadata = {key.lower(): text for key, text in container.metadata.items()}
         return VideoFacts(rate_of(video_stream(container)), bool(container.streams.audio), metadata)
 
 
 def read_pictures(file: File) -> Iterator[Tensor]:
-    """Each frame of a video or picture file, in the order they are shown: (h, w, 3), float32, 0..1, upright.
+    """Each frame of a video or picture file, in the order they are shown: (h, w, 3), float32, 0..1, as it is shown.
 
     Raises `BrokenVideo` where any part of the pictures is damaged: what is whole before the damage depends on the
     decoder. `FileSource` reads on.
     """
-    picture = PictureReader()
-    with ffmpeg_errors(), open_file(file) as container:
-        for frame in container.decode(video_stream(container)):
+    with open_file(file) as container:
+        stream = video_stream(container)
+        picture = PictureReader(pixel_aspect(stream))
+        for frame in decoded(container, stream):
             yield torch.from_numpy(picture(frame))
 
 
 @contextmanager
 def open_file(file: File) -> Iterator[InputContainer]:
-    """PyAV's container of a file, with a position of its own where the file is bytes; the bytes are shared."""
+    """PyAV's container of a file, with a position of its own where the file is bytes; the bytes are shared.
+
+    Raises `BrokenVideo` for a file that cannot be opened, and for what FFmpeg raises while the container is used.
+    """
     import av
 
-    with av.open(io.BytesIO(file.getvalue()) if isinstance(file, io.BytesIO) else file, mode="r") as container:
-        yield container
+    # A name as it is may be taken for an address, as "take:2.mp4" is.
+    whole = io.BytesIO(file.getvalue()) if isinstance(file, io.BytesIO) else os.path.abspath(file)
+    try:
+        # Titles may be in any encoding.
+        with av.open(whole, mode="r", metadata_errors="replace") as container:
+            if PLAYLISTS & set(container.format.name.split(",")):
+                raise BrokenVideo(f"got {name_of(file)}, a list of other files, expected a video; open one of those")
+            yield container
+    except av.FFmpegError as error:
+        raise BrokenVideo(_cannot_be_read(file, error)) from error
+
+
+def name_of(file: File) -> str:
+    """What a file is called in messages."""
+    return "the video in memory" if isinstance(file, io.BytesIO) else os.fspath(file)
+
+
+def _cannot_be_read(file: File, error: FFmpegError) -> str:
+    name = name_of(file)
+    if isinstance(error, FileNotFoundError):
+        return f"got {name}, where no file lies, expected a video; choose it again"
+    if isinstance(error, PermissionError):
+        return f"got {name}, which may not be read, expected a video; change who may read it"
+    if not (file.getbuffer().nbytes if isinstance(file, io.BytesIO) else os.path.getsize(file)):
+        return f"got {name}, which is empty, expected a video; copy it again"
+    return f"got {name}, which cannot be read ({error.strerror}), expected a video; {REMEDY}"
 
 
 def video_stream(container: InputContainer) -> Any:
     """The first video stream that is no cover picture, to be decoded by as many threads as there are cores.
 
-    Raises `BrokenVideo` where there is none.
+    Raises `BrokenVideo` where there is none, where there is no decoder for it, and for frames that no memory holds.
     """
     from av.stream import Disposition
 
     streams = sorted(container.streams.video, key=lambda stream: bool(stream.disposition & Disposition.attached_pic))
     if not streams:
-        raise BrokenVideo("got a file without pictures, expected a video")
-    streams[0].thread_type = "AUTO"
-    return streams[0]
+        raise BrokenVideo(f"got {container.name}, a file without pictures, expected a video; choose another file")
+    # A stream for which there is no decoder has no codec context, and decoding it would crash.
+    decodable_streams = [stream for stream in streams if stream.codec_context is not None]
+    if not decodable_streams:
+        raise BrokenVideo(
+            f"got {container.name}, whose pictures PyAV has no decoder for, expected a usual codec; convert it to H.264"
+        )
+    stream = decodable_streams[0]
+    if max(stream.width, stream.height) > LARGEST_SIDE or stream.width * stream.height > MOST_PIXELS:
+        raise BrokenVideo(
+            f"got {container.name}, whose frames claim {stream.width}x{stream.height} pixels, expected sides up to "
+            f"{LARGEST_SIDE} and {MOST_PIXELS} pixels at most; make it smaller first"
+        )
+    stream.thread_type = "AUTO"
+    # The same where only the packets tell, or tell otherwise.
+    stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+    return stream
 
 
 def rate_of(stream: Any) -> Fraction:
@@ -85,24 +139,58 @@ def rate_of(stream: Any) -> Fraction:
     return Fraction(stream.average_rate or stream.guessed_rate or USUAL_RATE)
 
 
-def decodable(container: InputContainer, stream: Any) -> Iterator[Any]:
-    """What can be decoded of a stream from where the container stands: damaged packets are passed over."""
+def decoded(container: InputContainer, stream: Any) -> Iterator[Any]:
+    """PyAV's frames of a stream from where the container stands. What FFmpeg raises is passed on."""
+    return (frame for packet in _packets(container, stream) for frame in packet.decode())
+
+
+def decodable(container: InputContainer, stream: Any, losses: Losses | None = None) -> Iterator[Any]:
+    """What can be decoded of a stream from where the container stands: damaged packets are passed over.
+
+    Where what is read makes no sense the stream ends there. ``losses`` counts both.
+    """
     import av
 
-    for packet in container.demux(stream):
+    losses = losses if losses is not None else Losses()
+    packets = _packets(container, stream)
+    while True:
         try:
-            decoded = packet.decode()
-        except av.error.InvalidDataError:
+            packet = next(packets, None)
+        # A share that goes away is not the file's fault.
+        except OSError:
+            raise
+        except av.FFmpegError:
+            losses.broke_off = True
+            return
+        if packet is None:
+            return
+        losses.packets += bool(packet.size and not packet.is_discard)
+        try:
+            frames = packet.decode()
+        except MemoryError:
+            raise
+        except av.FFmpegError:
+            losses.refused += 1
             continue
-        yield from decoded
+        if stream.type == "audio":
+            _hold_layouts(frames)
+        yield from frames
 
 
-@contextmanager
-def ffmpeg_errors() -> Iterator[None]:
-    """Raise `BrokenVideo` for what FFmpeg raises."""
-    import av
+def _hold_layouts(frames: Iterable[Any]) -> None:
+    """Keep the layouts of sound frames from being freed, where that would end the process.
 
-    try:
-        yield
-    except av.FFmpegError as error:
-        raise BrokenVideo(f"got a file that cannot be read ({error.strerror}), expected a video") from error
+    A layout that lists its channels owns memory, as "3 channels (FR+FL+LFE)" does. PyAV shares it between a frame and
+    the frame's ``layout`` and frees it with both. Held for good, the second does not; few files have such a layout.
+    """
+    for frame in frames:
+        if "(" in frame.layout.name:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(frame.layout))
+
+
+def _packets(container: InputContainer, stream: Any) -> Iterator[Any]:
+    """The packets of a stream, and the one that empties the decoder."""
+    for packet in container.demux(stream):
+        # Theora and AVI say in this way that the frame before is to stay, and FFmpeg refuses to decode it.
+        if packet.size or (packet.dts is None and packet.pts is None):
+            yield packet

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..frames import chunks, drop_alpha
 from .cuts import thumbnails_of
+from .sound import Sound, sound_of
 from .timeline import Timeline
-
-SAMPLE_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
-"""Those that AAC knows, in samples a second."""
-USUAL_SAMPLE_RATE = 48000
-LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
-"""Channel layouts by their number of channels; what is none of these becomes stereo."""
 
 EIGHT_BIT, TEN_BIT = 8, 10
 
@@ -28,40 +22,11 @@ OnFrame = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Sound:
-    """The sound of a video from its first frame's time on: ``blocks()`` are (channels, samples) float32, without gaps.
-
-    ``rate``: samples a second; ``layout``: FFmpeg's name of the channels. ``blocks`` may be asked for again.
-    """
-
-    rate: int
-    layout: str
-    blocks: Callable[[], Iterator[np.ndarray]]
-
-    def cut(self, start: float, end: float) -> Sound:
-        """The sound from ``start`` to ``end`` seconds."""
-        first, last = round(start * self.rate), round(end * self.rate)
-
-        def blocks() -> Iterator[np.ndarray]:
-            position = 0
-            for block in self.blocks():
-                part = block[:, max(first - position, 0) : max(last - position, 0)]
-                position += block.shape[1]
-                if part.shape[1]:
-                    yield part
-                if position >= last:
-                    return
-
-        return replace(self, blocks=blocks)
-
-
-@dataclass(frozen=True)
 class VideoInfo:
     """What is known of a video before its frames are read.
 
-    ``size``: (width, height), upright. ``bit_depth``: 8 or 10. ``matrix``, ``primaries``, ``transfer``: its colours, by
-    FFmpeg's numbers, 2 where it does not say. ``aspect``: width of a pixel over its height. ``metadata``: title and the
-    like.
+    ``size``: (width, height), as it is shown. ``bit_depth``: 8 or 10. ``matrix``, ``primaries``, ``transfer``: its
+    colours, by FFmpeg's numbers, 2 where it does not say. ``metadata``: title and the like.
     """
 
     size: tuple[int, int]
@@ -70,7 +35,6 @@ class VideoInfo:
     matrix: int = 1
     primaries: int = 1
     transfer: int = 1
-    aspect: Fraction = Fraction(1)
     metadata: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -106,16 +70,8 @@ class TensorSource:
         self.info = VideoInfo((width, height), timeline, bit_depth)
         self.thumbnails = torch.cat([thumbnails_of(self.images[some]) for some in chunks(len(images), width, height)])
         self.sound = None
-        if waveform is not None and waveform.shape[1]:
-            samples = waveform.float().cpu().numpy()
-            layout = LAYOUTS.get(len(samples), "stereo")
-            sound = Sound(sample_rate, layout, lambda: iter([samples if len(samples) in LAYOUTS else samples[:2]]))
-            self.sound = sound.cut(0, timeline.seconds)
+        if waveform is not None and waveform.numel():
+            self.sound = sound_of(waveform, sample_rate).cut(0, timeline.seconds)
 
     def frames(self) -> Iterator[Tensor]:
         return (image.float().cpu() for image in self.images)
-
-
-def aac_rate(rate: int) -> int:
-    """The sample rate to encode sound of ``rate`` at."""
-    return rate if rate in SAMPLE_RATES else USUAL_SAMPLE_RATE

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+
+MOST_REORDERED = 16
+"""Frames that a decoder may hold back: H.264's and HEVC's limit."""
+
+LONGEST_FRAME = 3600
+"""Seconds that one frame may be shown; more is a clock that leaps, not a picture that stays."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +37,20 @@ class Timeline:
     def of(cls, stamps: Sequence[int | None], last: int, time_base: Fraction, rate: Fraction) -> Timeline:
         """Make sense of the time stamps that a file has for its frames, ``last`` being how long the last is shown.
 
-        A stamp that is missing or does not rise is put one usual frame after the one before: players and muxers
+        A stamp that is missing, does not rise or leaps is put one usual frame after the one before: players and muxers
         refuse anything else. Where there is no duration of the last frame (0) it is the usual one too.
         """
-        step = max(round(1 / (rate * time_base)), 1)
+        step, leap = _step(time_base, rate), math.ceil(LONGEST_FRAME / time_base)
+        origin, stamps = first_stamp(stamps, time_base, rate), _in_order(stamps)
         times: list[int] = []
-        first = next((stamp for stamp in stamps if stamp is not None), 0)
         for stamp in stamps:
-            time = None if stamp is None else stamp - first
+            time = None if stamp is None else stamp - origin
             if not times:
                 time = 0
-            elif time is None or time <= times[-1]:
+            elif time is None or not times[-1] < time <= times[-1] + leap:
                 time = times[-1] + step
             times.append(time)
-        return cls(time_base, tuple(times), times[-1] + max(last or step, 1), rate)
+        return cls(time_base, tuple(times), times[-1] + max(min(last, leap) or step, 1), rate)
 
     def __len__(self) -> int:
         return len(self.times)
@@ -71,3 +78,33 @@ class Timeline:
     def _units(self, second: float) -> Fraction:
         # 0.04 as it was typed, not as binary has it, which is a little later.
         return Fraction(second).limit_denominator(1_000_000) / self.time_base
+
+
+def first_stamp(stamps: Sequence[int | None], time_base: Fraction, rate: Fraction) -> int:
+    """When the first frame is shown by the file's clock: where it has no stamp, so many usual frames before the first
+    that has.
+
+    So it is with Matroska files that begin before 0. A file without any stamp begins at 0.
+    """
+    stamps = _in_order(stamps)
+    missing = next((number for number, stamp in enumerate(stamps) if stamp is not None), None)
+    return 0 if missing is None else stamps[missing] - missing * _step(time_base, rate)
+
+
+def _step(time_base: Fraction, rate: Fraction) -> int:
+    """How long a usual frame is shown."""
+    return max(round(1 / (rate * time_base)), 1)
+
+
+def _in_order(stamps: Sequence[int | None]) -> list[int | None]:
+    """Stamps in the order of the frames: AVI stores when a frame is decoded, and that is in another order.
+
+    No decoder holds a frame back for long, so that stamps which are further from their place are no such thing.
+    """
+    known = [stamp for stamp in stamps if stamp is not None]
+    ranks = sorted(range(len(known)), key=known.__getitem__)
+    moved = max((abs(rank - place) for rank, place in enumerate(ranks)), default=0)
+    if not 0 < moved <= MOST_REORDERED or len(set(known)) < len(known):
+        return list(stamps)
+    ordered = iter(sorted(known))
+    return [None if stamp is None else next(ordered) for stamp in stamps]

@@ -19,7 +19,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from .source import TEN_BIT, Sound, VideoInfo
+from .sound import Sound, packed_frame
+from .source import TEN_BIT, VideoInfo
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -112,7 +113,7 @@ class PictureWriter:
         context.time_base = info.timeline.time_base
         # Frames that are stored out of order would have durations of that order: uneven times would be lost.
         context.max_b_frames = 0
-        context.sample_aspect_ratio = info.aspect
+        context.sample_aspect_ratio = Fraction(1)
         self.colours: dict[str, int | None] = {}
         if not stream.format.is_rgb:
             context.colorspace, context.color_primaries, context.color_trc = info.matrix, info.primaries, info.transfer
@@ -160,15 +161,12 @@ class SoundWriter:
 
     def write_until(self, second: float) -> None:
         """Write as many blocks as begin before a time."""
-        import av
-
         while self.written < second * self.sound.rate:
             block = next(self.blocks, None)
             if block is None:
                 self.written = math.inf
                 return
-            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout=self.sound.layout)
-            frame.sample_rate, frame.pts, frame.time_base = self.sound.rate, self.written, Fraction(1, self.sound.rate)
+            frame = packed_frame(block, self.sound.rate, self.written, self.sound.layout)
             self.container.mux(self.stream.encode(frame))
             self.written += block.shape[1]
 

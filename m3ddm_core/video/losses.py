@@ -1,0 +1,56 @@
+"""What a damaged file has lost, so that a video which comes out shorter does not do so without a word."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+TOLERATED = Fraction(1, 5)
+"""Seconds by which a video may end before its file says: less is how containers round."""
+
+_CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)", re.ASCII)
+
+
+@dataclass
+class Losses:
+    """What could not be read of a stream: how many of ``packets`` were ``refused``, and whether it ``broke_off``."""
+
+    packets: int = 0
+    refused: int = 0
+    broke_off: bool = False
+
+
+def tell_losses(name: str, losses: Losses, container: InputContainer, stream: Any, found: int, seconds: float) -> None:
+    """Log what of a stream that was read to its end is missing, of which ``found`` frames of ``seconds`` are there."""
+    broke_off = losses.broke_off or losses.packets < stream.frames
+    stated = _stated_seconds(container, stream)
+    if losses.refused or broke_off:
+        expected = max(stream.frames, losses.packets)
+        logging.warning(
+            "M3DDM: %s is damaged%s: %d of its %d frames are lost. The others keep their times.",
+            name,
+            " and breaks off" if broke_off else "",
+            max(expected - found, losses.refused),
+            expected,
+        )
+    elif stated is not None and stated - seconds > TOLERATED:
+        logging.warning("M3DDM: %s breaks off: it ends after %.1f of %.1f seconds.", name, seconds, stated)
+
+
+def _stated_seconds(container: InputContainer, stream: Any) -> float | None:
+    """How long a file says that its pictures last; None where it does not say, or speaks of the sound as well."""
+    import av
+
+    # Matroska has it in a tag.
+    tag = _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))
+    if tag:
+        hours, minutes, seconds = (float(part) for part in tag.groups())
+        return 3600 * hours + 60 * minutes + seconds
+    alone = len(container.streams) == 1 and container.duration
+    return container.duration / av.time_base if alone else None
