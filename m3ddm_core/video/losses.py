@@ -19,19 +19,23 @@ _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)", re.ASCII)
 
 @dataclass
 class Losses:
-    """What could not be read of a stream: how many of ``packets`` were ``refused``, and whether it ``broke_off``."""
+    """What could not be read of a stream: how many of ``packets`` were ``refused``, and whether it ``broke_off``.
+
+    ``repeats``: packets beside those, which only say that the frame before is to stay.
+    """
 
     packets: int = 0
+    repeats: int = 0
     refused: int = 0
     broke_off: bool = False
 
 
 def tell_losses(name: str, losses: Losses, container: InputContainer, stream: Any, found: int, seconds: float) -> None:
     """Log what of a stream that was read to its end is missing, of which ``found`` frames of ``seconds`` are there."""
-    broke_off = losses.broke_off or losses.packets < stream.frames
+    expected = max(stream.frames - losses.repeats, losses.packets)
+    broke_off = losses.broke_off or losses.packets < expected
     stated = _stated_seconds(container, stream)
     if losses.refused or broke_off:
-        expected = max(stream.frames, losses.packets)
         logging.warning(
             "M3DDM: %s is damaged%s: %d of its %d frames are lost. The others keep their times.",
             name,

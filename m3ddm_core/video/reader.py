@@ -141,7 +141,7 @@ def rate_of(stream: Any) -> Fraction:
 
 def decoded(container: InputContainer, stream: Any) -> Iterator[Any]:
     """PyAV's frames of a stream from where the container stands. What FFmpeg raises is passed on."""
-    return (frame for packet in _packets(container, stream) for frame in packet.decode())
+    return (frame for packet in container.demux(stream) if not _repeats(packet) for frame in packet.decode())
 
 
 def decodable(container: InputContainer, stream: Any, losses: Losses | None = None) -> Iterator[Any]:
@@ -152,7 +152,7 @@ def decodable(container: InputContainer, stream: Any, losses: Losses | None = No
     import av
 
     losses = losses if losses is not None else Losses()
-    packets = _packets(container, stream)
+    packets = container.demux(stream)
     while True:
         try:
             packet = next(packets, None)
@@ -164,6 +164,9 @@ def decodable(container: InputContainer, stream: Any, losses: Losses | None = No
             return
         if packet is None:
             return
+        if _repeats(packet):
+            losses.repeats += 1
+            continue
         losses.packets += bool(packet.size and not packet.is_discard)
         try:
             frames = packet.decode()
@@ -188,9 +191,9 @@ def _hold_layouts(frames: Iterable[Any]) -> None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(frame.layout))
 
 
-def _packets(container: InputContainer, stream: Any) -> Iterator[Any]:
-    """The packets of a stream, and the one that empties the decoder."""
-    for packet in container.demux(stream):
-        # Theora and AVI say in this way that the frame before is to stay, and FFmpeg refuses to decode it.
-        if packet.size or (packet.dts is None and packet.pts is None):
-            yield packet
+def _repeats(packet: Any) -> bool:
+    """Whether a packet only says that the frame before is to stay, as Theora and AVI do. FFmpeg refuses to decode it.
+
+    The packet that empties the decoder at the end has no stamps.
+    """
+    return not packet.size and not (packet.dts is None and packet.pts is None)

@@ -36,6 +36,7 @@ class File:
     sound_codec: str = "aac"
     sound_starts: float = 0.0
     rotation: int = 0
+    aspect: Fraction | None = None
     stamps: tuple[int, ...] | None = None
     options: dict[str, str] = field(default_factory=dict)
 
@@ -44,6 +45,8 @@ class File:
             stream = container.add_stream(self.codec, rate=RATE)
             stream.width, stream.height = self.size
             stream.pix_fmt, stream.options = self.pixels, self.options
+            if self.aspect:
+                stream.codec_context.sample_aspect_ratio = self.aspect
             if self.rotation:
                 stream.set_display_rotation(self.rotation)
             sound = self.layout and container.add_stream(self.sound_codec, rate=self.sound_rate, layout=self.layout)
@@ -84,6 +87,7 @@ FILES = [
     File("stereo.mp4", layout="stereo", channels=2),
     File("mono.mp4", layout="mono", channels=1),
     File("surround.mkv", layout="5.1", channels=6),
+    File("eight_channels.mp4", layout="7.1", channels=8),
     File("odd_rate.mkv", layout="mono", sound_codec="pcm_s16le", sound_rate=22255, channels=1),
     File("late_sound.mp4", layout="mono", sound_starts=0.2, channels=1),
     File("odd_sides.mp4", size=(63, 47), pixels="yuv444p", finished=(84, 48)),
@@ -178,13 +182,12 @@ def test_sound_that_begins_late_still_does(load_video: Any, outpaint: Any, tmp_p
     assert loud.nonzero()[-1].item() / sound["sample_rate"] == pytest.approx(0.48, abs=0.03)
 
 
-def test_colours_and_the_shape_of_pixels_are_carried_over(load_video: Any, outpaint: Any, tmp_path: Any) -> None:
+def test_colours_and_titles_are_carried_over(load_video: Any, outpaint: Any, tmp_path: Any) -> None:
     with av.open(str(tmp_path / "wide.mp4"), "w") as container:
         stream = container.add_stream("h264", rate=RATE)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p10le"
         context = stream.codec_context
         context.colorspace, context.color_primaries, context.color_trc = 9, 9, 16
-        context.sample_aspect_ratio = Fraction(4, 3)
         container.metadata["title"] = "Wide"
         for number in range(4):
             picture = av.VideoFrame.from_ndarray(File("").picture(number), format="rgba")
@@ -197,8 +200,45 @@ def test_colours_and_the_shape_of_pixels_are_carried_over(load_video: Any, outpa
         stream = container.streams.video[0]
         context = stream.codec_context
         assert (context.colorspace, context.color_primaries, context.color_trc) == (9, 9, 16)
-        assert stream.sample_aspect_ratio == Fraction(4, 3)
         assert container.metadata["title"] == "Wide" and container.metadata["prompt"] == '{"1": 2}'
+
+
+@pytest.mark.parametrize(("target", "finished"), [("16:9", (192, 108)), ("1:1", (192, 192)), ("21:9", (252, 108))])
+def test_ratios_are_those_of_what_is_shown(
+    target: str, finished: tuple[int, int], load_video: Any, outpaint: Any, tmp_path: Any
+) -> None:
+    """HDV in small: 144x108 pixels that are 4:3 are shown as 16:9."""
+    path = File("hdv.mp4", size=(144, 108), aspect=Fraction(4, 3)).write(tmp_path)
+    outpaint(load_video(path), target=target).save_to(str(tmp_path / "finished.mp4"))
+    with av.open(str(tmp_path / "finished.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height) == finished and stream.sample_aspect_ratio in (None, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("waveform", "rate", "channels"),
+    [(torch.rand(1, 8, 4800), 48000, 8), (torch.rand(1, 10, 4800), 48000, 2), (torch.rand(1, 2, 19200), 192000, 2)],
+)
+def test_any_sound_from_memory_is_saved(
+    waveform: torch.Tensor, rate: int, channels: int, outpaint: Any, load_video: Any, shot: Any, tmp_path: Any
+) -> None:
+    video = of_memory(shot(1, 4), waveform, rate)
+    outpaint(video).save_to(str(tmp_path / "finished.mp4"))
+    with av.open(str(tmp_path / "finished.mp4")) as container:
+        (stream,) = container.streams.audio
+        assert (stream.codec_context.channels, stream.codec_context.sample_rate) == (channels, 48000)
+
+
+def test_sound_that_is_no_number_is_told_before_sampling(outpaint: Any, shot: Any) -> None:
+    with pytest.raises(ValueError, match="got sound that is NaN or infinite"):
+        outpaint(of_memory(shot(1, 4), torch.full((1, 2, 800), float("nan")), 8000))
+
+
+def of_memory(frames: torch.Tensor, waveform: torch.Tensor, rate: int) -> Any:
+    from comfy_api.latest import InputImpl, Types
+
+    audio = {"waveform": waveform, "sample_rate": rate}
+    return InputImpl.VideoFromComponents(Types.VideoComponents(images=frames, audio=audio, frame_rate=Fraction(RATE)))
 
 
 def test_a_file_that_breaks_off_gives_what_there_is(load_video: Any, outpaint: Any, tmp_path: Any) -> None:

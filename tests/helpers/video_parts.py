@@ -164,3 +164,23 @@ def patched(path: Path, kind: bytes, offset: int, new: bytes) -> Path:
     data[start : start + len(new)] = new
     path.write_bytes(data)
     return path
+
+
+def listed_channels(path: Path, labels: Sequence[int]) -> Path:
+    """Have a QuickTime file whose index is at its end list its channels, by the numbers that Core Audio has for them.
+
+    What is not in FFmpeg's own order becomes a layout that owns memory.
+    """
+    data = path.read_bytes()
+    described = b"".join(struct.pack(">II3f", label, 0, 0, 0, 0) for label in labels)
+    box = struct.pack(">I4sIIII", 24 + len(described), b"chan", 0, 0, 0, len(labels)) + described
+    start = data.index(b"chan") - 4
+    (size,) = struct.unpack_from(">I", data, start)
+    grown = bytearray(data[:start] + box + data[start + size :])
+    # The entry of the sample table that it lies in begins with its size and its codec.
+    entry = max(data.rfind(codec, 0, start) for codec in (b"lpcm", b"sowt")) - 4
+    for begin in (*(begin for _, begin, end in boxes(data) if begin < start < end), entry):
+        (old,) = struct.unpack_from(">I", grown, begin)
+        struct.pack_into(">I", grown, begin, old + len(box) - size)
+    path.write_bytes(grown)
+    return path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import struct
 import subprocess
 import sys
 from fractions import Fraction
@@ -18,7 +17,7 @@ import torch
 from m3ddm_core.video.file import FileSource
 from m3ddm_core.video.source import TensorSource
 from m3ddm_core.video.writer import write_video
-from tests.helpers.video_parts import Film, Tone, boxes, remuxed, write_film
+from tests.helpers.video_parts import Film, Tone, listed_channels, remuxed, write_film
 
 
 def samples(video: Any) -> np.ndarray:
@@ -79,28 +78,11 @@ for _ in range(3):
 
 def test_channels_that_are_listed_do_not_end_the_process(tmp_path: Path) -> None:
     """QuickTime may list channels in an order that has no name, which PyAV frees twice."""
-    path = write_film(tmp_path / "listed.mov", None, Tone("2.1"))
-    data = path.read_bytes()
-    labels = b"".join(struct.pack(">II3f", label, 0, 0, 0, 0) for label in (2, 1, 4))
-    listed = struct.pack(">I4sIIII", 24 + len(labels), b"chan", 0, 0, 0, 3) + labels
-    path.write_bytes(with_chan(data, listed))
+    path = listed_channels(write_film(tmp_path / "listed.mov", None, Tone("2.1")), (2, 1, 4))
     run = subprocess.run(
         [sys.executable, "-c", READ, str(path)], capture_output=True, text=True, cwd=Path(__file__).parents[3]
     )
     assert (run.returncode, run.stdout.split()) == (0, ["2560"] * 3), run.stderr
-
-
-def with_chan(data: bytes, box: bytes) -> bytes:
-    """A QuickTime file, its index at the end, with another box that says which channel is which."""
-    start = data.index(b"chan") - 4
-    (size,) = struct.unpack_from(">I", data, start)
-    grown = bytearray(data[:start] + box + data[start + size :])
-    sample_entry = data.rindex(b"lpcm", 0, start) - 4 if b"lpcm" in data[:start] else data.rindex(b"sowt", 0, start) - 4
-    around = [begin for _, begin, end in boxes(data) if begin < start < end]
-    for begin in (*around, sample_entry):
-        (old,) = struct.unpack_from(">I", grown, begin)
-        struct.pack_into(">I", grown, begin, old + len(box) - size)
-    return bytes(grown)
 
 
 def test_sound_that_changes_on_the_way(tmp_path: Path) -> None:
