@@ -20,6 +20,7 @@ from .sample import SampleInfill, SampleInterpolation, SampleKeyframes
 from .sampling_settings import SamplingSettings
 from .second_pass import SecondPass
 from .tiled_model import TiledModel
+from .video_frames import VideoFrames
 
 
 class M3DDMExtension(ComfyExtension):
@@ -30,6 +31,7 @@ class M3DDMExtension(ComfyExtension):
             LoadCheckpoint,
             LoadVAE,
             DemoClip,
+            VideoFrames,
             MoveFrames,
             EdgeMask,
             EncodeGlobalFrames,

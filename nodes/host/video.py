@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import IO, Any
 
@@ -58,18 +58,7 @@ class OutpaintedVideo(Input.Video):
 
     def get_components(self) -> Types.VideoComponents:
         """All frames at once, for nodes that work on images: this takes the memory that saving does not."""
-        (width, height), count = self.video.info.size, self.get_frame_count()
-        images = torch.empty(count, height, width, 3)
-        for number, frame in enumerate(self._watched()):
-            images[number] = frame
-        sound, audio = self.video.sound, None
-        blocks = list(sound.blocks()) if sound else []
-        if blocks:
-            waveform = torch.from_numpy(np.concatenate(blocks, axis=1))
-            audio = {"waveform": waveform[None], "sample_rate": sound.rate}
-        return Types.VideoComponents(
-            images=images, audio=audio, frame_rate=self.get_frame_rate(), metadata=self.video.info.metadata
-        )
+        return components_of(self.video, self._watched())
 
     def as_trimmed(
         self, start_time: float | None = None, duration: float | None = None, strict_duration: bool = False
@@ -125,6 +114,22 @@ class OutpaintedVideo(Input.Video):
             yield frame
             written(number)
         text.end(f"{count} frames finished in {spoken(time.monotonic() - begun)}")
+
+
+def components_of(video: Source, frames: Iterable[torch.Tensor]) -> Types.VideoComponents:
+    """All of a video in memory; ``frames`` are its own, on whatever way they come."""
+    (width, height), count = video.info.size, len(video.info.timeline)
+    images = torch.empty(count, height, width, 3)
+    for number, frame in enumerate(frames):
+        images[number] = frame
+    sound, audio = video.sound, None
+    blocks = list(sound.blocks()) if sound else []
+    if blocks:
+        waveform = torch.from_numpy(np.concatenate(blocks, axis=1))
+        audio = {"waveform": waveform[None], "sample_rate": sound.rate}
+    return Types.VideoComponents(
+        images=images, audio=audio, frame_rate=video.info.timeline.rate, metadata=video.info.metadata
+    )
 
 
 def open_source(video: Input.Video, most: int, on_frame: OnFrame) -> Source:

@@ -4,7 +4,7 @@ import { api } from "../../scripts/api.js"
 import { app } from "../../scripts/app.js"
 
 /** Nodes that give frames of the size they get, and the input they get them by. */
-const PASSING = { GetVideoComponents: "video", "Video Slice": "video", ImageFromBatch: "image", Reroute: "" }
+const PASSING = { M3DDM_VideoFrames: "video", GetVideoComponents: "video", "Video Slice": "video", ImageFromBatch: "image", Reroute: "" }
 /** Nodes that load a file, the widget that names it, and the element that can show it. */
 const LOADING = { LoadImage: ["image", "img"], LoadVideo: ["file", "video"] }
 
