@@ -17,6 +17,7 @@ from torch import Tensor
 from .losses import Losses
 from .pictures import PictureReader
 from .shown import pixel_aspect
+from .sound import lists_channels
 
 if TYPE_CHECKING:
     from av import FFmpegError
@@ -78,11 +79,15 @@ def open_file(file: File) -> Iterator[InputContainer]:
     """
     import av
 
-    # A name as it is may be taken for an address, as "take:2.mp4" is.
-    whole = io.BytesIO(file.getvalue()) if isinstance(file, io.BytesIO) else os.path.abspath(file)
+    if isinstance(file, io.BytesIO):
+        opened = io.BytesIO(file.getvalue())
+        opened.name = name_of(file)
+    else:
+        # A name as it is may be taken for an address, as "take:2.mp4" is.
+        opened = os.path.abspath(file)
     try:
         # Titles may be in any encoding.
-        with av.open(whole, mode="r", metadata_errors="replace") as container:
+        with av.open(opened, mode="r", metadata_errors="replace") as container:
             if PLAYLISTS & set(container.format.name.split(",")):
                 raise BrokenVideo(f"got {name_of(file)}, a list of other files, expected a video; open one of those")
             yield container
@@ -183,11 +188,11 @@ def decodable(container: InputContainer, stream: Any, losses: Losses | None = No
 def _hold_layouts(frames: Iterable[Any]) -> None:
     """Keep the layouts of sound frames from being freed, where that would end the process.
 
-    A layout that lists its channels owns memory, as "3 channels (FR+FL+LFE)" does. PyAV shares it between a frame and
-    the frame's ``layout`` and frees it with both. Held for good, the second does not; few files have such a layout.
+    A layout that lists its channels may own memory, which PyAV shares between a frame and the frame's ``layout`` and
+    frees with both. Held for good, the second does not free it; few files have such a layout.
     """
     for frame in frames:
-        if "(" in frame.layout.name:
+        if lists_channels(frame.layout):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(frame.layout))
 
 

@@ -54,6 +54,11 @@ class Sound:
         return replace(self, blocks=blocks)
 
 
+def lists_channels(layout: Any) -> bool:
+    """Whether a layout of PyAV's has no name but its channels, as "3 channels (FR+FL+LFE)"; it may own memory then."""
+    return " channels (" in layout.name
+
+
 def aac_rate(rate: int) -> int:
     """The sample rate to encode sound of ``rate`` at."""
     return rate if rate in SAMPLE_RATES else USUAL_SAMPLE_RATE
@@ -142,7 +147,7 @@ class Converter:
         if layout.name in PLACED:
             return self.layout
         # One that lists its channels would be freed twice; see `decodable`.
-        return f"{layout.nb_channels} channels" if "(" in layout.name else layout.name
+        return f"{layout.nb_channels} channels" if lists_channels(layout) else layout.name
 
     def _samples(self, parts: list[Any]) -> Iterator[tuple[Fraction | None, np.ndarray]]:
         # A resampler with nothing to do hands on what it gets, the None that ends it too.

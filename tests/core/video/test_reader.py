@@ -71,3 +71,16 @@ def test_lossless_files_give_bytes_back(tmp_path: Path, size: tuple[int, int]) -
     write_lossless(tmp_path / "exact.mkv", every / 255, VideoInfo.even(size, 4, 12.5))
     again = torch.stack(list(read_pictures(tmp_path / "exact.mkv")))
     assert torch.equal((again * 255).round().to(torch.uint8), every)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "which is empty"),
+        (b"words", "cannot be read"),
+        (b"1\n00:00:00,000 --> 00:00:01,000\nWords\n", "without pictures"),
+    ],
+)
+def test_what_is_in_memory_is_told_as_that(data: bytes, says: str) -> None:
+    with pytest.raises(BrokenVideo, match=f"got the video in memory, .*{says}"):
+        FileSource(io.BytesIO(data))
