@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .cuts import THUMBNAIL
-from .losses import Losses, tell_losses
+from .losses import Losses, tell_losses, tell_refused
 from .pictures import PictureReader
 from .reader import BrokenVideo, File, decodable, name_of, open_file, rate_of, video_stream
 from .shown import Orientation, pixel_aspect, square_size
@@ -94,36 +94,45 @@ class FileSource:
 
     def _scan(self, on_frame: OnFrame | None) -> Fraction:
         """Look at every frame; returns when the first is shown, in seconds by the file's clock."""
-        from av.video.reformatter import Interpolation, VideoReformatter
-
-        shrink, losses = VideoReformatter(), Losses()
-        stamps: list[int | None] = []
-        thumbnails = []
-        first = last = None
         with open_file(self.file) as container:
-            stream = video_stream(container)
-            rate = rate_of(stream)
-            expected = _expected_frames(container, stream, rate)
-            for frame in self._decoded(container, losses):
-                first = first or frame
-                _check_same_size(first, frame, len(stamps))
-                small = shrink.reformat(frame, *THUMBNAIL, format="rgb24", interpolation=Interpolation.AREA)
-                thumbnails.append(small.to_ndarray())
-                stamps.append(frame.pts)
-                last = frame
-                if on_frame:
-                    on_frame(len(stamps), max(min(expected, self.most or expected), len(stamps)))
-            if first is None:
+            stream, losses = video_stream(container), Losses()
+            rate, base = rate_of(stream), stream.time_base
+            frames, stamps, thumbnails = self._look(
+                container, losses, on_frame, _expected_frames(container, stream, rate)
+            )
+            if not frames:
                 raise BrokenVideo(
                     f"got {name_of(self.file)}, a video without a frame that can be decoded, expected some; check the "
                     "file and how it is trimmed"
                 )
-            timeline = Timeline.of(stamps, last.duration or 0, stream.time_base, rate)
-            if not (self.start or self.duration or self.most):
-                tell_losses(name_of(self.file), losses, container, stream, len(stamps), timeline.seconds)
-            self.info = _info(first, stream, timeline, container.metadata)
+            timeline = Timeline.of(stamps, frames[-1].duration or 0, base, rate)
+            name, whole = name_of(self.file), not (self.start or self.duration or self.most)
+            if whole:
+                tell_losses(name, losses, container, stream, len(stamps), timeline.seconds)
+            else:
+                tell_refused(name, losses)
+            self.info = _info(frames[0], stream, timeline, container.metadata)
             self.thumbnails = torch.from_numpy(np.stack(thumbnails))
-            return first_stamp(stamps, stream.time_base, rate) * stream.time_base
+            return first_stamp(stamps, base, rate) * base
+
+    def _look(
+        self, container: InputContainer, losses: Losses, on_frame: OnFrame | None, expected: int
+    ) -> tuple[list[Any], list[int | None], list[np.ndarray]]:
+        """The first and the last frame, and the stamp and thumbnail of each."""
+        from av.video.reformatter import Interpolation, VideoReformatter
+
+        shrink, ends = VideoReformatter(), []
+        stamps: list[int | None] = []
+        thumbnails = []
+        for frame in self._decoded(container, losses):
+            ends = [ends[0] if ends else frame, frame]
+            _check_same_size(ends[0], frame, len(stamps))
+            small = shrink.reformat(frame, *THUMBNAIL, format="rgb24", interpolation=Interpolation.AREA)
+            thumbnails.append(small.to_ndarray())
+            stamps.append(frame.pts)
+            if on_frame:
+                on_frame(len(stamps), max(min(expected, self.most or expected), len(stamps)))
+        return ends, stamps, thumbnails
 
 
 def _check_same_size(first: Any, frame: Any, number: int) -> None:

@@ -47,6 +47,17 @@ def tell_losses(name: str, losses: Losses, container: InputContainer, stream: An
         logging.warning("M3DDM: %s breaks off: it ends after %.1f of %.1f seconds.", name, seconds, stated)
 
 
+def tell_refused(name: str, losses: Losses) -> None:
+    """Log what could not be read of a part of a stream."""
+    if losses.refused or losses.broke_off:
+        logging.warning(
+            "M3DDM: %s is damaged%s: %d of the frames asked for, or before them, are lost.",
+            name,
+            " and breaks off" if losses.broke_off else "",
+            losses.refused,
+        )
+
+
 def _stated_seconds(container: InputContainer, stream: Any) -> float | None:
     """How long a file says that its pictures last; None where it does not say, or speaks of the sound as well."""
     import av

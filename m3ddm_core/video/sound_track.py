@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,19 +28,33 @@ def find_sound(file: File, origin: Fraction, seconds: float, start: float) -> So
     Others are named in the log. ``start``: where pictures are read from, 0 for the file's beginning.
     """
     with open_file(file) as container:
-        tracks = _tracks(container)
-        names = {track.index: _name(track) for track in tracks}
+        names = {track.index: _name(track) for track in _tracks(container)}
+        has_sound = bool(container.streams.audio)
     for track in names:
-        with open_file(file) as container:
-            frame = next(decodable(container, container.streams[track]), None)
-            if frame is None:
-                logging.warning("M3DDM: %s: nothing of %s can be decoded.", name_of(file), names[track])
-                continue
-            rate, layout = aac_rate(frame.sample_rate), aac_layout(frame.layout.nb_channels)
+        kind = _kind(file, track)
+        if kind is None:
+            logging.warning("M3DDM: %s: nothing of %s can be decoded.", name_of(file), names[track])
+            continue
         others = [name for index, name in names.items() if index != track]
         if others:
             logging.info("M3DDM: %s: %s is kept, not %s.", name_of(file), names[track], ", ".join(others))
-        return Sound(rate, layout, partial(_blocks, file, track, rate, layout, origin, seconds, start))
+        return Sound(*kind, partial(_blocks, file, track, *kind, origin, seconds, start))
+    if has_sound:
+        logging.warning("M3DDM: %s: its sound cannot be decoded and is left out.", name_of(file))
+    return None
+
+
+def _kind(file: File, track: int) -> tuple[int, str] | None:
+    """The rate and the layout in which a track is kept; None where nothing of it can be."""
+    import av
+
+    with open_file(file) as container:
+        for frame in decodable(container, container.streams[track]):
+            kind = aac_rate(frame.sample_rate), aac_layout(frame.layout.nb_channels)
+            # What cannot be converted is to be known now, not after hours of sampling.
+            with suppress(av.FFmpegError):
+                list(Converter(*kind)(frame))
+                return kind
     return None
 
 
@@ -92,7 +107,8 @@ def _parts(
         if start:
             container.seek(int(origin * av.time_base))
         for frame in decodable(container, container.streams[track]):
-            yield from convert(frame)
+            with suppress(av.FFmpegError):
+                yield from convert(frame)
         yield from convert.rest()
 
 

@@ -289,7 +289,7 @@ SOUND = [
         seconds=None,
         channels=6,
     ),
-    Odd("no_decoder.mov", renamed_in(b"sowt", b"zzzz", Tone("stereo"))),
+    Odd("no_decoder.mov", renamed_in(b"sowt", b"zzzz", Tone("stereo")), says="cannot be decoded and is left out"),
 ]
 
 NAMES = [

@@ -51,3 +51,11 @@ def test_a_file_that_breaks_off(
     source = FileSource(path)
     assert 3 <= len(source.info.timeline) < 20
     assert len(caplog.messages) == 1 and re.search(says, caplog.messages[0])
+
+
+def test_what_is_lost_of_a_part_is_told_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    whole = write_film(tmp_path / "whole.mkv", Film(frames=20))
+    path = remuxed(whole, tmp_path / "film.mkv", damaged={0: [3, 4]})
+    assert len(FileSource(path, most=10).info.timeline) == 10
+    assert len(FileSource(path, 0.08, 0.4).info.timeline) == 8
+    assert ["2 of the frames asked for" in message for message in caplog.messages] == [True, True]

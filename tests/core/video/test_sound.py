@@ -10,11 +10,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
 
 from m3ddm_core.video.file import FileSource
+from m3ddm_core.video.sound import PLACED, Converter, aac_layout, packed_frame
 from m3ddm_core.video.source import TensorSource
 from m3ddm_core.video.writer import write_video
 from tests.helpers.video_parts import Film, Tone, listed_channels, remuxed, write_film
@@ -68,9 +70,19 @@ def test_channels_without_a_place(tmp_path: Path, channels: int) -> None:
     assert samples(saved(source)).shape == sound.shape
 
 
+@pytest.mark.parametrize("layout", sorted(PLACED))
+def test_every_layout_that_ffmpeg_mixes(layout: str) -> None:
+    channels = av.AudioLayout(layout).nb_channels
+    convert = Converter(48000, aac_layout(channels))
+    parts = [*convert(packed_frame(np.full((channels, 4800), 0.1, np.float32), 48000, 0, layout)), *convert.rest()]
+    sound = np.concatenate([part for _, part in parts], axis=1)
+    assert sound.shape == (av.AudioLayout(aac_layout(channels)).nb_channels, 4800) and sound.max() > 0.01
+
+
 READ = """
 import sys
 from m3ddm_core.video.file import FileSource
+from m3ddm_core.video.sound import PLACED, Converter, aac_layout, packed_frame
 for _ in range(3):
     print(sum(block.shape[1] for block in FileSource(sys.argv[1]).sound.blocks()))
 """
