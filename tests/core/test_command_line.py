@@ -90,7 +90,7 @@ def test_help_does_not_wait_for_torch():
 BAD = {
     "missing": (["gone.mp4", "out.mp4"], "got gone.mp4, where no file lies; expected a video file"),
     "folder": ([".", "out.mp4"], "got the folder ., expected a video file"),
-    "no video": (["text.mp4", "out.mp4"], "text.mp4"),
+    "no video": (["text.mp4", "out.mp4"], "text.mp4, which cannot be read"),
     "onto itself": (["in.mp4", "in.mp4", "--overwrite"], "for both input and output"),
     "exists": (["in.mp4", "there.mp4"], "got there.mp4, which exists, expected a new name; overwrite replaces it"),
     "no folder": (["in.mp4", "nowhere/out.mp4"], "expected the folder nowhere to exist; make it first"),
