@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 File = str | os.PathLike[str] | io.BytesIO
 """A path, or the bytes of a file."""
 
-USUAL_RATE = Fraction(25)
+USUAL_RATE, MOST_RATE = Fraction(25), Fraction(1000)
 
 LARGEST_SIDE, MOST_PIXELS = 16384, 1 << 27
 """Of a frame: what claims more is not decoded. A few bytes can claim frames that fill any memory."""
@@ -140,8 +140,9 @@ def video_stream(container: InputContainer) -> Any:
 
 
 def rate_of(stream: Any) -> Fraction:
-    """Frames a second, on average."""
-    return Fraction(stream.average_rate or stream.guessed_rate or USUAL_RATE)
+    """Frames a second, on average. DV says that it has sixty thousand, which no encoder takes."""
+    told = (rate for rate in (stream.average_rate, stream.guessed_rate) if rate and 0 < rate <= MOST_RATE)
+    return Fraction(next(told, USUAL_RATE))
 
 
 def decoded(container: InputContainer, stream: Any) -> Iterator[Any]:

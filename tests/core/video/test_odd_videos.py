@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import resource
 import time
 from itertools import pairwise
@@ -14,6 +15,7 @@ import torch
 from m3ddm_core.video.file import FileSource
 from m3ddm_core.video.indexed import IndexedVideo
 from m3ddm_core.video.reader import BrokenVideo, read_facts, read_pictures
+from m3ddm_core.video.writer import write_video
 from tests.helpers.odd_videos import ODD_VIDEOS, Odd
 
 SECONDS = 2.0
@@ -73,6 +75,31 @@ def is_right(odd: Odd, source: FileSource, frames: torch.Tensor, sound: np.ndarr
     frames = frames[:-1] if odd in ODD_VIDEOS["broken off"] else frames
     bright, dark = frames[:, : BLOCK // 2].mean((1, 2, 3)), frames[:, -BLOCK // 2 :].mean((1, 2, 3))
     assert (bright - dark > 0.2).all(), "bright above and dark below, as they were drawn"
+
+
+SAVED = [
+    pytest.param(odd, id=odd.name)
+    for kind in ("containers and codecs", "times", "sound", "broken off", "tables and frames that claim too much")
+    for odd in ODD_VIDEOS[kind]
+    if odd.frames is not None
+]
+
+
+@pytest.mark.parametrize("odd", SAVED)
+def test_what_is_read_can_be_saved(odd: Odd, tmp_path: Path) -> None:
+    """Clocks, rates and sound that no file could hold would only show after all sampling."""
+    path, file = tmp_path / odd.name, io.BytesIO()
+    odd.make(path)
+    try:
+        source = FileSource(path)
+    except BrokenVideo:
+        return
+    write_video(file, source.frames(), source.info, source.sound)
+    again = FileSource(file)
+    assert len(again.info.timeline) == len(source.info.timeline)
+    assert again.info.timeline.seconds == pytest.approx(source.info.timeline.seconds, abs=0.01)
+    assert (again.sound is None) == (source.sound is None)
+    assert again.sound is None or again.sound.layout == source.sound.layout
 
 
 @pytest.mark.parametrize("odd", ROWS)
