@@ -21,18 +21,21 @@ _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)", re.ASCII)
 class Losses:
     """What could not be read of a stream: how many of ``packets`` were ``refused``, and whether it ``broke_off``.
 
-    ``repeats``: packets beside those, which only say that the frame before is to stay.
+    ``unshown``: packets beside those, which have no frame of their own: they only say that the frame before is to stay,
+    or lie where an edit list cuts away.
     """
 
     packets: int = 0
-    repeats: int = 0
+    unshown: int = 0
     refused: int = 0
     broke_off: bool = False
 
 
 def tell_losses(name: str, losses: Losses, container: InputContainer, stream: Any, found: int, seconds: float) -> None:
     """Log what of a stream that was read to its end is missing, of which ``found`` frames of ``seconds`` are there."""
-    expected = max(stream.frames - losses.repeats, losses.packets)
+    # A file that says that it has more frames than bytes says nothing.
+    stored = stream.frames if stream.frames <= container.size else 0
+    expected = max(stored - losses.unshown, losses.packets)
     broke_off = losses.broke_off or losses.packets < expected
     stated = _stated_seconds(container, stream)
     if losses.refused or broke_off:
@@ -43,7 +46,7 @@ def tell_losses(name: str, losses: Losses, container: InputContainer, stream: An
             max(expected - found, losses.refused),
             expected,
         )
-    elif stated is not None and stated - seconds > TOLERATED:
+    elif not stored and stated is not None and stated - seconds > TOLERATED:
         logging.warning("M3DDM: %s breaks off: it ends after %.1f of %.1f seconds.", name, seconds, stated)
 
 

@@ -171,8 +171,9 @@ def decodable(container: InputContainer, stream: Any, losses: Losses | None = No
         if packet is None:
             return
         if _repeats(packet):
-            losses.repeats += 1
+            losses.unshown += 1
             continue
+        losses.unshown += packet.is_discard
         losses.packets += bool(packet.size and not packet.is_discard)
         try:
             frames = packet.decode()

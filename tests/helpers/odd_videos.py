@@ -363,6 +363,11 @@ CLAIMS = [
     ),
     Odd("sizes_of_2_31.mp4", claiming(b"stsz", 4, BIG), (0, 20), seconds=None),
     Odd("offsets_beyond.mp4", claiming(b"stco", 8, BIG * 1), (0, 20), seconds=None),
+    *(
+        Odd(f"{box.decode()}_{name}.mp4", claiming(box, 12, value), (0, 20), seconds=None)
+        for box in (b"mdhd", b"mvhd", b"elst")
+        for name, value in (("0", bytes(4)), ("1", b"\0\0\0\1"), ("of_2_31", BIG), ("negative", b"\x80\0\0\0"))
+    ),
     Odd("lasts_for_years.mp4", claiming(b"stts", 8, BIG), (0, 20), seconds=None),
     Odd("shown_huge.mp4", claiming(b"tkhd", 76, struct.pack(">II", 60000 << 16, 60000 << 16)), 20, None, seconds=0.8),
     Odd("no_codec.mp4", claiming(b"stsd", 12, b"zzzz"), None, says="no decoder"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import struct
 from pathlib import Path
 
 import pytest
 
 from m3ddm_core.video.file import FileSource
-from tests.helpers.video_parts import Film, Tone, remuxed, write_film
+from tests.helpers.video_parts import Film, Tone, patched, remuxed, write_film
 
 
 @pytest.mark.parametrize("name", ["plain.mkv", "plain.mp4", "plain.avi", "plain.ts", "plain.webm", "plain.gif"])
@@ -17,6 +18,13 @@ def test_a_whole_file_has_lost_nothing(tmp_path: Path, name: str, caplog: pytest
     sound = [] if name.endswith(("webm", "gif")) else [Tone(codec="mp2" if name.endswith("ts") else "aac", rate=48000)]
     source = FileSource(write_film(tmp_path / name, Film(codec, pixels, frames=30), *sound))
     assert len(source.info.timeline) == 30 and not caplog.messages
+
+
+def test_what_an_edit_list_cuts_away_is_not_lost(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As phones trim their videos: the frames stay in the file, and no player shows them."""
+    path = write_film(tmp_path / "trimmed.mp4", Film("h264", frames=20, options={"bf": "0"}))
+    source = FileSource(patched(path, b"elst", 12, struct.pack(">I", 5 * 512)))
+    assert len(source.info.timeline) == 15 and not caplog.messages
 
 
 @pytest.mark.parametrize("codec", ["mpeg4", "h264", "mjpeg"])
