@@ -50,7 +50,7 @@ def test_a_video_is_read_square_and_no_longer_than_asked(folder):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("a.mp4", "got a file that cannot be read"), ("short.mkv", "got 1 frames, expected 2 or more")],
+    [("a.mp4", "which cannot be read"), ("short.mkv", "got 1 frames, expected 2 or more")],
 )
 def test_what_cannot_be_used_says_why(folder, name, message):
     with pytest.raises(ValueError, match=message):
