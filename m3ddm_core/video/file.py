@@ -32,7 +32,7 @@ class FileSource:
 
     ``start`` and ``duration`` (seconds; 0 is all) choose a part, as ComfyUI's trimmed videos do. Time stamps that are
     missing or go back, and packets that cannot be decoded, are passed over; the log says how many frames are lost by
-    that. Of several video streams the first that is no cover picture is taken, of the sound streams the default.
+    that. Of several video streams, and of several of sound, the default is taken; cover pictures do not count.
 
     Raises `BrokenVideo` for what cannot be opened or has no frame, and where the picture's size changes on the way.
     """

@@ -112,13 +112,12 @@ def _cannot_be_read(file: File, error: FFmpegError) -> str:
 
 
 def video_stream(container: InputContainer) -> Any:
-    """The first video stream that is no cover picture, to be decoded by as many threads as there are cores.
+    """The video stream that players show, to be decoded by as many threads as there are cores.
 
-    Raises `BrokenVideo` where there is none, where there is no decoder for it, and for frames that no memory holds.
+    That is the first which is no cover picture or the like, a default one before others. Raises `BrokenVideo` where
+    there is none, where there is no decoder for it, and for frames that no memory holds.
     """
-    from av.stream import Disposition
-
-    streams = sorted(container.streams.video, key=lambda stream: bool(stream.disposition & Disposition.attached_pic))
+    streams = sorted(container.streams.video, key=_rank)
     if not streams:
         raise BrokenVideo(f"got {container.name}, a file without pictures, expected a video; choose another file")
     # A stream for which there is no decoder has no codec context, and decoding it would crash.
@@ -137,6 +136,14 @@ def video_stream(container: InputContainer) -> Any:
     # The same where only the packets tell, or tell otherwise.
     stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
     return stream
+
+
+def _rank(stream: Any) -> tuple[bool, bool]:
+    """How late a video stream comes in question."""
+    from av.stream import Disposition
+
+    beside = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
+    return bool(stream.disposition & beside), not stream.disposition & Disposition.default
 
 
 def rate_of(stream: Any) -> Fraction:

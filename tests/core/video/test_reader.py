@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import pytest
 import torch
+from av.stream import Disposition
 
 from m3ddm_core.video.file import FileSource
 from m3ddm_core.video.reader import BrokenVideo, read_facts, read_pictures
@@ -84,3 +85,25 @@ def test_lossless_files_give_bytes_back(tmp_path: Path, size: tuple[int, int]) -
 def test_what_is_in_memory_is_told_as_that(data: bytes, says: str) -> None:
     with pytest.raises(BrokenVideo, match=f"got the video in memory, .*{says}"):
         FileSource(io.BytesIO(data))
+
+
+@pytest.mark.parametrize(
+    ("dispositions", "shown"),
+    [
+        ((0, 0), 0),
+        ((Disposition.default, Disposition.default), 0),
+        ((0, Disposition.default), 1),
+    ],
+)
+def test_of_several_pictures_the_one_that_players_show(
+    tmp_path: Path, dispositions: tuple[int, int], shown: int
+) -> None:
+    with av.open(str(tmp_path / "two.mkv"), "w") as container:
+        streams = [container.add_stream("mpeg4", rate=25) for _ in dispositions]
+        for number, (stream, disposition) in enumerate(zip(streams, dispositions, strict=True)):
+            stream.width, stream.height, stream.pix_fmt = 32 + 16 * number, 32, "yuv420p"
+            stream.disposition = disposition
+        for stream in streams:
+            container.mux(stream.encode(av.VideoFrame(stream.width, 32, "yuv420p")))
+            container.mux(stream.encode(None))
+    assert FileSource(tmp_path / "two.mkv").info.size == (32 + 16 * shown, 32)
