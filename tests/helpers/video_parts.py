@@ -14,6 +14,8 @@ import numpy as np
 
 RATE = 25
 SOUND_RATE = 8000
+EXACT = {"fflags": "+bitexact"}
+"""No numbers drawn anew in each file, no times of day."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def write_film(
     from av.stream import Disposition
 
     film = film or Film()
-    with av.open(str(path), "w", format=form, options=options or {}) as container:
+    with av.open(str(path), "w", format=form, options={**EXACT, **(options or {})}) as container:
         container.metadata.update(metadata or {})
         pictures = film.add_to(container)
         tracks = []
@@ -120,7 +122,7 @@ def write_film(
 
 def remuxed(path: Path, copy: Path, *, shift: float = 0.0, damaged: dict[int, Sequence[int]] | None = None) -> Path:
     """Copy a file packet by packet, ``shift`` seconds later, the packets of a stream that ``damaged`` names blanked."""
-    options = {"avoid_negative_ts": "disabled"} if shift else {}
+    options = {**EXACT, "avoid_negative_ts": "disabled"} if shift else EXACT
     with av.open(str(path)) as source, av.open(str(copy), "w", options=options) as target:
         targets = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
         counts = dict.fromkeys(targets, -1)
