@@ -181,10 +181,6 @@ def save_tiny(path: str | os.PathLike[str], model: AutoencoderTiny, dtype: torch
     path = Path(path)
     tensors = tiny_state_dict(model)
     tensors = {name: tensor if name.startswith("vae_") else tensor.to(dtype) for name, tensor in tensors.items()}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with written_whole(path) as partial:
         save_file(tensors, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
