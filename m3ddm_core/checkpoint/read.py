@@ -11,7 +11,6 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from .archive import MOST_UNPACKED, SPARE
 from .container import SAFETENSORS, check_file
 from .finite import check_finite
 from .folder import check_config, metadata_of, open_folder
@@ -81,12 +80,10 @@ def read_checkpoint(
         whole = parts[0].tree if len(parts) == 1 else _joined(files, parts)
         found = Tensors(whole, FOLDER, metadata_of(config))
     else:
-        files = [path]
         found = read_tensors(path, safetensors=safetensors, mapped=mapped)
     try:
         checkpoint = normalise(found.tree, found.metadata, source=found.source)
         check_config(checkpoint.config, config)
-        _check_size(checkpoint, sum(file.stat().st_size for file in files))
         check_finite(checkpoint.state_dict)
     except CheckpointError as error:
         raise CheckpointError(f"{path.name}: {error}") from None
@@ -97,16 +94,8 @@ def _joined(files: list[Path], parts: list[Tensors]) -> dict[str, Any]:
     whole: dict[str, Any] = {}
     for file, part in zip(files, parts, strict=True):
         if not isinstance(part.tree, dict):
-            raise CheckpointError(f"{file.name}: got no dict of tensors, expected a part of a network; {DOWNLOAD_AGAIN}")
+            raise CheckpointError(
+                f"{file.name}: got no dict of tensors, expected a part of a network; {DOWNLOAD_AGAIN}"
+            )
         whole.update(part.tree)
     return whole
-
-
-def _check_size(checkpoint: Checkpoint, size: int) -> None:
-    """Refuse tensors that repeat one stored number over and over: as weights they would fill any memory."""
-    needed = sum(tensor.nbytes for tensor in checkpoint.state_dict.values())
-    if needed > MOST_UNPACKED * size + SPARE:
-        raise CheckpointError(
-            f"got weights of {needed:,} bytes in {size:,} bytes of file, expected them to be stored in full; save the "
-            "state dict again with `.contiguous()` tensors"
-        )

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .archive import Archive, DamagedArchive
+from .archive import MOST_UNPACKED, SPARE, Archive, DamagedArchive
 from .pickles import NamedCode, Storage, StoredTensor, UnreadablePickle, follow
 from .recognise import DOWNLOAD_AGAIN, CheckpointError, shown
 
@@ -48,7 +48,7 @@ def read_torch_file(path: Path, *, mapped: bool = True) -> Any:
         with path.open("rb") as file:
             zipped = file.read(2) == b"PK"
         tree, bytes_of = _open_zip(path) if zipped else _open_older(path)
-        return _fill(tree, bytes_of, mapped)
+        needed = _fill(tree, bytes_of, mapped)
     except NamedCode as code:
         raise CheckpointError(
             f"{path.name}: got a pickle that holds code or objects ({shown(str(code))}), expected tensors only; it was "
@@ -59,6 +59,14 @@ def read_torch_file(path: Path, *, mapped: bool = True) -> Any:
         raise _unreadable(path, f"its pickle {fault}") from None
     except (DamagedArchive, _Damaged) as fault:
         raise _unreadable(path, f"it {fault}") from None
+    size = path.stat().st_size
+    if needed > MOST_UNPACKED * size + SPARE:
+        # As weights, numbers that are stored once and repeated would fill any memory.
+        raise CheckpointError(
+            f"{path.name}: got tensors of {needed:,} bytes in {size:,} bytes of file, expected them to be stored in "
+            "full; save the state dict again with `.contiguous()` tensors"
+        )
+    return tree
 
 
 def _unreadable(path: Path, fault: str) -> CheckpointError:
@@ -121,8 +129,9 @@ def _open_older(path: Path) -> tuple[Any, BytesOf]:
     return tree, lambda storage: memoryview(content)[places[storage.key]]
 
 
-def _fill(tree: Any, bytes_of: BytesOf, mapped: bool) -> Any:
-    """Put tensors in place of the `StoredTensor`s in nested dicts, each storage read once."""
+def _fill(tree: Any, bytes_of: BytesOf, mapped: bool) -> int:
+    """Put tensors in place of the `StoredTensor`s in nested dicts, each storage read once; return their bytes."""
+    needed = 0
     storages: dict[Storage, Tensor] = {}
     seen: set[int] = set()
     waiting = [tree]
@@ -138,9 +147,10 @@ def _fill(tree: Any, bytes_of: BytesOf, mapped: bool) -> Any:
                     storages[value.storage] = _as_bytes(bytes_of(value.storage), value.storage, mapped)
                 typed = storages[value.storage].view(value.dtype)
                 found[key] = torch.as_strided(typed, value.shape, value.stride, value.offset)
+                needed += found[key].nbytes
             else:
                 waiting.append(value)
-    return tree
+    return needed
 
 
 def _check_within_storage(tensor: StoredTensor, name: str) -> None:
