@@ -157,7 +157,7 @@ def _check(vae: VAE, path: Path) -> None:
 
 
 def _folder(folder: Path) -> VAE:
-    """Load a folder in diffusers form; its config.json decides the sizes, and may not make up others than the file's."""
+    """Load a folder in diffusers form; its config.json may not name other sizes than the file has."""
     from diffusers import AutoencoderKL
 
     files, config = open_folder(folder)

@@ -63,13 +63,13 @@ def _regular_file(path: Path) -> int:
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise CheckpointError(f"{path}: got nothing, expected a checkpoint file") from None
+        raise CheckpointError(f"{path}: got nothing, expected a checkpoint file; check the name") from None
     # A name may hold what no file system takes.
     except (OSError, ValueError) as error:
         raise _closed(path, error) from None
     if not stat.S_ISREG(status.st_mode):
         found = "a folder" if stat.S_ISDIR(status.st_mode) else "a device or pipe"
-        raise CheckpointError(f"{path}: got {found}, expected a checkpoint file")
+        raise CheckpointError(f"{path}: got {found}, expected a checkpoint file; choose the file itself")
     return status.st_size
 
 

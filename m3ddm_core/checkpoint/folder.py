@@ -56,7 +56,7 @@ def check_config(found: UNetConfig, config: Mapping[str, Any]) -> None:
         if said is not None and said != is_so:
             raise CheckpointError(
                 f"got {key} = {shown(str(said))} in config.json, expected {is_so} as in the weights: the two files do "
-                "not belong together"
+                "not belong together; download both again"
             )
 
 
@@ -69,7 +69,9 @@ def read_json(path: Path) -> dict[str, Any]:
             raise CheckpointError(f"{path}: got JSON of more than {MOST_JSON:,} bytes; {DOWNLOAD_AGAIN}")
         content = json.loads(text.decode("utf-8"))
     except FileNotFoundError:
-        raise CheckpointError(f"{path.parent}: got a folder without {path.name}, expected a diffusers folder") from None
+        raise CheckpointError(
+            f"{path.parent}: got a folder without {path.name}, expected a diffusers folder; give the checkpoint file itself"
+        ) from None
     except IsADirectoryError:
         raise CheckpointError(f"{path}: got a folder, expected a file; {DOWNLOAD_AGAIN}") from None
     except CheckpointError:

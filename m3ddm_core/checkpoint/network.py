@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..unet.config import M3DDM_CONFIG, UNetConfig
 from ..unet.model import M3DDMUNet
-from .recognise import CheckpointError, Shape, most_common, recognise, shown
+from .recognise import WHERE_TO_GET, CheckpointError, Shape, most_common, recognise, shown
 
 COUNTER = "num_batches_tracked"
 STATISTICS = ("running_mean", "running_var", COUNTER)
@@ -83,7 +83,7 @@ def normalise(raw: Any, metadata: Mapping[str, str] | None = None, *, source: st
     Raises `CheckpointError` when it is not an M3DDM network, whole and of the right shapes.
     """
     if not isinstance(raw, Mapping):
-        raise CheckpointError(f"got an object of type {type(raw).__name__}, expected a dict of tensors")
+        raise CheckpointError(f"got an object of type {type(raw).__name__}, expected a dict of tensors; {WHERE_TO_GET}")
     metadata = dict(metadata or {})
     tensors = dict(_tensors(raw))
     prefix = _prefix(tensors)
@@ -126,13 +126,13 @@ def config_from_state_dict(state_dict: Mapping[str, Tensor], metadata: Mapping[s
         cross_attention_dim=cross,
         attention_heads=_number(metadata, "attention_heads", int, M3DDM_CONFIG.attention_heads),
         norm_num_groups=_number(metadata, "norm_num_groups", int, M3DDM_CONFIG.norm_num_groups),
-        norm_eps=_number(metadata, "norm_eps", float, M3DDM_CONFIG.norm_eps),
+        norm_eps=_number(metadata, "norm_eps", float, M3DDM_CONFIG.norm_eps, most=1),
     )
     if config.in_channels != 2 * config.out_channels + 1:
         raise CheckpointError(
             f"got a network with {config.in_channels} channels in and {config.out_channels} out, expected "
             f"{2 * config.out_channels + 1} in (noisy latents, masked-video latents, mask): it was trained for "
-            "another task than outpainting"
+            f"another task than outpainting; {WHERE_TO_GET}"
         )
     for name, divisor in (("attention_heads", config.attention_heads), ("norm_num_groups", config.norm_num_groups)):
         if any(width % divisor for width in widths):
@@ -242,21 +242,23 @@ def _check_bounds(widths: tuple[int, ...], layers: int, channels: tuple[int, ...
     for number in (*widths, *channels):
         if not 0 < number <= MOST_CHANNELS:
             raise CheckpointError(
-                f"got a network with a layer of {number:,} channels, expected 1 to {MOST_CHANNELS:,}; take the original "
-                "file again"
+                f"got a network with a layer of {number:,} channels, expected 1 to {MOST_CHANNELS:,}; take the "
+                "original file again"
             )
 
 
-def _number(metadata: Mapping[str, str], key: str, convert: type[int] | type[float], default: Any) -> Any:
+def _number(
+    metadata: Mapping[str, str], key: str, convert: type[int] | type[float], default: Any, most: int = MOST_CHANNELS
+) -> Any:
     text = metadata.get(key, default)
     try:
         number = convert(text)
     except (TypeError, ValueError):
         number = 0
-    if not 0 < number < float("inf"):
+    if not 0 < number <= most:
         raise CheckpointError(
-            f"got {key} = {shown(repr(text))}, expected a positive number; correct the file's metadata or its "
-            "config.json"
+            f"got {key} = {shown(repr(text))}, expected a positive number up to {most:,}; correct the file's "
+            "metadata or its config.json"
         )
     return number
 

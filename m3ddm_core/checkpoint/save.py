@@ -125,8 +125,8 @@ def _check_finite(name: str, original: Tensor, converted: Tensor) -> None:
     if original.dtype != converted.dtype and is_finite(original):
         largest = original.abs().max().item()
         raise CheckpointError(
-            f"got {shown(name)} with values up to {largest:g}, expected at most {torch.finfo(converted.dtype).max:g} in "
-            f"{str(converted.dtype).removeprefix('torch.')}; convert to bf16 or fp32"
+            f"got {shown(name)} with values up to {largest:g}, expected at most {torch.finfo(converted.dtype).max:g} "
+            f"in {str(converted.dtype).removeprefix('torch.')}; convert to bf16 or fp32"
         )
     raise CheckpointError(
         f"got {shown(name)} with values that are not finite: the weights are damaged; take the file again"

@@ -20,7 +20,7 @@ def as_comfyui() -> dict[str, Any]:
 
 
 def _open_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str] | None]:
-    """Map a checked file. ComfyUI's tensors remember where in it they lie, so that weights can be fetched from there."""
+    """Map a checked file. ComfyUI's tensors remember where in it they lie: weights may be fetched from there."""
     if not path.name.lower().endswith(SUFFIXES):
         return open_safetensors(path)
     return comfy.utils.load_torch_file(str(path), return_metadata=True)

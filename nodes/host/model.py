@@ -48,8 +48,8 @@ class HostedUNet(M3DDMUNet):
         super().__init__(config, operations=cpu.tuned(operations), attention=attention, dtype=dtype, device=device)
 
     def to(self, *args: Any, memory_format: torch.memory_format | None = None, **kwargs: Any) -> HostedUNet:
-        """Move or cast as modules do. ``--force-channels-last`` asks for a layout that only weights of pictures can take:
-        the rest, such as the input convolution's of five dimensions, stay as they are.
+        """Move or cast as modules do. ``--force-channels-last`` asks for a layout that only weights of pictures can
+        take: the rest, such as the input convolution's of five dimensions, stay as they are.
         """
         super().to(*args, **kwargs)
         if memory_format is not None:

@@ -159,7 +159,7 @@ def test_truncated_downloads(tmp_path, tiny, write, kept):
         assert f"got {len(content):,} bytes of a safetensors file, expected" in text
         assert "truncated download" in text
     if write is write_bin:
-        assert f"({len(content):,} bytes, no whole archive)" in text
+        assert f"({len(content):,} bytes: it is no whole archive)" in text
     assert "download it again" in text
 
 

@@ -1,0 +1,74 @@
+"""Some four hundred broken and hostile files: loaded right, or refused in one line that names the file; see
+docs/hostile_files.md, whose table this holds to what is tried.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from m3ddm_core.__main__ import main
+from m3ddm_core.checkpoint import CheckpointError, expected_shapes, read_checkpoint
+from m3ddm_core.checkpoint.recognise import LONGEST_MESSAGE
+from tests.helpers.checkpoint_files import assert_same, load_seeded_weights
+from tests.helpers.hostile import EITHER, RIGHT, TOLD, all_cases
+from tests.helpers.hostile.networks import SMALL
+from tests.helpers.hostile.pickles import SPRUNG
+
+CASES = all_cases()
+
+SECONDS = 10.0
+"""Each takes well under two; a busy machine gets more."""
+
+
+@pytest.fixture(scope="module")
+def weights() -> dict[str, torch.Tensor]:
+    arrays = load_seeded_weights().seeded_state_dict(expected_shapes(SMALL))
+    return {
+        name: torch.from_numpy(array) if array.dtype.kind == "i" else torch.from_numpy(array).half()
+        for name, array in arrays.items()
+    }
+
+
+def is_one_line(text: str, path: Path) -> bool:
+    """Whether a message is printable, not too long, and names the file, or one of those in a folder."""
+    names = [path.name[:20].replace("\0", "\\x00"), *(file.name for file in path.glob("*"))]
+    return text.isprintable() and len(text) <= LONGEST_MESSAGE + 100 and any(name in text for name in names)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_file_is_loaded_right_or_refused_in_one_line(tmp_path, weights, case):
+    path = case.write(tmp_path, weights)
+    started = time.monotonic()
+    try:
+        checkpoint = read_checkpoint(path)
+    except CheckpointError as error:
+        assert case.outcome in (TOLD, EITHER), error
+        assert is_one_line(str(error), path), error
+        assert ";" in str(error) or ". " in str(error), "no remedy"
+    else:
+        assert case.outcome in (RIGHT, EITHER)
+        if case.exact:
+            assert_same(checkpoint.state_dict, weights)
+    assert time.monotonic() - started < SECONDS
+    assert not (tmp_path / SPRUNG).exists()
+
+
+@pytest.mark.parametrize("case", CASES[::3], ids=str)
+def test_convert_writes_a_file_or_one_line(tmp_path, weights, case, capsys):
+    path, target = case.write(tmp_path, weights), tmp_path / "converted.safetensors"
+    code = main(["convert", str(path), str(target)])
+    said = capsys.readouterr()
+    assert (said.out + said.err).replace("\n", "").isprintable()
+    if code:
+        assert (code, case.outcome == RIGHT) == (2, False)
+        assert len(said.err.splitlines()) == 1
+        assert not target.exists()
+    else:
+        assert case.outcome in (RIGHT, EITHER)
+        assert not case.exact or read_checkpoint(target).state_dict.keys() == weights.keys()
+    assert not list(tmp_path.glob(".*.partial"))
+    assert not (tmp_path / SPRUNG).exists()
