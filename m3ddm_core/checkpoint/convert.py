@@ -11,7 +11,7 @@ import torch
 
 from .network import Checkpoint
 from .read import read_checkpoint
-from .recognise import CheckpointError, shown
+from .recognise import LONGEST_MESSAGE, CheckpointError, shown
 from .save import Progress, in_bytes, save_checkpoint
 
 
@@ -32,7 +32,7 @@ def convert(
     source, target = Path(source), Path(target)
     _check_target(source, target, force)
     started = time.monotonic()
-    log(f"reading {source}")
+    log(f"reading {shown(str(source), LONGEST_MESSAGE)}")
     checkpoint = read_checkpoint(source)
     for line in describe(checkpoint):
         log(line)

@@ -70,7 +70,8 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(text.decode("utf-8"))
     except FileNotFoundError:
         raise CheckpointError(
-            f"{path.parent}: got a folder without {path.name}, expected a diffusers folder; give the checkpoint file itself"
+            f"{path.parent}: got a folder without {path.name}, expected a diffusers folder; give the checkpoint file "
+            "itself"
         ) from None
     except IsADirectoryError:
         raise CheckpointError(f"{path}: got a folder, expected a file; {DOWNLOAD_AGAIN}") from None

@@ -74,11 +74,11 @@ def read_checkpoint(
     """
     path = Path(path)
     config: dict[str, Any] = {}
-    if path.is_dir():
+    # Not ``Path.is_dir``: that raises at names that no file system takes.
+    if os.path.isdir(path):
         files, config = open_folder(path)
-        parts = [read_tensors(file, safetensors=safetensors, mapped=mapped) for file in files]
-        whole = parts[0].tree if len(parts) == 1 else _joined(files, parts)
-        found = Tensors(whole, FOLDER, metadata_of(config))
+        parts = [_part(path, file, safetensors, mapped) for file in files]
+        found = Tensors(parts[0] if len(parts) == 1 else _joined(files, parts), FOLDER, metadata_of(config))
     else:
         found = read_tensors(path, safetensors=safetensors, mapped=mapped)
     try:
@@ -90,12 +90,20 @@ def read_checkpoint(
     return checkpoint
 
 
-def _joined(files: list[Path], parts: list[Tensors]) -> dict[str, Any]:
+def _part(folder: Path, file: Path, safetensors: OpenSafetensors, mapped: bool) -> Any:
+    """Read one of a folder's files. Raises `CheckpointError` that names both."""
+    try:
+        return read_tensors(file, safetensors=safetensors, mapped=mapped).tree
+    except CheckpointError as error:
+        raise error if str(folder) in str(error) else CheckpointError(f"{folder.name}/{error}") from error
+
+
+def _joined(files: list[Path], parts: list[Any]) -> dict[str, Any]:
     whole: dict[str, Any] = {}
     for file, part in zip(files, parts, strict=True):
-        if not isinstance(part.tree, dict):
+        if not isinstance(part, dict):
             raise CheckpointError(
-                f"{file.name}: got no dict of tensors, expected a part of a network; {DOWNLOAD_AGAIN}"
+                f"{file.parent.name}/{file.name}: got no dict of tensors, expected part of a network; {DOWNLOAD_AGAIN}"
             )
-        whole.update(part.tree)
+        whole.update(part)
     return whole

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from .archive import MOST_UNPACKED, SPARE, Archive, DamagedArchive
-from .pickles import NamedCode, Storage, StoredTensor, UnreadablePickle, follow
+from .pickled import NamedCode, Storage, StoredTensor, UnreadablePickle
+from .pickles import follow
 from .recognise import DOWNLOAD_AGAIN, CheckpointError, shown
 
 MOST_PICKLE = 32 << 20

@@ -5,6 +5,7 @@ docs/hostile_files.md, whose table this holds to what is tried.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import torch
 
 from m3ddm_core.__main__ import main
 from m3ddm_core.checkpoint import CheckpointError, expected_shapes, read_checkpoint
-from m3ddm_core.checkpoint.recognise import LONGEST_MESSAGE
+from m3ddm_core.checkpoint.recognise import LONGEST_MESSAGE, shown
+from m3ddm_core.unet import M3DDM_CONFIG
 from tests.helpers.checkpoint_files import assert_same, load_seeded_weights
 from tests.helpers.hostile import EITHER, RIGHT, TOLD, all_cases
 from tests.helpers.hostile.networks import SMALL
@@ -26,7 +28,7 @@ SECONDS = 10.0
 
 @pytest.fixture(scope="module")
 def weights() -> dict[str, torch.Tensor]:
-    arrays = load_seeded_weights().seeded_state_dict(expected_shapes(SMALL))
+    arrays = load_seeded_weights().seeded_state_dict(expected_shapes(replace(M3DDM_CONFIG, **SMALL)))
     return {
         name: torch.from_numpy(array) if array.dtype.kind == "i" else torch.from_numpy(array).half()
         for name, array in arrays.items()
@@ -34,9 +36,9 @@ def weights() -> dict[str, torch.Tensor]:
 
 
 def is_one_line(text: str, path: Path) -> bool:
-    """Whether a message is printable, not too long, and names the file, or one of those in a folder."""
-    names = [path.name[:20].replace("\0", "\\x00"), *(file.name for file in path.glob("*"))]
-    return text.isprintable() and len(text) <= LONGEST_MESSAGE + 100 and any(name in text for name in names)
+    """Whether a message is printable, not too long, and names the file."""
+    name = shown(path.name, LONGEST_MESSAGE)[:20]
+    return text.isprintable() and len(text) <= LONGEST_MESSAGE + 100 and name in text
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -57,7 +59,7 @@ def test_a_file_is_loaded_right_or_refused_in_one_line(tmp_path, weights, case):
     assert not (tmp_path / SPRUNG).exists()
 
 
-@pytest.mark.parametrize("case", CASES[::3], ids=str)
+@pytest.mark.parametrize("case", CASES[::5], ids=str)
 def test_convert_writes_a_file_or_one_line(tmp_path, weights, case, capsys):
     path, target = case.write(tmp_path, weights), tmp_path / "converted.safetensors"
     code = main(["convert", str(path), str(target)])

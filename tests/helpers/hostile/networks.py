@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from m3ddm_core.unet import M3DDM_CONFIG
-
 from .case import CONTAINERS, RIGHT, Case, Weights, put, safetensors_bytes, zip_bytes
 
-SMALL = replace(M3DDM_CONFIG, block_out_channels=(32, 32), layers_per_block=1, cross_attention_dim=32)
-"""592 tensors, 1.4 MB in float16: with the family's heads and groups, so that a pickle needs no metadata."""
+SMALL = {"block_out_channels": (32, 32), "layers_per_block": 1, "cross_attention_dim": 32}
+"""What the network in the files has of its own: 592 tensors, 1.4 MB in float16. Its heads and groups are the published
+ones, so that a pickle needs no metadata."""
 
 OTHERS: dict[str, dict[str, tuple[int, ...]]] = {
     "Stable Diffusion 1.5": {"input_blocks.0.0.weight": (32, 4, 3, 3), "out.2.weight": (4, 32, 3, 3)},
