@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 
 from .pickled import LEFT_OUT, STORAGES, Name, NamedCode, Storage, UnreadablePickle, described, known
 
-MOST_STEPS = 1_000_000
-"""The published network takes some 45,000; with averages and an optimizer's two moments, four times that."""
+MOST_STEPS = 500_000
+"""The published network takes 48,000; with averages and an optimizer's two moments, four times that."""
 
 
 def follow(pickle: BinaryIO, storages: dict[str, Storage] | None = None) -> Any:

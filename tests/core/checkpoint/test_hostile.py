@@ -4,6 +4,9 @@ docs/hostile_files.md, whose table this holds to what is tried.
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +25,7 @@ from tests.helpers.hostile.pickles import SPRUNG
 
 CASES = all_cases()
 
+ROOT = Path(__file__).resolve().parents[3]
 SECONDS = 10.0
 """Each takes well under two; a busy machine gets more."""
 
@@ -74,3 +78,53 @@ def test_convert_writes_a_file_or_one_line(tmp_path, weights, case, capsys):
         assert not case.exact or read_checkpoint(target).state_dict.keys() == weights.keys()
     assert not list(tmp_path.glob(".*.partial"))
     assert not (tmp_path / SPRUNG).exists()
+
+
+BOUNDED = """
+import json, resource, sys
+from m3ddm_core.checkpoint import CheckpointError, read_checkpoint
+
+def held(field):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) << 10 for line in status if line.startswith(field))
+
+paths, spare = json.loads(sys.argv[1]), int(sys.argv[2])
+try:
+    read_checkpoint(paths[0])
+except CheckpointError:
+    pass
+limit = held("VmSize") + spare
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+before = held("VmHWM")
+said = []
+for path in paths:
+    try:
+        read_checkpoint(path)
+        said.append("")
+    except CheckpointError as error:
+        said.append(str(error))
+print(json.dumps([held("VmHWM") - before, said]))
+"""
+"""Reads files one after the other in so much more address space than the imports took, and prints what that came to."""
+
+SPARE = 400 << 20
+SWELLS_AT_MOST = 300 << 20
+"""The largest of these files has 64 MB."""
+DANGEROUS = ("endless pickle", "impossible tensor", "archive", "safetensors header")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's way to ask for memory")
+def test_dangerous_files_take_little_memory(tmp_path, weights):
+    cases = [case for case in CASES if case.kind in DANGEROUS and case.outcome == TOLD]
+    paths = []
+    for number, case in enumerate(cases):
+        (tmp_path / str(number)).mkdir()
+        paths.append(str(case.write(tmp_path / str(number), weights)))
+    started = time.monotonic()
+    command = [sys.executable, "-c", BOUNDED, json.dumps(paths), str(SPARE)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert run.returncode == 0, run.stderr[-2000:]
+    swelled, said = json.loads(run.stdout)
+    assert [str(case) for case, text in zip(cases, said, strict=True) if not text] == []
+    assert swelled < SWELLS_AT_MOST
+    assert time.monotonic() - started < SECONDS * len(cases)
