@@ -179,7 +179,10 @@ def _folder(folder: Path) -> VAE:
     # Nothing is allocated before the shapes are known to be those of the file.
     with torch.device("meta"):
         network = AutoencoderKL.from_config(config)
-    named = {_OLD_ATTENTION.sub(_new_attention, name): tensor.float() for name, tensor in tensors.items()}
+    named = {
+        _OLD_ATTENTION.sub(_new_attention, name): tensor.to(torch.float32, copy=True)
+        for name, tensor in tensors.items()
+    }
     network.load_state_dict(named, strict=True, assign=True)
     return VAE(network)
 
