@@ -19,7 +19,7 @@ from m3ddm_core.checkpoint import CheckpointError, expected_shapes, read_checkpo
 from m3ddm_core.checkpoint.recognise import LONGEST_MESSAGE, shown
 from m3ddm_core.unet import M3DDM_CONFIG
 from tests.helpers.checkpoint_files import assert_same, load_seeded_weights
-from tests.helpers.hostile import EITHER, RIGHT, TOLD, all_cases
+from tests.helpers.hostile import EITHER, RIGHT, TOLD, all_cases, by_kind
 from tests.helpers.hostile.networks import SMALL
 from tests.helpers.hostile.pickles import SPRUNG
 
@@ -128,3 +128,13 @@ def test_dangerous_files_take_little_memory(tmp_path, weights):
     assert [str(case) for case, text in zip(cases, said, strict=True) if not text] == []
     assert swelled < SWELLS_AT_MOST
     assert time.monotonic() - started < SECONDS * len(cases)
+
+
+def test_the_page_has_the_table():
+    page = (ROOT / "docs" / "hostile_files.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")][2:]
+    written = {row[0].partition(":")[0]: [int(number) for number in row[1:]] for row in rows}
+    assert written == {
+        kind: [len(cases), *(sum(case.outcome == outcome for case in cases) for outcome in (RIGHT, TOLD, EITHER))]
+        for kind, cases in by_kind(CASES)
+    }
