@@ -14,6 +14,7 @@ WEIGHTS = "diffusion_pytorch_model"
 MOST_JSON = 8 << 20
 """Bytes of a config.json, of some kilobytes as a rule, or of an index, which names every tensor."""
 MOST_FILES = 1024
+MOST_DEPTH = 16
 
 _SIZES = ("in_channels", "out_channels", "block_out_channels", "layers_per_block", "cross_attention_dim")
 _METADATA = {"attention_heads": "attention_head_dim", "norm_num_groups": "norm_num_groups", "norm_eps": "norm_eps"}
@@ -81,9 +82,20 @@ def read_json(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         why = "nested too deep" if isinstance(error, RecursionError) else error
         raise CheckpointError(f"{path}: got a file that is not JSON ({why}); {DOWNLOAD_AGAIN}") from None
+    if _is_deep(content):
+        raise CheckpointError(f"{path}: got JSON that is nested too deep; {DOWNLOAD_AGAIN}")
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: got JSON that is no object; {DOWNLOAD_AGAIN}")
     return content
+
+
+def _is_deep(content: Any) -> bool:
+    """Whether something is left below `MOST_DEPTH` levels. To put that in words may take more levels than there are."""
+    level = [content]
+    for _ in range(MOST_DEPTH):
+        inner = [part for part in level if isinstance(part, dict | list)]
+        level = [below for part in inner for below in (part.values() if isinstance(part, dict) else part)]
+    return bool(level)
 
 
 def _parts(index: Path) -> Iterator[Path]:

@@ -114,7 +114,7 @@ def _span(name: str, entry: Any) -> tuple[int, int]:
     if not sound:
         raise _Damaged(f"{shown(name)} has no dtype, shape and place")
     if not isinstance(dtype, str) or dtype not in _SIZES:
-        raise _Damaged(f"{shown(name)} is of the unknown dtype {shown(repr(dtype))}")
+        raise _Damaged(f"{shown(name)} is of an unknown dtype")
     # Of an empty tensor the other sides may be what they like: they count as well.
     if math.prod(max(side, 1) for side in shape) > MOST_ELEMENTS:
         raise _Damaged(f"{shown(name)} is of an impossible shape")

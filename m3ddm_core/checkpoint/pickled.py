@@ -10,6 +10,10 @@ from typing import Any
 
 import torch
 
+MOST_DIMENSIONS = 16
+MOST_ARGUMENTS = 8
+"""Of a function that makes a tensor. One long tuple may be the argument of many calls: its length comes first."""
+
 LEFT_OUT = object()
 """Stands for what a pickle holds beside tensors and plain values."""
 
@@ -110,7 +114,8 @@ def described(called: Any, arguments: Any) -> Any:
             return LEFT_OUT
         raise UnreadablePickle("is damaged")
     if called.text in _DICTS:
-        return _pairs(arguments)
+        # Later steps fill it.
+        return {}
     if called.text in _REBUILDS:
         return _tensor(called.text, arguments)
     if called.text in _WRAPPERS:
@@ -118,18 +123,14 @@ def described(called: Any, arguments: Any) -> Any:
     return LEFT_OUT
 
 
-def _pairs(arguments: tuple[Any, ...]) -> dict[Any, Any]:
-    """An ordered dict, filled by later steps or, as Python 2 did, by pairs; a defaultdict names its default first."""
-    pairs = arguments[0] if arguments and isinstance(arguments[0], list) else []
-    return {pair[0]: pair[1] for pair in pairs if isinstance(pair[0], str | int)}
-
-
 def _tensor(how: str, arguments: tuple[Any, ...]) -> StoredTensor:
+    if len(arguments) > MOST_ARGUMENTS:
+        raise UnreadablePickle("is damaged")
     storage, offset, shape, stride, *more = arguments
-    dtype = storage.dtype
-    if how.endswith("_v3"):
-        dtype = _NUMBERS[more[2].text]
+    dtype = _NUMBERS[more[2].text] if how.endswith("_v3") else storage.dtype
+    if not len(shape) == len(stride) <= MOST_DIMENSIONS:
+        raise UnreadablePickle("holds a tensor of an impossible shape")
     numbers = (offset, *shape, *stride)
-    if not all(type(number) is int and 0 <= number < 1 << 62 for number in numbers) or len(shape) != len(stride):
+    if not all(type(number) is int and 0 <= number < 1 << 62 for number in numbers):
         raise UnreadablePickle("holds a tensor of an impossible shape")
     return StoredTensor(storage, dtype, offset, tuple(shape), tuple(stride))

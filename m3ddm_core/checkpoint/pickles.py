@@ -15,6 +15,9 @@ from .pickled import LEFT_OUT, STORAGES, Name, NamedCode, Storage, UnreadablePic
 
 MOST_STEPS = 500_000
 """The published network takes 48,000; with averages and an optimizer's two moments, four times that."""
+LONGEST_KEY = 1000
+MOST_PARTS = 6
+"""Of what names a storage."""
 
 
 def follow(pickle: BinaryIO, storages: dict[str, Storage] | None = None) -> Any:
@@ -131,6 +134,9 @@ class _Machine:
 
     def name_of_two(self, _: Any) -> None:
         name, module = self.stack.pop(), self.stack.pop()
+        # Lists that share lists can take for ever to be put in words.
+        if not isinstance(name, str) or not isinstance(module, str):
+            raise UnreadablePickle("is damaged")
         self.stack.append(known(f"{module}.{name}"))
 
     def reduce(self, _: Any) -> None:
@@ -154,10 +160,13 @@ class _Machine:
         self.stack.pop()
 
     def storage(self, _: Any) -> None:
-        kind, of, key, _place, count, *view = self.stack.pop()
+        found = self.stack.pop()
+        if not isinstance(found, tuple) or len(found) > MOST_PARTS:
+            raise UnreadablePickle("is damaged")
+        kind, of, key, _place, count, *view = found
         if kind != "storage" or not isinstance(of, Name) or of.text not in STORAGES or any(view):
             raise UnreadablePickle("holds tensors in a form that is not known")
-        if type(count) is not int or count < 0:
+        if type(count) is not int or count < 0 or not _is_plain_key(key):
             raise UnreadablePickle("is damaged")
         storage = Storage(str(key), STORAGES[of.text], count)
         if self.storages.setdefault(storage.key, storage) != storage:
@@ -171,9 +180,15 @@ class _Machine:
     def _set(self, items: list[Any]) -> None:
         found = self.stack[-1]
         if isinstance(found, dict):
-            # Only plain keys: a tuple of tuples can take for ever to hash.
             pairs = zip(items[::2], items[1::2], strict=True)
-            found.update((key, value) for key, value in pairs if isinstance(key, str | int))
+            found.update((key, value) for key, value in pairs if _is_plain_key(key))
+
+
+def _is_plain_key(key: Any) -> bool:
+    """Whether a key is short text or a number. A tuple of tuples can take for ever to hash, and a name of megabytes is
+    repeated in the names of all that it stands for.
+    """
+    return len(key) <= LONGEST_KEY if isinstance(key, str) else type(key) is int and abs(key) < 1 << 63
 
 
 _LITERALS = {

@@ -23,7 +23,6 @@ from .pickles import follow
 from .recognise import DOWNLOAD_AGAIN, CheckpointError, shown
 
 MOST_PICKLE = 32 << 20
-MOST_DIMENSIONS = 16
 MOST_ELEMENTS = 1 << 48
 WIDEST_NUMBER = 8
 """Bytes of the widest number: what any number may be aligned to."""
@@ -157,8 +156,7 @@ def _fill(tree: Any, bytes_of: BytesOf, mapped: bool) -> int:
 def _check_within_storage(tensor: StoredTensor, name: str) -> None:
     size = tensor.storage.count * tensor.storage.dtype.itemsize // tensor.dtype.itemsize
     last = tensor.offset + sum((side - 1) * step for side, step in zip(tensor.shape, tensor.stride, strict=True))
-    impossible = len(tensor.shape) > MOST_DIMENSIONS or math.prod(tensor.shape) > MOST_ELEMENTS
-    if impossible or (all(tensor.shape) and last >= size):
+    if math.prod(tensor.shape) > MOST_ELEMENTS or (all(tensor.shape) and last >= size):
         raise _Damaged(f"has a tensor larger than what it was cut from, {shown(name)}")
 
 

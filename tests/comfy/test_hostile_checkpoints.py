@@ -33,7 +33,7 @@ def load(pack):
 @pytest.mark.parametrize("case", [case for case in CASES if case.outcome == RIGHT] + CASES[::EVERY], ids=str)
 def test_a_file_is_loaded_right_or_refused_in_one_line(pack, load, tmp_path, weights, case):
     path = case.write(tmp_path, weights)
-    started = time.monotonic()
+    started = time.process_time()
     try:
         patcher = load(path)
     except pack.module("m3ddm_core.checkpoint").CheckpointError as error:
@@ -46,7 +46,7 @@ def test_a_file_is_loaded_right_or_refused_in_one_line(pack, load, tmp_path, wei
         loaded = patcher.model.diffusion_model.state_dict()
         if case.exact:
             assert all(torch.equal(loaded[name], tensor) for name, tensor in weights.items())
-    assert time.monotonic() - started < SECONDS
+    assert time.process_time() - started < SECONDS
     assert not (tmp_path / SPRUNG).exists()
 
 

@@ -27,7 +27,7 @@ CASES = all_cases()
 
 ROOT = Path(__file__).resolve().parents[3]
 SECONDS = 10.0
-"""Each takes well under two; a busy machine gets more."""
+"""Of processor time, which a busy machine does not lengthen; each takes well under two."""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def is_one_line(text: str, path: Path) -> bool:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_file_is_loaded_right_or_refused_in_one_line(tmp_path, weights, case):
     path = case.write(tmp_path, weights)
-    started = time.monotonic()
+    started = time.process_time()
     try:
         checkpoint = read_checkpoint(path)
     except CheckpointError as error:
@@ -59,7 +59,7 @@ def test_a_file_is_loaded_right_or_refused_in_one_line(tmp_path, weights, case):
         assert case.outcome in (RIGHT, EITHER)
         if case.exact:
             assert_same(checkpoint.state_dict, weights)
-    assert time.monotonic() - started < SECONDS
+    assert time.process_time() - started < SECONDS
     assert not (tmp_path / SPRUNG).exists()
 
 
@@ -120,14 +120,12 @@ def test_dangerous_files_take_little_memory(tmp_path, weights):
     for number, case in enumerate(cases):
         (tmp_path / str(number)).mkdir()
         paths.append(str(case.write(tmp_path / str(number), weights)))
-    started = time.monotonic()
     command = [sys.executable, "-c", BOUNDED, json.dumps(paths), str(SPARE)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stderr[-2000:]
     swelled, said = json.loads(run.stdout)
     assert [str(case) for case, text in zip(cases, said, strict=True) if not text] == []
     assert swelled < SWELLS_AT_MOST
-    assert time.monotonic() - started < SECONDS * len(cases)
 
 
 def test_the_page_has_the_table():

@@ -133,6 +133,11 @@ def _shared_dicts(levels: int, width: int) -> dict[str, Any]:
 def exhausting() -> dict[str, bytes]:
     """Pickles that cost far more than their size where they are unpickled, or walked through, without a bound."""
     key = pickled(_shared(tuple, 40))[:-1]
+    lists = pickled(_shared(list, 40))[2:-1]
+    dicts = b"ccollections\nOrderedDict\nh\x00\x85R0"
+    tensor = pickled(Placed(Numbers(32), 0, (32,), (1,)))[2:-1]
+    named = b"".join(b"K%c" % number + tensor for number in range(256))
+    shapes = b"ctorch._utils\n_rebuild_tensor_v2\n(NK\x00h\x00h\x00tR0"
     return {
         "a dict that holds itself 200 times": pickled(_itself()),
         "a list that holds itself": b"\x80\x02]q\x00h\x00a.",
@@ -144,6 +149,23 @@ def exhausting() -> dict[str, bytes]:
         "a frozen set of forty shared tuples": b"\x80\x04(" + key[2:] + b"\x91.",
         "a million steps": b"\x80\x02" + b"K\x010" * 500_000 + b"}.",
         "a hundred thousand lists in each other": b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".",
+        "a storage of forty shared lists": b"\x80\x02(X\x07\x00\x00\x00storagectorch\nHalfStorage\n"
+        + lists
+        + b"NK\x01tQ.",
+        "a name of forty shared lists": b"\x80\x04" + lists + lists + b"\x93.",
+        "a long list made a dict over and over": b"\x80\x02]q\x00("
+        + b"K\x01K\x02\x86" * 50_000
+        + b"e"
+        + dicts * 25_000
+        + b"}.",
+        "a long shape used over and over": b"\x80\x02(" + b"K\x01" * 100_000 + b"tq\x000" + shapes * 20_000 + b"}.",
+        "a name of ten megabytes above many": b"\x80\x02}X"
+        + struct.pack("<I", 10 << 20)
+        + b"a" * (10 << 20)
+        + b"}("
+        + named
+        + b"us.",
+        "a key of 600 digits": b"\x80\x02}\x8a\xff" + b"\x01" * 255 + b"}s.",
         "a memo of 2**31": b"\x80\x02}r\xff\xff\xff\x7f.",
         "text of 2**60 letters": b"\x80\x04\x8d" + struct.pack("<Q", 1 << 60) + b"a.",
         "bytes of 2**31": b"\x80\x02B\xff\xff\xff\x7fa.",
