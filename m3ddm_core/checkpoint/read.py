@@ -49,8 +49,8 @@ def read_tensors(
     mapped (see `read_torch_file`). Raises `CheckpointError`, with the file's name in the message.
     """
     path = Path(path)
-    source = check_file(path)
     try:
+        source = check_file(path)
         if source != SAFETENSORS:
             return Tensors(read_torch_file(path, mapped=mapped), source)
         tree, metadata = safetensors(path)
