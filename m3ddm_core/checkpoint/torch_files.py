@@ -110,7 +110,10 @@ def _open_older(path: Path) -> tuple[Any, BytesOf]:
     protocol, machine, tree, keys = follow(content), follow(content), follow(content, storages), follow(content)
     if protocol != _PROTOCOL or not isinstance(machine, dict) or machine.get("little_endian") is not True:
         raise _Damaged("is of a form that is not known, or from a machine that writes numbers the other way round")
-    if not isinstance(keys, list) or set(map(str, keys)) != storages.keys():
+    # What is no key is not put in words: lists that share lists take for ever.
+    if not isinstance(keys, list) or not all(isinstance(key, str | int) for key in keys):
+        raise _Damaged("has no list of its storages")
+    if set(map(str, keys)) != storages.keys():
         raise _Damaged("lists other storages than it uses")
     places = {}
     position = content.tell()

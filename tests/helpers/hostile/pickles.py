@@ -237,6 +237,8 @@ def cases() -> Iterator[Case]:
             yield _case("another network", name, file, lambda _, top=top, form=form: form(pickled(top)))
     for name in ("os.mkdir", "os.system", "builtins.exec"):
         yield _case("code in a pickle", "bare " + name, "m.pt", lambda folder, name=name: traps(folder)[name])
+    keys = older(pickled({}))[: -len(pickled([]))] + pickled([_shared(list, 40)])
+    yield _case("endless pickle", "keys of forty shared lists", "m.pth", lambda _: keys)
     yield Case("code in a pickle", "beside a sound network", _beside)
     yield Case("sound", "a trainer's own classes", _trainer, RIGHT)
     yield Case("sound", "a network that holds itself", _cyclic, RIGHT)
