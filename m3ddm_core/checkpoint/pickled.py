@@ -127,6 +127,8 @@ def _tensor(how: str, arguments: tuple[Any, ...]) -> StoredTensor:
     if len(arguments) > MOST_ARGUMENTS:
         raise UnreadablePickle("is damaged")
     storage, offset, shape, stride, *more = arguments
+    if not isinstance(storage, Storage):
+        raise UnreadablePickle("holds a tensor without numbers")
     dtype = _NUMBERS[more[2].text] if how.endswith("_v3") else storage.dtype
     if not len(shape) == len(stride) <= MOST_DIMENSIONS:
         raise UnreadablePickle("holds a tensor of an impossible shape")

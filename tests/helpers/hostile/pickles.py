@@ -186,6 +186,8 @@ BROKEN: dict[str, bytes] = {
     "a call of a number": b"\x80\x02K\x01)R.",
     "text that is no UTF-8": b"\x80\x02X\x02\x00\x00\x00\xff\xfe.",
     "nothing": b"",
+    "a tensor without numbers": b"\x80\x02}X\x01\x00\x00\x00actorch._utils\n_rebuild_tensor_v3\n"
+    b"(K\x07K\x00K\x20\x85K\x01\x85\x89Nctorch\nfloat16\ntRs.",
 }
 TOPS = {
     "a list": [1],
