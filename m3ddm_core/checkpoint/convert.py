@@ -40,7 +40,13 @@ def convert(
     # The name only: a path would tell others about this machine.
     metadata = {"source_file": source.resolve().name, **checkpoint.metadata}
     metadata["prediction_type"] = checkpoint.prediction_type
-    save_checkpoint(target, checkpoint.state_dict, checkpoint.config, metadata, dtype=dtype, progress=progress)
+    try:
+        save_checkpoint(target, checkpoint.state_dict, checkpoint.config, metadata, dtype=dtype, progress=progress)
+    except OSError as error:
+        raise CheckpointError(
+            f"{target.name}: got a file that cannot be written ({error.strerror or error}), expected room and permission "
+            "for it; choose another folder"
+        ) from error
     log(f"done: {in_bytes(target.stat().st_size)} in {time.monotonic() - started:.0f} s")
 
 

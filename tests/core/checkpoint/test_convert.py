@@ -245,3 +245,14 @@ def test_names_with_escape_sequences_do_not_reach_the_terminal(tmp_path, tiny, c
     said = capsys.readouterr()
     assert "\x1b" not in said.out + said.err
     assert len(said.err) < 5000
+
+
+@pytest.mark.parametrize(("number", "said"), [(28, "No space left on device"), (30, "Read-only file system")])
+def test_a_disk_that_fails_while_it_is_written_to_is_told(tmp_path, lightning, monkeypatch, capsys, number, said):
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    assert main(["convert", str(lightning), str(tmp_path / "out.safetensors")]) == 2
+    assert f"out.safetensors: got a file that cannot be written ({said})" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [lightning]
