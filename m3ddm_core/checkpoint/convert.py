@@ -44,8 +44,8 @@ def convert(
         save_checkpoint(target, checkpoint.state_dict, checkpoint.config, metadata, dtype=dtype, progress=progress)
     except OSError as error:
         raise CheckpointError(
-            f"{target.name}: got a file that cannot be written ({error.strerror or error}), expected room and permission "
-            "for it; choose another folder"
+            f"{target.name}: got a file that cannot be written ({error.strerror or error}), expected room and "
+            "permission for it; choose another folder"
         ) from error
     log(f"done: {in_bytes(target.stat().st_size)} in {time.monotonic() - started:.0f} s")
 
