@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from einops import rearrange
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .checkpoint import CheckpointError, check_file
-from .checkpoint.container import SAFETENSORS
+from .checkpoint import CheckpointError, read_tensors
+from .checkpoint.finite import check_finite
+from .checkpoint.folder import open_folder
+from .checkpoint.network import MOST_CHANNELS, MOST_LAYERS, MOST_LEVELS
+from .checkpoint.recognise import shown
+from .checkpoint.whole import written_whole
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, AutoencoderTiny
@@ -49,6 +54,10 @@ SD15_VAE = {
 """What diffusers calls the autoencoder of Stable Diffusion 1.x: it would otherwise ask the network for it."""
 
 _TINY = "taesd_decoder.1.weight"
+
+_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+"""What diffusers calls the layers of an attention now, by what it called them in the folders of its first years."""
+_OLD_ATTENTION = re.compile(rf"(attentions\.\d+)\.({'|'.join(_ATTENTION)})\.")
 
 
 class VAE:
@@ -101,35 +110,73 @@ def load_vae(path: str | os.PathLike[str], device: torch.device | str = "cpu") -
     """Load an SD 1.x VAE (a file of its own, a whole SD 1.x checkpoint, a diffusers folder) or a tiny one in a file.
 
     A tiny one has the tensors ``taesd_encoder.*``, ``taesd_decoder.*`` and ``vae_scale``, as ComfyUI reads them.
-    Raises `CheckpointError` for what is neither, and ``ValueError`` without diffusers.
+    Files are read as `read_tensors` reads. Raises `CheckpointError` for what is neither, or not whole, or not finite,
+    and ``ValueError`` without diffusers.
     """
     if find_spec("diffusers") is None:
         raise ValueError("reading a VAE needs the package diffusers: run `pip install diffusers`")
     path = Path(path)
     try:
         if path.is_dir():
-            from diffusers import AutoencoderKL
-
-            return VAE(AutoencoderKL.from_pretrained(path, local_files_only=True, torch_dtype=torch.float32)).to(device)
-        tensors = _read(path)
-        return (_tiny(tensors) if _TINY in tensors else _stable_diffusion(tensors)).to(device)
+            vae = _folder(path)
+        else:
+            tensors = _plain(read_tensors(path).tree)
+            vae = _tiny(tensors) if _TINY in tensors else _stable_diffusion(tensors)
     except CheckpointError:
         raise
-    # diffusers raises what it pleases about a file that is not what it should be, KeyError and its own among them.
+    # diffusers raises what it pleases about a file that is not what it should be, KeyError and its own among them. Its
+    # words are about its own functions: they stay out of the message.
     except Exception as error:
         raise CheckpointError(
-            f"{path.name}: got no autoencoder that can be read ({type(error).__name__}: {error}), expected the VAE of "
-            "Stable Diffusion 1.x, such as vae-ft-mse-840000-ema-pruned.safetensors, or one in TAESD's format"
+            f"{path.name}: got no autoencoder that can be read ({type(error).__name__}), expected the VAE of Stable "
+            "Diffusion 1.x, such as vae-ft-mse-840000-ema-pruned.safetensors, or one in TAESD's format"
         ) from error
+    try:
+        check_finite(vae.network.state_dict())
+    except CheckpointError as error:
+        raise CheckpointError(f"{path.name}: {error}") from None
+    return vae.to(device)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    if check_file(path) == SAFETENSORS:
-        from safetensors.torch import load_file
+def _plain(tree: Any) -> dict[str, Tensor]:
+    """Return the tensors of a file that may keep them under ``state_dict``."""
+    tree = tree.get("state_dict", tree)
+    return {name: tensor for name, tensor in tree.items() if isinstance(tensor, Tensor)}
 
-        return load_file(path)
-    tensors = torch.load(path, map_location="cpu", weights_only=True)
-    return tensors.get("state_dict", tensors)
+
+def _folder(folder: Path) -> VAE:
+    """Load a folder in diffusers form; its config.json may not name other sizes than the file has."""
+    from diffusers import AutoencoderKL
+
+    files, config = open_folder(folder)
+    for key, value in config.items():
+        numbers = value if isinstance(value, list) else [value]
+        if len(numbers) > MOST_LEVELS or any(isinstance(number, int) and number > MOST_CHANNELS for number in numbers):
+            raise CheckpointError(
+                f"{folder.name}: got {shown(key)} = {shown(str(value))} in config.json, expected the numbers of an "
+                "autoencoder; take the original file again"
+            )
+    if type(config.get("layers_per_block")) is int and config["layers_per_block"] > MOST_LAYERS:
+        raise CheckpointError(
+            f"{folder.name}: got {config['layers_per_block']} layers per block in config.json, expected at most "
+            f"{MOST_LAYERS}; take the original file again"
+        )
+    tensors = {}
+    for file in files:
+        tensors |= _plain(read_tensors(file).tree)
+    # Nothing is allocated before the shapes are known to be those of the file.
+    with torch.device("meta"):
+        network = AutoencoderKL.from_config(config)
+    named = {
+        _OLD_ATTENTION.sub(_new_attention, name): tensor.to(torch.float32, copy=True)
+        for name, tensor in tensors.items()
+    }
+    network.load_state_dict(named, strict=True, assign=True)
+    return VAE(network)
+
+
+def _new_attention(name: re.Match[str]) -> str:
+    return f"{name[1]}.{_ATTENTION[name[2]]}."
 
 
 def _tiny(tensors: Mapping[str, Tensor]) -> VAE:
@@ -181,10 +228,6 @@ def save_tiny(path: str | os.PathLike[str], model: AutoencoderTiny, dtype: torch
     path = Path(path)
     tensors = tiny_state_dict(model)
     tensors = {name: tensor if name.startswith("vae_") else tensor.to(dtype) for name, tensor in tensors.items()}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with written_whole(path) as partial:
         save_file(tensors, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -7,14 +7,14 @@ from typing import Any
 
 import comfy.model_management
 import comfy.model_patcher
-import comfy.utils
 import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ..m3ddm_core.checkpoint import DTYPES, CheckpointError, check_file, normalise
+from ..m3ddm_core.checkpoint import DTYPES, CheckpointError, read_checkpoint
 from ..m3ddm_core.journal.weights import WeightsFile
 from ..m3ddm_core.sampling.advice import read_advice
+from .host.files import as_comfyui
 from .host.model import M3DDMConfig
 from .host.sockets import CATEGORY, DEMO_MODELS
 
@@ -85,10 +85,8 @@ def load_model(path: str, model_options: dict[str, Any], disable_dynamic: bool =
     The signature is that of ComfyUI's loader: it calls this again to load the same file for another device.
     """
     weights = WeightsFile.at(path)
+    checkpoint = read_checkpoint(path, **as_comfyui())
     try:
-        kind = check_file(path)
-        state_dict, metadata = comfy.utils.load_torch_file(path, safe_load=True, return_metadata=True)
-        checkpoint = normalise(state_dict, metadata, source=kind)
         advice = read_advice(checkpoint.metadata)
     except ValueError as error:
         raise CheckpointError(f"{os.path.basename(path)}: {error}") from None

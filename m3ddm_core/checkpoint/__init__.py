@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .container import check_file
+from .finite import check_finite
 from .network import Checkpoint, build_unet, check_state_dict, config_from_state_dict, expected_shapes, normalise
-from .read import read_checkpoint
+from .read import read_checkpoint, read_tensors
 from .recognise import CheckpointError, Kind, recognise
 from .save import DTYPES, save_checkpoint
 
@@ -15,11 +16,13 @@ __all__ = [
     "Kind",
     "build_unet",
     "check_file",
+    "check_finite",
     "check_state_dict",
     "config_from_state_dict",
     "expected_shapes",
     "normalise",
     "read_checkpoint",
+    "read_tensors",
     "recognise",
     "save_checkpoint",
 ]

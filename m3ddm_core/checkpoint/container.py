@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
-import struct
-import zipfile
+import stat
 from pathlib import Path
 
-from .recognise import WHERE_TO_GET, CheckpointError
+from .archive import Archive, DamagedArchive
+from .header import check_header
+from .recognise import DOWNLOAD_AGAIN, WHERE_TO_GET, CheckpointError
 
 SAFETENSORS = "safetensors file"
 PICKLE = "PyTorch pickle"
-DOWNLOAD_AGAIN = "download it again and compare its size with the one published"
 
 
 def check_file(path: str | os.PathLike[str]) -> str:
     """Tell a checkpoint's container by its first bytes, whatever its name: ``SAFETENSORS`` or ``PICKLE``.
 
-    Reads the header only. Raises `CheckpointError` for anything else: no such file, an empty file, a
-    Git LFS pointer, an HTML page, a truncated download.
+    Reads and checks a safetensors file's header or an archive's directory, nothing else. Raises `CheckpointError` for
+    anything that is no checkpoint: no such file, an empty or a closed one, a Git LFS pointer, an HTML page, a truncated
+    download.
     """
     path = Path(path)
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "nothing"
-        raise CheckpointError(f"{path}: got {found}, expected a checkpoint file")
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(512)
+    size = _regular_file(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError as error:
+        raise _closed(path, error) from None
     text = head.lstrip().lower()
     if size == 0:
         raise CheckpointError(f"{path.name}: got an empty file, expected a checkpoint; {DOWNLOAD_AGAIN}")
@@ -45,10 +45,10 @@ def check_file(path: str | os.PathLike[str]) -> str:
         raise CheckpointError(f"{path.name}: got a GGUF file, expected safetensors or a PyTorch file; {WHERE_TO_GET}")
     # Before the pickles: the length that a safetensors file begins with may well have a pickle's first byte.
     if head[4:9] == b"\0\0\0\0{":
-        _check_safetensors(path, size)
+        check_header(path, size)
         return SAFETENSORS
     if head.startswith(b"PK\x03\x04"):
-        _check_zip(path)
+        _check_zip(path, size)
         return PICKLE
     if head.startswith(b"\x80"):
         return PICKLE
@@ -58,36 +58,35 @@ def check_file(path: str | os.PathLike[str]) -> str:
     )
 
 
-def _check_zip(path: Path) -> None:
+def _regular_file(path: Path) -> int:
+    """Return the size of an existing file."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    # Damaged directories also surface as names that do not decode or as versions unheard of.
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        size = path.stat().st_size
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise CheckpointError(f"{path}: got nothing, expected a checkpoint file; check the name") from None
+    # A name may hold what no file system takes.
+    except (OSError, ValueError) as error:
+        raise _closed(path, error) from None
+    if not stat.S_ISREG(status.st_mode):
+        found = "a folder" if stat.S_ISDIR(status.st_mode) else "a device or pipe"
+        raise CheckpointError(f"{path}: got {found}, expected a checkpoint file; choose the file itself")
+    return status.st_size
+
+
+def _closed(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{path.name}: got a file that cannot be opened ({getattr(error, 'strerror', None) or error}), expected a "
+        "readable one; change its permissions, or copy it to another place"
+    )
+
+
+def _check_zip(path: Path, size: int) -> None:
+    try:
+        names = Archive(path).members
+    except DamagedArchive as fault:
         raise CheckpointError(
-            f"{path.name}: got part of a PyTorch file ({size:,} bytes, no whole archive), expected all of it: "
-            f"a truncated or damaged download; {DOWNLOAD_AGAIN}"
+            f"{path.name}: got part of a PyTorch file ({size:,} bytes: it {fault}), expected all of it: a truncated or "
+            f"damaged download; {DOWNLOAD_AGAIN}"
         ) from None
     if not any(name.endswith("data.pkl") for name in names):
         raise CheckpointError(f"{path.name}: got an ordinary zip archive, expected a checkpoint; unpack it first")
-
-
-def _check_safetensors(path: Path, size: int) -> None:
-    with path.open("rb") as file:
-        length = struct.unpack("<Q", file.read(8))[0]
-        header = file.read(length) if length <= size - 8 else b""
-    needed = 8 + length
-    if header:
-        try:
-            tensors = json.loads(header)
-            needed += max((t["data_offsets"][1] for n, t in tensors.items() if n != "__metadata__"), default=0)
-        except (ValueError, TypeError, KeyError, AttributeError, IndexError):
-            raise CheckpointError(
-                f"{path.name}: got a safetensors file with a damaged header; {DOWNLOAD_AGAIN}"
-            ) from None
-    if size < needed:
-        raise CheckpointError(
-            f"{path.name}: got {size:,} bytes of a safetensors file, expected {needed:,}: a truncated download; "
-            f"{DOWNLOAD_AGAIN}"
-        )

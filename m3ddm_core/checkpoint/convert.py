@@ -11,8 +11,8 @@ import torch
 
 from .network import Checkpoint
 from .read import read_checkpoint
-from .recognise import CheckpointError
-from .save import Progress, save_checkpoint
+from .recognise import LONGEST_MESSAGE, CheckpointError, shown
+from .save import Progress, in_bytes, save_checkpoint
 
 
 def convert(
@@ -32,7 +32,7 @@ def convert(
     source, target = Path(source), Path(target)
     _check_target(source, target, force)
     started = time.monotonic()
-    log(f"reading {source}")
+    log(f"reading {shown(str(source), LONGEST_MESSAGE)}")
     checkpoint = read_checkpoint(source)
     for line in describe(checkpoint):
         log(line)
@@ -40,14 +40,20 @@ def convert(
     # The name only: a path would tell others about this machine.
     metadata = {"source_file": source.resolve().name, **checkpoint.metadata}
     metadata["prediction_type"] = checkpoint.prediction_type
-    save_checkpoint(target, checkpoint.state_dict, checkpoint.config, metadata, dtype=dtype, progress=progress)
-    log(f"done: {target.stat().st_size / 1e9:.2f} GB in {time.monotonic() - started:.0f} s")
+    try:
+        save_checkpoint(target, checkpoint.state_dict, checkpoint.config, metadata, dtype=dtype, progress=progress)
+    except OSError as error:
+        raise CheckpointError(
+            f"{target.name}: got a file that cannot be written ({error.strerror or error}), expected room and "
+            "permission for it; choose another folder"
+        ) from error
+    log(f"done: {in_bytes(target.stat().st_size)} in {time.monotonic() - started:.0f} s")
 
 
 def describe(checkpoint: Checkpoint) -> list[str]:
     """Say in a few lines what was read."""
     config = checkpoint.config
-    under = f", names under {checkpoint.prefix!r}" if checkpoint.prefix else ""
+    under = f", names under {shown(repr(checkpoint.prefix))}" if checkpoint.prefix else ""
     lines = [
         f"found an M3DDM U-Net in a {checkpoint.source}{under}",
         f"  {checkpoint.parameters:,} parameters in {len(checkpoint.state_dict):,} tensors, {_short(checkpoint.dtype)}",

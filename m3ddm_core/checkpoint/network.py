@@ -14,12 +14,18 @@ from torch import Tensor
 
 from ..unet.config import M3DDM_CONFIG, UNetConfig
 from ..unet.model import M3DDMUNet
-from .recognise import CheckpointError, Shape, most_common, recognise
+from .recognise import WHERE_TO_GET, CheckpointError, Shape, most_common, recognise, shown
 
 COUNTER = "num_batches_tracked"
 STATISTICS = ("running_mean", "running_var", COUNTER)
 PREDICTION_TYPES = ("epsilon", "v_prediction")
 NAMED_AT_MOST = 5
+
+MOST_LEVELS = 8
+MOST_LAYERS = 8
+MOST_CHANNELS = 1 << 14
+"""The published network has 4 levels of 2 layers and 1,280 channels. A file's names and shapes decide what is built to
+compare it with, so that they may not ask for more than could ever be one."""
 
 # Only our network has these: where they lie is where it lies.
 _ANCHORS = (
@@ -77,7 +83,7 @@ def normalise(raw: Any, metadata: Mapping[str, str] | None = None, *, source: st
     Raises `CheckpointError` when it is not an M3DDM network, whole and of the right shapes.
     """
     if not isinstance(raw, Mapping):
-        raise CheckpointError(f"got an object of type {type(raw).__name__}, expected a dict of tensors")
+        raise CheckpointError(f"got an object of type {type(raw).__name__}, expected a dict of tensors; {WHERE_TO_GET}")
     metadata = dict(metadata or {})
     tensors = dict(_tensors(raw))
     prefix = _prefix(tensors)
@@ -110,6 +116,7 @@ def config_from_state_dict(state_dict: Mapping[str, Tensor], metadata: Mapping[s
     cross = most_common(s[1] for n, s in shapes.items() if len(s) == 2 and _GLOBAL_KEYS.fullmatch(n))
     if not all(widths) or not layers or not cross or len(in_shape) != 5 or len(out_shape) != 4:
         raise _mismatch(state_dict, M3DDM_CONFIG)
+    _check_bounds(widths, layers, (cross, in_shape[1], out_shape[0]))
 
     config = UNetConfig(
         in_channels=in_shape[1],
@@ -119,13 +126,13 @@ def config_from_state_dict(state_dict: Mapping[str, Tensor], metadata: Mapping[s
         cross_attention_dim=cross,
         attention_heads=_number(metadata, "attention_heads", int, M3DDM_CONFIG.attention_heads),
         norm_num_groups=_number(metadata, "norm_num_groups", int, M3DDM_CONFIG.norm_num_groups),
-        norm_eps=_number(metadata, "norm_eps", float, M3DDM_CONFIG.norm_eps),
+        norm_eps=_number(metadata, "norm_eps", float, M3DDM_CONFIG.norm_eps, most=1),
     )
     if config.in_channels != 2 * config.out_channels + 1:
         raise CheckpointError(
             f"got a network with {config.in_channels} channels in and {config.out_channels} out, expected "
             f"{2 * config.out_channels + 1} in (noisy latents, masked-video latents, mask): it was trained for "
-            "another task than outpainting"
+            f"another task than outpainting; {WHERE_TO_GET}"
         )
     for name, divisor in (("attention_heads", config.attention_heads), ("norm_num_groups", config.norm_num_groups)):
         if any(width % divisor for width in widths):
@@ -171,13 +178,23 @@ def build_unet(
     return network.eval()
 
 
-def _tensors(raw: Mapping[Any, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors of nested dicts under dotted names; whatever else a trainer stores is passed over."""
-    for key, value in raw.items():
-        if isinstance(value, Tensor):
-            yield f"{prefix}{key}", value.detach()
-        elif isinstance(value, Mapping) and depth < _WRAPPER_DEPTH:
-            yield from _tensors(value, f"{prefix}{key}.", depth + 1)
+def _tensors(raw: Mapping[Any, Any]) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors of nested dicts under dotted names; whatever else a trainer stores is passed over.
+
+    Level by level and each dict once, since they may hold each other.
+    """
+    level: list[tuple[str, Mapping[Any, Any]]] = [("", raw)]
+    seen = {id(raw)}
+    for _ in range(_WRAPPER_DEPTH + 1):
+        below = []
+        for prefix, found in level:
+            for key, value in found.items():
+                if isinstance(value, Tensor):
+                    yield f"{prefix}{key}", value.detach()
+                elif isinstance(value, Mapping) and id(value) not in seen:
+                    seen.add(id(value))
+                    below.append((f"{prefix}{key}.", value))
+        level = below
 
 
 def _prefix(names: Mapping[str, Any]) -> str | None:
@@ -216,15 +233,32 @@ def _widths_and_layers(shapes: Mapping[str, Shape]) -> tuple[tuple[int, ...], in
     return tuple(most_common(seen) or 0 for seen in widths), most_common(layers.values())
 
 
-def _number(metadata: Mapping[str, str], key: str, convert: type[int] | type[float], default: Any) -> Any:
+def _check_bounds(widths: tuple[int, ...], layers: int, channels: tuple[int, ...]) -> None:
+    if len(widths) > MOST_LEVELS or layers > MOST_LAYERS:
+        raise CheckpointError(
+            f"got a network of {len(widths)} levels with {layers} layers each, expected at most {MOST_LEVELS} with "
+            f"{MOST_LAYERS}; take the original file again"
+        )
+    for number in (*widths, *channels):
+        if not 0 < number <= MOST_CHANNELS:
+            raise CheckpointError(
+                f"got a network with a layer of {number:,} channels, expected 1 to {MOST_CHANNELS:,}; take the "
+                "original file again"
+            )
+
+
+def _number(
+    metadata: Mapping[str, str], key: str, convert: type[int] | type[float], default: Any, most: int = MOST_CHANNELS
+) -> Any:
     text = metadata.get(key, default)
     try:
         number = convert(text)
     except (TypeError, ValueError):
         number = 0
-    if not 0 < number < float("inf"):
+    if not 0 < number <= most:
         raise CheckpointError(
-            f"got {key} = {text!r}, expected a positive number; correct the file's metadata or its config.json"
+            f"got {key} = {shown(repr(text))}, expected a positive number up to {most:,}; correct the file's "
+            "metadata or its config.json"
         )
     return number
 
@@ -233,7 +267,8 @@ def _prediction_type(metadata: Mapping[str, str]) -> str:
     found = metadata.get("prediction_type", "epsilon")
     if found not in PREDICTION_TYPES:
         raise CheckpointError(
-            f"got prediction_type = {found!r}, expected {' or '.join(PREDICTION_TYPES)}; correct the file's metadata"
+            f"got prediction_type = {shown(repr(found))}, expected {' or '.join(PREDICTION_TYPES)}; correct the file's "
+            "metadata"
         )
     return found
 
@@ -255,11 +290,13 @@ def _mismatch(state_dict: Mapping[str, Tensor], config: UNetConfig) -> Checkpoin
             if name in expected and not name.endswith(COUNTER) and not tensor.is_floating_point()
         ],
     }
-    lines = [f"not an M3DDM checkpoint: got {len(shapes):,} tensors, expected {len(expected):,}"]
+    parts = []
     for what, names in findings.items():
         if names:
             more = ", ..." if len(names) > NAMED_AT_MOST else ""
-            lines.append(f"  {len(names):,} {what}: {', '.join(names[:NAMED_AT_MOST])}{more}")
+            parts.append(f"{len(names):,} {what}: {', '.join(map(shown, names[:NAMED_AT_MOST]))}{more}")
     kind = recognise(shapes)
-    lines.append(f"It looks like {kind.name}. {kind.remedy}")
-    return CheckpointError("\n".join(lines))
+    return CheckpointError(
+        f"not an M3DDM checkpoint: got {len(shapes):,} tensors, expected {len(expected):,} ({'; '.join(parts)}). "
+        f"It looks like {kind.name}. {kind.remedy}"
+    )

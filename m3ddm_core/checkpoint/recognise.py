@@ -13,9 +13,30 @@ WHERE_TO_GET = (
     "converted from it"
 )
 
+DOWNLOAD_AGAIN = "download it again and compare its size with the one published"
+
+LONGEST_NAME = 80
+LONGEST_MESSAGE = 2000
+
 
 class CheckpointError(ValueError):
-    """A file or state dict that cannot be used; the message says what was got, what was expected, and the remedy."""
+    """A file or state dict that cannot be used; the message says what was got, what was expected, and the remedy.
+
+    Names out of a file go into it as they are: it is one line of printable characters, and not too long, whatever they
+    hold. A terminal takes escape sequences for orders.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(shown(message, LONGEST_MESSAGE))
+
+
+def shown(text: str, longest: int = LONGEST_NAME) -> str:
+    """Return a text with ``\\x1b`` and the like spelled out and, where it is too long, its middle left out."""
+    # The end is kept too: in messages it is the remedy.
+    text = text if len(text) <= longest else f"{text[: longest * 2 // 3]} ... {text[-(longest // 3) :]}"
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
+    )
 
 
 class Kind(NamedTuple):
@@ -105,7 +126,7 @@ def recognise(shapes: Mapping[str, Shape]) -> Kind:
                 kind.name.format(version=_version(shapes), variant=_variant(shapes)),
                 kind.remedy.format(plain=_PLAIN_UNET),
             )
-    first = ", ".join(list(shapes)[:3])
+    first = ", ".join(shown(name) for name in list(shapes)[:3])
     return Kind(f"a model unknown here (its first tensors: {first})", f"{WHERE_TO_GET}.")
 
 

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from ..unet.config import UNetConfig
+from .finite import is_finite
 from .network import COUNTER, check_state_dict
-from .recognise import CheckpointError
+from .recognise import CheckpointError, shown
+from .whole import written_whole
 
 FORMAT = "m3ddm"
 
@@ -62,15 +64,10 @@ def save_checkpoint(
         "norm_eps": config.norm_eps,
     }
     texts = {key: str(value) for key, value in {"prediction_type": "epsilon", **(metadata or {}), **own}.items()}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            _write(file, path, state_dict, texts, dtype, progress)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(path) as partial, partial.open("wb") as file:
+        _write(file, path, state_dict, texts, dtype, progress)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _write(
@@ -85,7 +82,7 @@ def _write(
     dtypes = {n: t.dtype if dtype is None or n.endswith(COUNTER) else dtype for n, t in state_dict.items()}
     for name, kind in dtypes.items():
         if kind not in _DTYPE_NAMES:
-            raise CheckpointError(f"got {name} as {kind}, expected one of {', '.join(map(str, _DTYPE_NAMES))}")
+            raise CheckpointError(f"got {shown(name)} as {kind}, expected one of {', '.join(map(str, _DTYPE_NAMES))}")
     # Wide elements first, as the format's own writer has it: every tensor then starts on a multiple of its element.
     names = sorted(dtypes, key=lambda name: (-dtypes[name].itemsize, name))
     header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
@@ -102,7 +99,7 @@ def _write(
     free = shutil.disk_usage(path.absolute().parent).free
     if free < end:
         raise CheckpointError(
-            f"got {free / 1e9:.1f} GB free on the disk of {path.name}, expected at least {end / 1e9:.1f} GB: make room"
+            f"got {in_bytes(free)} free on the disk of {path.name}, expected at least {in_bytes(end)}: make room"
         )
     file.write(struct.pack("<Q", len(encoded)))
     file.write(encoded)
@@ -114,13 +111,23 @@ def _write(
             progress(header[name]["data_offsets"][1], end)
 
 
+def in_bytes(count: int) -> str:
+    """Say a number of bytes in the unit that fits it."""
+    for size, unit in ((10**9, "GB"), (10**6, "MB")):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count:,} bytes"
+
+
 def _check_finite(name: str, original: Tensor, converted: Tensor) -> None:
-    if converted.dtype.itemsize == 1 or bool(torch.isfinite(converted).all()):
+    if converted.dtype.itemsize == 1 or is_finite(converted):
         return
-    if original.dtype != converted.dtype and bool(torch.isfinite(original).all()):
+    if original.dtype != converted.dtype and is_finite(original):
         largest = original.abs().max().item()
         raise CheckpointError(
-            f"got {name} with values up to {largest:g}, expected at most {torch.finfo(converted.dtype).max:g} in "
-            f"{str(converted.dtype).removeprefix('torch.')}; convert to bf16 or fp32"
+            f"got {shown(name)} with values up to {largest:g}, expected at most {torch.finfo(converted.dtype).max:g} "
+            f"in {str(converted.dtype).removeprefix('torch.')}; convert to bf16 or fp32"
         )
-    raise CheckpointError(f"got {name} with values that are not finite: the weights are damaged; take the file again")
+    raise CheckpointError(
+        f"got {shown(name)} with values that are not finite: the weights are damaged; take the file again"
+    )

@@ -37,7 +37,7 @@ class WeightsFile:
         path = Path(path)
         try:
             return cls(path, tuple(_stamp(file) for file in _files(path)))
-        except OSError:
+        except (OSError, ValueError):
             # Whoever is about to read it says so better.
             return cls(path, ())
 

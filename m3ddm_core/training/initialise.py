@@ -13,11 +13,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..checkpoint import build_unet, read_checkpoint
+from ..checkpoint import build_unet, read_checkpoint, read_tensors
+from ..checkpoint.container import SAFETENSORS
 from ..sampling.schedule import TRAIN_TIMESTEPS
 from ..unet import M3DDM_CONFIG, M3DDMUNet, UNetConfig
 from ..unet.attention import MultiHeadAttention, SpatioTemporalTransformer
@@ -162,10 +161,10 @@ def read_image_unet(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         if found is None:
             raise ValueError(f"{path}: got a folder without {SD_WEIGHTS[0]}, expected diffusers' folder of a U-Net")
         path = found
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path}: got a file that is no safetensors file ({error}); take diffusers' own") from None
+    found = read_tensors(path)
+    if found.source != SAFETENSORS:
+        raise ValueError(f"{path}: got a {found.source}, expected a safetensors file; take diffusers' own")
+    return found.tree
 
 
 def _is_added(name: str) -> bool:

@@ -25,6 +25,9 @@ of the full-size network take 27.1 of them at once, on any canvas: the gated fee
 and output, and the skips waiting for their turn. The rest is what allocators and kernels keep for themselves: 38.8 were
 measured in all, in float32 on 32x32 latents."""
 
+PICTURE = 4
+"""Dimensions of what the layout of ``--force-channels-last`` is made for."""
+
 
 @wrap_attn
 def attention_on_cpu(q: Tensor, k: Tensor, v: Tensor, heads: int, **options: Any) -> Tensor:
@@ -43,6 +46,17 @@ class HostedUNet(M3DDMUNet):
 
     def __init__(self, config: UNetConfig, *, dtype: torch.dtype, device: Any, operations: Any):
         super().__init__(config, operations=cpu.tuned(operations), attention=attention, dtype=dtype, device=device)
+
+    def to(self, *args: Any, memory_format: torch.memory_format | None = None, **kwargs: Any) -> HostedUNet:
+        """Move or cast as modules do. ``--force-channels-last`` asks for a layout that only weights of pictures can
+        take: the rest, such as the input convolution's of five dimensions, stay as they are.
+        """
+        super().to(*args, **kwargs)
+        if memory_format is not None:
+            for weight in self.parameters():
+                if weight.ndim == PICTURE:
+                    weight.data = weight.data.to(memory_format=memory_format)
+        return self
 
     def forward(
         self,
@@ -132,7 +146,13 @@ def advice_of(patcher: Any) -> Advice:
 
 def require_m3ddm(patcher: Any) -> None:
     """Raise ``ValueError`` where another kind of MODEL is connected."""
-    if not isinstance(patcher.model, M3DDM):
+    if isinstance(patcher.model, M3DDM):
+        return
+    found = type(patcher.model)
+    if found.__name__ == M3DDM.__name__:
+        folder, ours = (kind.__module__.removesuffix(".nodes.host.model") for kind in (found, M3DDM))
         raise ValueError(
-            f"got a MODEL of kind {type(patcher.model).__name__}, expected M3DDM; load it with M3DDM Load Checkpoint"
+            f"got a MODEL of another copy of this pack ({folder}), expected one of {ours}; two copies are installed: "
+            "remove one of them from custom_nodes and start ComfyUI again"
         )
+    raise ValueError(f"got a MODEL of kind {found.__name__}, expected M3DDM; load it with M3DDM Load Checkpoint")

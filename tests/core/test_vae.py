@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from m3ddm_core.checkpoint import CheckpointError
-from m3ddm_core.vae import SCALE, load_vae
+from m3ddm_core.vae import SCALE, SD15_VAE, load_vae
 
 
 def test_missing_diffusers_is_named(monkeypatch, tmp_path):
@@ -76,3 +78,115 @@ def test_a_file_without_an_autoencoder_is_named(tmp_path, content):
 def test_no_file_is_said_to_be_none(tmp_path):
     with pytest.raises(CheckpointError, match="got nothing, expected a checkpoint file"):
         load_vae(tmp_path / "missing.safetensors")
+
+
+KL = {
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "block_out_channels": (32, 32, 32, 32),
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A small autoencoder as diffusers saves one."""
+    torch.manual_seed(0)
+    AutoencoderKL(**KL).save_pretrained(tmp_path)
+    return tmp_path
+
+
+def changed(folder, change):
+    """Change a folder's weights."""
+    path = folder / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path)
+
+
+def refusal(path) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        load_vae(path)
+    assert str(caught.value).isprintable() and path.name in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_attention_names_of_older_folders_are_known(folder):
+    frames = torch.rand(1, 16, 16, 3)
+    expected = load_vae(folder).encode(frames)
+    old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+
+    def rename(tensors):
+        for name in [name for name in tensors if ".attentions." in name]:
+            new = name
+            for now, before in old.items():
+                new = new.replace(f".{now}.", f".{before}.")
+            tensors[new] = tensors.pop(name)
+
+    changed(folder, rename)
+    assert torch.equal(load_vae(folder).encode(frames), expected)
+
+
+def test_a_folder_without_a_tensor_is_refused_and_not_made_up(folder):
+    changed(folder, lambda tensors: tensors.pop("decoder.conv_out.bias"))
+    assert "got no autoencoder that can be read (RuntimeError)" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"block_out_channels": [1 << 40] * 4},
+        {"block_out_channels": [64, 64, 64, 64]},
+        {"layers_per_block": 10**6},
+        {"layers_per_block": "two"},
+        {"latent_channels": 1 << 50},
+        {"down_block_types": ["DownEncoderBlock2D"] * 1000},
+        {"down_block_types": ["__import__('os')"] * 4},
+        {"norm_num_groups": 0},
+    ],
+    ids=str,
+)
+def test_a_config_of_another_autoencoder_is_refused_before_memory_is_asked_for(folder, change):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    refusal(folder)
+
+
+@pytest.mark.parametrize("content", ["[" * 50_000, "[]", "", "\xff"])
+def test_a_config_that_is_none_is_refused(folder, content):
+    (folder / "config.json").write_text(content, encoding="latin-1")
+    refusal(folder)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_no_numbers_are_named(folder, value):
+    changed(folder, lambda tensors: tensors["decoder.conv_in.bias"].__setitem__(3, value))
+    assert "got decoder.conv_in.bias with values that are not finite" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", ["vae.safetensors", "vae.bin", "vae.pth"])
+@pytest.mark.parametrize("zipped", [True, False, None])
+def test_the_suffix_does_not_decide(tmp_path, tiny, name, zipped):
+    path = tiny_file(tmp_path, tiny).rename(tmp_path / name)
+    expected = {key: tensor.clone() for key, tensor in load_file(path).items()}
+    if zipped is not None:
+        torch.save({"state_dict": expected}, path, _use_new_zipfile_serialization=zipped)
+    assert torch.equal(load_vae(path).network.decoder.layers[0].weight, expected["taesd_decoder.1.weight"])
+
+
+def test_torchs_and_diffusers_words_are_not_passed_on(tmp_path):
+    path = tmp_path / "vae.bin"
+    torch.save({"a": torch.zeros(1), "model": torch.nn.Linear(2, 2)}, path)
+    text = refusal(path)
+    assert "holds code or objects (torch.nn.modules.linear.Linear)" in text and "weights_only" not in text
+    save_file({"encoder.conv_in.weight": torch.zeros(3)}, tmp_path / "kl.safetensors")
+    assert "from_single_file" not in refusal(tmp_path / "kl.safetensors")
+
+
+@pytest.mark.slow
+def test_a_file_without_a_tensor_is_refused(tmp_path):
+    with torch.device("meta"):
+        network = AutoencoderKL.from_config({**SD15_VAE})
+    tensors = {name: torch.zeros(t.shape, dtype=torch.float16) for name, t in network.state_dict().items()}
+    del tensors["decoder.conv_out.bias"]
+    save_file(tensors, tmp_path / "vae.safetensors")
+    assert "got no autoencoder that can be read" in refusal(tmp_path / "vae.safetensors")

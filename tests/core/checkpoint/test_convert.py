@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import struct
 import subprocess
 import sys
 from dataclasses import replace
@@ -177,24 +180,79 @@ def test_progress_is_a_line_each_tenth_without_a_terminal(capsys):
 
 @pytest.mark.slow
 def test_a_full_size_file_is_converted(tmp_path, capsys):
-    """All 1,516 tensors at their published sizes, 2.6 GB; the source stores one element for each."""
+    """All 1,516 tensors at their published sizes, 2.6 GB, nearly all of it a hole in the file."""
     shapes = json.loads((GOLDEN / "full_size_state_dict.json").read_text())["shapes"]
-    state_dict = {}
-    for number, (name, shape) in enumerate(shapes.items()):
-        counter = name.endswith("num_batches_tracked")
-        value = torch.tensor(number, dtype=torch.int64 if counter else torch.float16)
-        state_dict[name] = value.expand(shape)
-    torch.save(state_dict, tmp_path / "diffusion_pytorch_model.bin")
-    out = tmp_path / "m3ddm_fp16.safetensors"
+    source, out = tmp_path / "m3ddm_sparse.safetensors", tmp_path / "m3ddm_fp16.safetensors"
+    lasts = write_sparse(source, shapes)
     try:
-        assert main(["convert", str(tmp_path / "diffusion_pytorch_model.bin"), str(out)]) == 0
+        assert main(["convert", str(source), str(out)]) == 0
         assert "1,299,279,320 parameters in 1,516 tensors, float16" in capsys.readouterr().out
         with safe_open(out, "pt") as file:
             assert set(file.keys()) == set(shapes)
-            for name, tensor in state_dict.items():
+            for name, last in lasts.items():
                 assert list(file.get_slice(name).get_shape()) == shapes[name]
                 written = file.get_tensor(name)
-                assert written.dtype == tensor.dtype
-                assert written.reshape(-1)[-1] == tensor.reshape(-1)[-1], name
+                assert written.dtype == last.dtype
+                assert written.reshape(-1)[-1] == last, name
     finally:
         out.unlink(missing_ok=True)
+
+
+def write_sparse(path: Path, shapes: dict[str, list[int]]) -> dict[str, torch.Tensor]:
+    """Write a safetensors file of zeros, each tensor's last element a number of its own, and return these."""
+    header, lasts, end = {}, {}, 0
+    for number, (name, shape) in enumerate(shapes.items()):
+        counter = name.endswith("num_batches_tracked")
+        lasts[name] = torch.tensor(number, dtype=torch.int64 if counter else torch.float16)
+        start, end = end, end + torch.Size(shape).numel() * lasts[name].itemsize
+        header[name] = {"dtype": "I64" if counter else "F16", "shape": shape, "data_offsets": [start, end]}
+    encoded = json.dumps(header).encode()
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(encoded)) + encoded)
+        for name, last in lasts.items():
+            file.seek(8 + len(encoded) + header[name]["data_offsets"][1] - last.itemsize)
+            file.write(last.reshape(1).view(torch.uint8).numpy().tobytes())
+    return lasts
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_what_a_killed_convert_left_is_cleared_by_the_next(tmp_path, lightning):
+    """Killed while it writes: no half of a file under the final name, and what was written does not stay."""
+    out = tmp_path / "out.safetensors"
+    script = (
+        "import os, signal, sys\nfrom m3ddm_core.checkpoint.convert import convert\n"
+        "convert(sys.argv[1], sys.argv[2], progress=lambda done, total: os.kill(os.getpid(), signal.SIGKILL))"
+    )
+    run = subprocess.run([sys.executable, "-c", script, str(lightning), str(out)], cwd=ROOT, capture_output=True)
+    assert run.returncode == -signal.SIGKILL
+    (leftover,) = tmp_path.glob(".out.safetensors.*.partial")
+    assert not out.exists()
+    os.utime(leftover, (0, 0))  # long ago
+    other, young = tmp_path / ".other.safetensors.1.partial", tmp_path / ".out.safetensors.2.partial"
+    other.write_bytes(b"another file's")
+    os.utime(other, (0, 0))
+    young.write_bytes(b"another process's")
+    assert main(["convert", str(lightning), str(out)]) == 0
+    assert sorted(tmp_path.iterdir()) == sorted([lightning, out, other, young])
+
+
+def test_names_with_escape_sequences_do_not_reach_the_terminal(tmp_path, tiny, capsys):
+    path = tmp_path / "m.ckpt"
+    torch.save({f"\x1b[2J\x1b]0;owned\x07.{name}": tensor for name, tensor in tiny.items()}, path)
+    assert main(["convert", str(path), str(tmp_path / "out.safetensors")]) == 0
+    torch.save({f"\x1b[2J{'a' * 2_000_000}\n{number}": torch.zeros(1) for number in range(9)}, path)
+    assert main(["convert", str(path), str(tmp_path / "other.safetensors")]) == 2
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+    assert len(said.err) < 5000
+
+
+@pytest.mark.parametrize(("number", "said"), [(28, "No space left on device"), (30, "Read-only file system")])
+def test_a_disk_that_fails_while_it_is_written_to_is_told(tmp_path, lightning, monkeypatch, capsys, number, said):
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    assert main(["convert", str(lightning), str(tmp_path / "out.safetensors")]) == 2
+    assert f"out.safetensors: got a file that cannot be written ({said})" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [lightning]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 import struct
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from m3ddm_core.checkpoint import check_file, read_checkpoint
+from m3ddm_core.checkpoint import check_file, read_checkpoint, read_tensors
+from m3ddm_core.checkpoint.finite import is_finite
 from tests.helpers.checkpoint_files import (
     TINY,
     assert_same,
@@ -159,7 +161,7 @@ def test_truncated_downloads(tmp_path, tiny, write, kept):
         assert f"got {len(content):,} bytes of a safetensors file, expected" in text
         assert "truncated download" in text
     if write is write_bin:
-        assert f"({len(content):,} bytes, no whole archive)" in text
+        assert f"({len(content):,} bytes: it is no whole archive)" in text
     assert "download it again" in text
 
 
@@ -210,3 +212,107 @@ def test_a_bare_malicious_pickle_is_refused(tmp_path):
     (tmp_path / "m.pt").write_bytes(pickle.dumps(Trap(tmp_path / "sprung"), protocol=2))
     message(read_checkpoint, tmp_path / "m.pt")
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("write", [write_bin, write_lightning])
+def test_packed_archives_are_read_by_value(tmp_path, tiny, write):
+    """Mapped as if they were not packed, their tensors would be garbage, and nobody would be told."""
+    path = write(tmp_path, tiny)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+    assert_same(read_checkpoint(path).state_dict, tiny)
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_writing_to_a_tensor_leaves_its_file_alone(tmp_path, tiny, mapped):
+    path = write_bin(tmp_path, tiny)
+    content = path.read_bytes()
+    for tensor in read_checkpoint(path, mapped=mapped).state_dict.values():
+        tensor.zero_()
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("write", [write_safetensors, write_bin, write_legacy_bin, write_folder])
+def test_weights_that_are_no_numbers_are_named(tmp_path, tiny, write, value):
+    broken = {name: tiny[name].clone() for name in tiny}
+    broken["conv_in.weight"][3, 2, 0, 1, 1] = value
+    broken["conv_out.temporal_conv.bias"][-1] = value
+    text = message(read_checkpoint, write(tmp_path, broken))
+    assert "got conv_in.weight and 1 more with values that are not finite" in text
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e5m2])
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_one_value_among_many_is_found(dtype, size):
+    tensor = torch.linspace(-300, 300, size).to(dtype)
+    assert is_finite(tensor)
+    for value in (math.nan, math.inf, -math.inf):
+        broken = tensor.clone()
+        broken[size // 2] = value
+        assert not is_finite(broken)
+
+
+def test_large_numbers_are_finite():
+    assert is_finite(torch.full((1000,), 65504.0, dtype=torch.float16))
+    assert is_finite(torch.full((1000,), torch.finfo(torch.float32).max))
+    assert is_finite(torch.zeros(0)) and is_finite(torch.tensor(5))
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.bool]
+)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_tensors_of_every_kind_are_read_as_torch_reads_them(tmp_path, dtype, zipped):
+    whole = torch.arange(24).reshape(2, 3, 4).to(dtype)
+    content = {
+        "whole": whole,
+        "turned": whole.transpose(0, 2),
+        "part": whole[:, 1:, ::2],
+        "one": whole[0, 0, 0],
+        "none": whole[:0],
+        "parameter": torch.nn.Parameter(whole.float(), requires_grad=dtype == torch.float32),
+        "nested": {"again": whole, "list": [1, "a", None, 2.5, True]},
+        7: whole,
+    }
+    torch.save(content, tmp_path / "m.pt", _use_new_zipfile_serialization=zipped)
+    found = read_tensors(tmp_path / "m.pt").tree
+    expected = torch.load(tmp_path / "m.pt", weights_only=True)
+    assert found.keys() == expected.keys() and found["nested"]["list"] == expected["nested"]["list"]
+    for name in ("whole", "turned", "part", "one", "none", "parameter", 7):
+        assert found[name].dtype == expected[name].dtype
+        assert torch.equal(found[name], expected[name]), name
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_numbers_of_eight_bits_are_read(tmp_path, dtype):
+    tensor = torch.linspace(-2, 2, 12).to(dtype)
+    torch.save({"a": tensor}, tmp_path / "m.pt")
+    found = read_tensors(tmp_path / "m.pt").tree["a"]
+    assert found.dtype == dtype and torch.equal(found.float(), tensor.float())
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_every_protocol_of_pickles_is_read(tmp_path, tiny, protocol):
+    torch.save(tiny, tmp_path / "m.pt", pickle_protocol=protocol)
+    assert_same(read_checkpoint(tmp_path / "m.pt").state_dict, tiny)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="a superuser may read everything")
+def test_a_file_without_permission_is_told(tmp_path, tiny):
+    path = write_safetensors(tmp_path, tiny)
+    path.chmod(0)
+    assert "m.safetensors: got a file that cannot be opened (Permission denied)" in message(read_checkpoint, path)
+
+
+def test_a_file_that_cannot_be_opened_is_told(tmp_path, tiny, monkeypatch):
+    path = write_safetensors(tmp_path, tiny)
+
+    def refuse(self, *_):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert "m.safetensors: got a file that cannot be opened (Permission denied)" in message(read_checkpoint, path)

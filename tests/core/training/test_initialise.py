@@ -81,7 +81,7 @@ def test_an_image_network_of_other_sizes_is_named(settings: dict[str, Any], tmp_
     with pytest.raises(ValueError, match=r"of another shape \(.*got .*expected"):
         initial_network(parse_config(settings))
     file.write_bytes(b"broken")
-    with pytest.raises(ValueError, match=r"unet\.safetensors: got a file that is no safetensors"):
+    with pytest.raises(ValueError, match=r"unet\.safetensors: got a file that is neither safetensors"):
         initial_network(parse_config(settings))
 
 
