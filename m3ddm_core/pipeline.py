@@ -315,10 +315,7 @@ def outpaint_file(
     finished = outpaint_source(
         video, models, options, first_frames=first_frames, source_mask=source_mask, report=report
     )
-    try:
-        write_video(target, _counted(finished, report), finished.info, finished.sound)
-    except OSError as error:
-        raise OSError(f"{target} could not be written: {error.strerror or error}; nothing of it was kept") from error
+    write_video(target, _counted(finished, report), finished.info, finished.sound)
     return finished
 
 
