@@ -48,6 +48,7 @@ from .video.refine import refine_scenes
 from .video.scenes import outpaint_scenes, split_scenes
 from .video.seen import lay_over_frames, look_at_source, show_frames, show_from_source, uses_of
 from .video.source import Source
+from .video.whole import require_name, require_place
 from .video.writer import write_video
 
 __all__ = ["Models", "Options", "load_models", "load_network", "load_vae", "outpaint_file", "outpaint_frames"]
@@ -334,6 +335,7 @@ def read_mask(path: str | os.PathLike[str]) -> Tensor:
 def check_files(source: str | os.PathLike[str], target: str | os.PathLike[str], *, overwrite: bool) -> None:
     """Raise ValueError or OSError for files that `outpaint_file` cannot read or write."""
     source, target = Path(source), Path(target)
+    require_name(target)
     if source.is_dir():
         raise ValueError(f"got the folder {source}, expected a video file")
     if not source.is_file():
@@ -348,6 +350,7 @@ def check_files(source: str | os.PathLike[str], target: str | os.PathLike[str], 
         raise ValueError(f"got {target} for both input and output, expected another name for the output")
     if target.exists() and not overwrite:
         raise FileExistsError(f"got {target}, which exists, expected a new name; overwrite replaces it")
+    require_place(target)
 
 
 def _passes(placement: Placement, second_pass: int) -> list[Pass]:

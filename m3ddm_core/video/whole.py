@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import IO
 
 UNFINISHED = ".part"
+LEAST = 1 << 12
+"""Bytes that there must be room for before anything is begun: FFmpeg writes its first ones late, and PyAV leaves a file
+open of which it cannot write these."""
 NAME_KEPT = 48
 """Characters of a name that its unfinished file shows: file systems take 255 bytes, and some letters are four."""
 
@@ -59,33 +62,54 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     What processes that were killed have left of the same name is cleared away. Raises `CannotWrite`.
     """
+    require_name(path)
     # Absolute: FFmpeg takes "a:b.mp4" for something of the protocol a.
-    path = Path(os.path.abspath(path))
-    part = _part(path, uuid.uuid4().hex[:8])
+    whole = Path(os.path.abspath(path))
+    part = _part(whole, uuid.uuid4().hex[:8])
     with telling(path):
-        _clear(path)
-        file = part.open("xb")
+        _clear(whole)
+        file = part.open("xb", buffering=0)
     try:
         with file:
             _lock(file)
+            with telling(path):
+                _require_room(file)
             yield part
             with telling(path):
                 os.fsync(file.fileno())
         with telling(path):
-            os.replace(part, path)
+            os.replace(part, whole)
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
 
 
+def require_name(path: str | os.PathLike[str]) -> None:
+    """Raise `CannotWrite` for a name that the file system refuses, while it is early."""
+    with telling(path), suppress(FileNotFoundError, NotADirectoryError):
+        os.lstat(path)
+
+
 def require_place(path: str | os.PathLike[str]) -> None:
     """Raise `CannotWrite` where no file of that name can come to be, before anything is made for it."""
-    path = Path(os.path.abspath(path))
-    with telling(path):
-        for trial in (_part(path, "trial"), path):
-            if not trial.exists():
-                trial.open("xb").close()
-                trial.unlink()
+    require_name(path)
+    for trial in (_part(Path(path), uuid.uuid4().hex[:8]), Path(path)):
+        with telling(path):
+            if trial.exists():
+                continue
+            try:
+                with trial.open("xb", buffering=0) as file:
+                    _require_room(file)
+            finally:
+                trial.unlink(missing_ok=True)
+
+
+def _require_room(file: IO[bytes]) -> None:
+    """Raise OSError where a new file cannot hold anything."""
+    written = file.write(bytes(LEAST))
+    while written < LEAST:
+        written += file.write(bytes(LEAST - written))
+    file.truncate(0)
 
 
 def _part(path: Path, token: str) -> Path:

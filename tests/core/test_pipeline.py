@@ -237,12 +237,12 @@ def test_a_stop_on_the_way_leaves_nothing_and_keeps_what_was_there(file, tmp_pat
 
 
 def test_a_full_disk_is_told_by_the_files_own_name(file, tmp_path, monkeypatch):
-    def full(path, *rest, **options):
-        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+    def full(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("m3ddm_core.pipeline.write_video", full)
+    monkeypatch.setattr("m3ddm_core.video.whole.os.fsync", full)
     with pytest.raises(
-        OSError, match=r"out\.mp4 could not be written: No space left on device; nothing of it was kept"
+        OSError, match=r"out\.mp4 could not be written: No space left .*; nothing of it was kept: free some space"
     ):
         outpaint_file(file, tmp_path / "out.mp4", models(), Options(FRAMING))
     assert {path.name for path in tmp_path.iterdir()} == {"in.mp4"}
