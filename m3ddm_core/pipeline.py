@@ -20,7 +20,8 @@ from torch import Tensor
 
 from .canvas.build import make_canvas, make_start_canvas
 from .canvas.framing import Framing
-from .canvas.placement import Placement, with_canvas
+from .canvas.limits import require_memory_to_hold, require_memory_to_write
+from .canvas.placement import Placement, check_canvas_size, with_canvas
 from .canvas.source_mask import check_mask
 from .checkpoint import build_unet, read_checkpoint
 from .composite.compositor import FEATHER, composite
@@ -231,8 +232,9 @@ def outpaint_frames(
     strides: of the levels; by default those of the number of frames.
     seen: what other frames have filmed of the border, found with `look_around`; seen_use: what for, one of `USES`.
 
-    Raises ValueError for what does not belong together, and `NonFiniteLatents` where sampling fails.
+    Raises ValueError for what does not belong together or fits no memory, and `NonFiniteLatents` where sampling fails.
     """
+    require_memory_to_hold(len(frames), placement.target)
     sample = state_sampler(models, (settings or CheckpointSettings()).beside(models.advice.sampling), seed, strides)
     starts, lies_over = uses_of(seen_use if seen is not None else "off", source_mask)
     if pictures is None:
@@ -271,7 +273,7 @@ def outpaint_source(
     count, fill = len(source.info.timeline), options.framing.fill
     settings = options.settings.beside(models.advice.sampling)
     placement = options.framing.for_canvas(models.advice.canvas_size).place(source.info.size)
-    require_writable(placement)
+    require_writable(placement, count)
     starts, lies_over = uses_of(options.seen, source_mask)
     mask = check_mask(source_mask, placement.source, count, None if count == first_frames else count)
     cuts = [] if options.cut_threshold is None else find_cuts(source.thumbnails, options.cut_threshold)
@@ -358,6 +360,7 @@ def _passes(placement: Placement, second_pass: int) -> list[Pass]:
     first = Pass(placement.canvas, None)
     if not second_pass:
         return [first]
+    check_canvas_size(second_pass, "second_pass")
     canvas = with_canvas(placement, second_pass, "target").canvas
     if max(canvas) <= max(placement.canvas):
         logging.warning(
@@ -381,11 +384,12 @@ def _scene_sampler(
     return sample_scene
 
 
-def require_writable(placement: Placement) -> None:
-    """Raise ValueError for sizes that no encoder takes, before hours are spent on them."""
+def require_writable(placement: Placement, frames: int) -> None:
+    """Raise ValueError for sizes that no encoder takes, or this machine's memory, before hours are spent on them."""
     width, height = placement.target
     if width % 2 or height % 2:
         raise ValueError(
             f"got a target of {width}x{height}, expected even sides, which H.264 asks for: set size_multiple to 2 or "
             "another even number"
         )
+    require_memory_to_write(frames, placement.target)

@@ -10,6 +10,7 @@ from comfy_api.latest import io
 from ..m3ddm_core.composite.compositor import composite
 from .host.inputs import composite_inputs
 from .host.placed_video import PlacedVideo
+from .host.progress import frames_bar
 from .host.sockets import CATEGORY, PlacementSocket
 
 
@@ -55,4 +56,5 @@ class Composite(io.ComfyNode):
         **blending: Any,
     ) -> io.NodeOutput:
         source, source_mask = placement.used(source), placement.used_masks(source_mask)
-        return io.NodeOutput(composite(source, generated, placement.placement, source_mask=source_mask, **blending))
+        heard = {"source_mask": source_mask, "on_frames": frames_bar(placement.frames)}
+        return io.NodeOutput(composite(source, generated, placement.placement, **heard, **blending))

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import floor
 
+from .limits import MOST_CANVAS, require_target
+
 LATENT_SCALE = 8
 """Pixels per latent, along each axis: canvas sides are multiples of it."""
 
@@ -120,7 +122,7 @@ def place(
     its short side the target's, rounded up to a multiple of 8. A side of the source that touches the target's edge
     touches it on the canvas too, and a border of half a canvas pixel or more is at least one canvas pixel wide.
 
-    Raises ValueError for anything that does not fit together.
+    Raises ValueError for anything that does not fit together, and for a target beyond `MOST_SIDE` and `MOST_AREA`.
     """
     _check_whole("source_width", source[0], 1)
     _check_whole("source_height", source[1], 1)
@@ -134,6 +136,7 @@ def place(
         corner = _corner(source, target, anchor, offset)
     else:
         target, corner = _target_of_pixels(source, pixels, size_multiple)
+    require_target(target)
 
     canvas, canvas_target, canvas_source = _rectangles(source, target, corner, canvas_size, canvas_shape)
     return Placement(
@@ -259,13 +262,20 @@ def _check_ratio(wide: Fraction, high: Fraction, given: object) -> None:
         raise ValueError(f"got the ratio {given!r}, expected one within {MAX_RATIO}:1, such as 16:9")
 
 
-def _check_canvas(canvas_size: int, canvas_shape: str) -> None:
-    _check_whole("canvas_size", canvas_size, LATENT_SCALE)
+def check_canvas_size(canvas_size: int, name: str = "canvas_size") -> None:
+    """Raise ValueError unless it is a multiple of 8 within `MOST_CANVAS`. ``name``: what the user knows it as."""
+    _check_whole(name, canvas_size, LATENT_SCALE)
     if canvas_size % LATENT_SCALE:
         nearest = round(canvas_size / LATENT_SCALE) * LATENT_SCALE
         raise ValueError(
-            f"got canvas_size={canvas_size}, expected a multiple of {LATENT_SCALE}, the size of a latent; try {nearest}"
+            f"got {name}={canvas_size}, expected a multiple of {LATENT_SCALE}, the size of a latent; try {nearest}"
         )
+    if canvas_size > MOST_CANVAS:
+        raise ValueError(f"got {name}={canvas_size}, expected {MOST_CANVAS} pixels at most; the network was made for 256")
+
+
+def _check_canvas(canvas_size: int, canvas_shape: str) -> None:
+    check_canvas_size(canvas_size)
     if canvas_shape not in CANVAS_SHAPES:
         raise ValueError(f"got the canvas_shape {canvas_shape!r}, expected one of {', '.join(CANVAS_SHAPES)}")
 

@@ -120,31 +120,24 @@ def _clear(path: Path) -> None:
     """Remove unfinished files that nobody is writing."""
     for part in path.parent.glob(f".{glob.escape(path.name[:NAME_KEPT])}.*{UNFINISHED}"):
         with suppress(OSError):
-            if not _in_use(part):
+            with part.open("rb") as file:
+                abandoned = _lock(file)
+            if abandoned:
                 part.unlink()
 
 
-if sys.platform == "win32":
+def _lock(file: IO[bytes]) -> bool:
+    """Take a file for this process, until it is closed; False where another has it.
 
-    def _lock(file: IO[bytes]) -> None:
-        """Files that are open cannot be removed here, which is lock enough."""
-
-    def _in_use(part: Path) -> bool:
-        return False
-
-else:
+    The system lets go of it when a process ends, however it ends. On Windows no open file can be removed, which is lock
+    enough.
+    """
+    if sys.platform == "win32":
+        return True
     import fcntl
 
-    def _lock(file: IO[bytes]) -> None:
-        """The system lets go of the lock when the process ends, however it ends."""
-        with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def _in_use(part: Path) -> bool:
-        """Whether a process is writing it, or that cannot be told."""
-        with part.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
         return False
+    return True

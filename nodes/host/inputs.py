@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ...m3ddm_core.canvas.fill import FILL_METHODS
 from ...m3ddm_core.canvas.framing import Framing
+from ...m3ddm_core.canvas.limits import MOST_CANVAS, MOST_SIDE
 from ...m3ddm_core.canvas.placement import ANCHORS, CANVAS_SHAPES, LATENT_SCALE, parse_ratio
 from ...m3ddm_core.composite.blend import BLENDS
 from ...m3ddm_core.composite.colour_match import COLOUR_MATCHES
@@ -16,7 +17,6 @@ from ...m3ddm_core.composite.resample import KERNELS
 RATIOS = ["16:9", "9:16", "1:1", "4:5", "5:4", "4:3", "3:4", "21:9"]
 CUSTOM_RATIO, PIXELS, OFFSET = "custom ratio", "pixels", "offset"
 TARGETS = [*RATIOS, CUSTOM_RATIO, PIXELS]
-MOST_PIXELS = 16384
 
 IF_ABSENT = "if_absent"
 """Option of an input whose default changed: what it means in files from before it came (nodes/web/if_absent.js)."""
@@ -28,7 +28,7 @@ def canvas_size_input() -> io.Input:
         "canvas_size",
         default=256,
         min=64,
-        max=2048,
+        max=MOST_CANVAS,
         step=LATENT_SCALE,
         tooltip="Longest side of the canvas in pixels, a multiple of 8. The published network was trained at 256, the "
         "pack's demonstration at 128. A larger canvas is sharper and slower, and the picture on it holds together "
@@ -56,7 +56,7 @@ def placement_inputs(canvas_size: io.Input) -> list[io.Input]:
                 side,
                 default=0,
                 min=0,
-                max=MOST_PIXELS,
+                max=MOST_SIDE,
                 tooltip=f"Source pixels to add {where}. Used when target is pixels.",
             )
             for side, where in (
@@ -78,7 +78,7 @@ def placement_inputs(canvas_size: io.Input) -> list[io.Input]:
                 name,
                 default=0,
                 min=0,
-                max=MOST_PIXELS,
+                max=MOST_SIDE,
                 tooltip=f"{edge} edge of the source inside the target, in source pixels. Used when anchor is offset.",
             )
             for name, edge in (("offset_x", "Left"), ("offset_y", "Top"))

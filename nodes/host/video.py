@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from comfy_api.latest import Input, InputImpl, Types
 
+from ...m3ddm_core.canvas.limits import require_memory_to_hold
 from ...m3ddm_core.outpaint.time_left import spoken
 from ...m3ddm_core.video.file import FileSource
 from ...m3ddm_core.video.finished import FinishedVideo
@@ -59,6 +60,7 @@ class OutpaintedVideo(Input.Video):
     def get_components(self) -> Types.VideoComponents:
         """All frames at once, for nodes that work on images: this takes the memory that saving does not."""
         (width, height), count = self.video.info.size, self.get_frame_count()
+        require_memory_to_hold(count, (width, height))
         images = torch.empty(count, height, width, 3)
         for number, frame in enumerate(self._watched()):
             images[number] = frame

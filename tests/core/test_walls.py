@@ -34,6 +34,7 @@ OF_COMFYUI = {"nodes/load_vae": {NODES}}
 
 STANDARD_LIBRARY_ONLY = {
     "canvas/framing",
+    "canvas/limits",
     "canvas/motion_path",
     "canvas/placement",
     "outpaint/frame_numbers",
