@@ -49,6 +49,7 @@ from .video.refine import refine_scenes
 from .video.scenes import outpaint_scenes, split_scenes
 from .video.seen import lay_over_frames, look_at_source, show_frames, show_from_source, uses_of
 from .video.source import Source
+from .video.steady import SteadyFile
 from .video.whole import require_name, require_place
 from .video.writer import write_video
 
@@ -313,7 +314,7 @@ def outpaint_file(
     Raises ValueError for what cannot be used, and OSError for what cannot be read or written.
     """
     check_files(source, target, overwrite=overwrite)
-    video = FileSource(str(source), most=first_frames, on_frame=scan_report(report))
+    video = SteadyFile(str(source), most=first_frames, on_frame=scan_report(report))
     options = options or Options()
     finished = outpaint_source(
         video, models, options, first_frames=first_frames, source_mask=source_mask, report=report
