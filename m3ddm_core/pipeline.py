@@ -25,6 +25,7 @@ from .canvas.placement import Placement, check_canvas_size, with_canvas
 from .canvas.source_mask import check_mask
 from .checkpoint import build_unet, read_checkpoint
 from .composite.compositor import FEATHER, composite
+from .frames import OF_THE_VAE, require_finite
 from .journal.clips import clips_in, device_name, recipe
 from .journal.digest import Unidentified
 from .journal.store import Journal
@@ -233,7 +234,8 @@ def outpaint_frames(
     strides: of the levels; by default those of the number of frames.
     seen: what other frames have filmed of the border, found with `look_around`; seen_use: what for, one of `USES`.
 
-    Raises ValueError for what does not belong together or fits no memory, and `NonFiniteLatents` where sampling fails.
+    Raises ValueError for what does not belong together or fits no memory, `NonFiniteLatents` where sampling fails
+    and `NonFiniteFrames` where decoding does.
     """
     require_memory_to_hold(len(frames), placement.target)
     sample = state_sampler(models, (settings or CheckpointSettings()).beside(models.advice.sampling), seed, strides)
@@ -249,7 +251,9 @@ def outpaint_frames(
         state = add_guide_frames(state, guides.images, guides.numbers, models.encode)
     state = sample(state, on_progress)
     blending = blending or {}
-    finished = composite(frames, models.decode(state.latents), placement, source_mask=source_mask, **blending)
+    generated = models.decode(state.latents)
+    require_finite(generated, 0, "from the VAE", OF_THE_VAE)
+    finished = composite(frames, generated, placement, source_mask=source_mask, **blending)
     return lay_over_frames(finished, frames, seen, blending.get("feather", FEATHER)) if lies_over else finished
 
 

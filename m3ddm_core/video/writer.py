@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from ..frames import require_finite
 from .source import TEN_BIT, Sound, VideoInfo
 from .whole import telling, whole_file
 
@@ -65,8 +66,8 @@ def write_video(
     JSON. ``bit_depth`` (10 and above is 10, less is 8; default: that of ``info``) and ``crf`` (x264's quality, lower is
     better) are the encoder's. A file appears when it is whole.
 
-    Raises ValueError for sides that are odd, which H.264 does not take, and for fewer frames than there are times, and
-    `CannotWrite` where the system refuses to write.
+    Raises ValueError for sides that are odd, which H.264 does not take, for fewer frames than there are times, and for
+    frames with NaN or infinity (`NonFiniteFrames`); `CannotWrite` where the system refuses to write.
     """
     width, height = info.size
     if width % 2 or height % 2:
@@ -129,6 +130,7 @@ class PictureWriter:
         import av
 
         timeline, largest = self.info.timeline, self.coding.largest
+        require_finite(frame[None], self.written, "to be written", "Check what the source's frames are made from")
         pixels = (frame.float() * largest).round_().clamp_(0, largest).cpu().numpy().astype(self.coding.kind)
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=self.coding.given)
         picture = self.reformatter.reformat(picture, format=self.coding.stored, **self.colours)

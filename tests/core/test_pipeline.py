@@ -15,6 +15,7 @@ import torch
 
 import m3ddm_core
 from m3ddm_core.canvas.framing import Framing
+from m3ddm_core.frames import NonFiniteFrames
 from m3ddm_core.journal.digest import Unidentified
 from m3ddm_core.journal.store import Journal
 from m3ddm_core.pipeline import (
@@ -246,6 +247,44 @@ def test_a_full_disk_is_told_by_the_files_own_name(file, tmp_path, monkeypatch):
     ):
         outpaint_file(file, tmp_path / "out.mp4", models(), Options(FRAMING))
     assert {path.name for path in tmp_path.iterdir()} == {"in.mp4"}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_the_vae_cannot_decode_is_named_and_no_video(file, tmp_path, value):
+    def spoiled(latents):
+        """Frame 13 of the video, whether the VAE is given all at once or some at a time."""
+        frames = decode(latents)
+        seen.append(len(frames))
+        if sum(seen) > 13:
+            frames[13 - sum(seen)] = value
+        return frames
+
+    message = r"got NaN or infinity .* in frame 13, expected colours.* nothing of it was kept\. Load the VAE in float32"
+    with pytest.raises(NonFiniteFrames, match=message):
+        seen = []
+        outpaint_file(file, tmp_path / "out.mp4", replace(models(), decode=spoiled), Options(FRAMING))
+    with pytest.raises(NonFiniteFrames, match=message):
+        seen = []
+        outpaint_frames(clip(), replace(models(), decode=spoiled), FRAMING.place(SIZE), 25.0)
+    assert {path.name for path in tmp_path.iterdir()} == {"in.mp4"}
+
+
+def test_what_is_asked_is_refused_by_its_own_name_before_sampling(file, tmp_path, monkeypatch):
+    calls = []
+
+    def refused(options, message):
+        with pytest.raises(ValueError, match=message):
+            outpaint_file(file, tmp_path / "out.mp4", models(calls), options)
+
+    refused(Options(FRAMING, second_pass=1), "got second_pass=1, expected a whole number, 8 or more")
+    refused(Options(FRAMING, second_pass=100), "got second_pass=100, expected a multiple of 8")
+    refused(Options(FRAMING, second_pass=4096), "got second_pass=4096, expected 2048 pixels at most")
+    refused(Options(Framing(ratio=None, pixels=(16354, 0, 0, 0))), "got a target of 16386x48")
+    monkeypatch.setattr("m3ddm_core.canvas.limits.memory_of_machine", lambda: 10**5)
+    refused(Options(FRAMING), "got a target of 48x48, which takes about 0.0 GB")
+    with pytest.raises(ValueError, match="got 20 frames of 48x48, all in memory at once"):
+        outpaint_frames(clip(), models(calls), FRAMING.place(SIZE), 25.0)
+    assert calls == []
 
 
 def test_odd_sides_are_refused_before_sampling(file, tmp_path):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from m3ddm_core.frames import NonFiniteFrames
 from m3ddm_core.video.file import FileSource
 from m3ddm_core.video.source import TensorSource
 from m3ddm_core.video.timeline import Timeline
@@ -82,6 +83,15 @@ def test_silence_where_there_is_no_sound(tmp_path):
 def test_odd_sides_are_refused():
     with pytest.raises(ValueError, match=r"33x24, expected even sides"):
         written(source(width=33))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_frames_that_are_no_colours_are_refused(tmp_path, value):
+    video = source()
+    video.images[4, 3, 2] = value
+    with pytest.raises(NonFiniteFrames, match="got NaN or infinity to be written in frame 4"):
+        write_video(tmp_path / "a.mp4", video.frames(), video.info)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("to_disk", [True, False])
