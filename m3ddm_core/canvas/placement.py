@@ -15,6 +15,7 @@ from fractions import Fraction
 from math import floor
 
 from .limits import MOST_CANVAS, require_target
+from .quoted import quoted
 
 LATENT_SCALE = 8
 """Pixels per latent, along each axis: canvas sides are multiples of it."""
@@ -86,7 +87,7 @@ def parse_ratio(text: str) -> tuple[float, float]:
     """
     match = _RATIO.fullmatch(text) if isinstance(text, str) else None
     if match is None:
-        raise ValueError(f"got the ratio {text!r}, expected width:height, such as 16:9, 2.39:1 or 1.78")
+        raise ValueError(f"got the ratio {quoted(text)}, expected width:height, such as 16:9, 2.39:1 or 1.78")
     width, height = match.group(1), match.group(2) or "1"
     _check_ratio(Fraction(width), Fraction(height), text)
     return float(width), float(height)
@@ -129,7 +130,7 @@ def place(
     _check_canvas(canvas_size, canvas_shape)
     _check_whole("size_multiple", size_multiple, 1)
     if (ratio is None) == (pixels is None):
-        raise ValueError(f"got ratio={ratio!r} and pixels={pixels!r}, expected exactly one of the two")
+        raise ValueError(f"got ratio={quoted(ratio)} and pixels={quoted(pixels)}, expected exactly one of the two")
 
     if ratio is not None:
         target = _target_of_ratio(source, ratio, size_multiple)
@@ -176,7 +177,7 @@ def _target_of_ratio(source: tuple[int, int], ratio: str | tuple[float, float], 
         # The decimal as it was written: 2.39 means 239/100, not the nearest binary fraction.
         wide_part, high_part = Fraction(str(wide)), Fraction(str(high))
     except ValueError:
-        raise ValueError(f"got the ratio {ratio!r}, expected two positive numbers, width and height") from None
+        raise ValueError(f"got the ratio {quoted(ratio)}, expected two positive numbers, width and height") from None
     _check_ratio(wide_part, high_part, ratio)
     shape = wide_part / high_part
     width = max(Fraction(source[0]), source[1] * shape)
@@ -213,7 +214,7 @@ def _corner(
     room = (target[0] - source[0], target[1] - source[1])
     if offset is None:
         if anchor not in ANCHORS:
-            raise ValueError(f"got the anchor {anchor!r}, expected one of {', '.join(ANCHORS)}, or an offset")
+            raise ValueError(f"got the anchor {quoted(anchor)}, expected one of {', '.join(ANCHORS)}, or an offset")
         share = ANCHORS[anchor]
         return floor(room[0] * share[0]), floor(room[1] * share[1])
     for name, value, most in zip(("offset_x", "offset_y"), offset, room, strict=True):
@@ -257,9 +258,9 @@ def _round(value: Fraction) -> int:
 
 def _check_ratio(wide: Fraction, high: Fraction, given: object) -> None:
     if wide <= 0 or high <= 0:
-        raise ValueError(f"got the ratio {given!r}, expected both sides above zero, as in 16:9")
+        raise ValueError(f"got the ratio {quoted(given)}, expected both sides above zero, as in 16:9")
     if not Fraction(1, MAX_RATIO) <= wide / high <= MAX_RATIO:
-        raise ValueError(f"got the ratio {given!r}, expected one within {MAX_RATIO}:1, such as 16:9")
+        raise ValueError(f"got the ratio {quoted(given)}, expected one within {MAX_RATIO}:1, such as 16:9")
 
 
 def check_canvas_size(canvas_size: int, name: str = "canvas_size") -> None:
@@ -277,7 +278,7 @@ def check_canvas_size(canvas_size: int, name: str = "canvas_size") -> None:
 def _check_canvas(canvas_size: int, canvas_shape: str) -> None:
     check_canvas_size(canvas_size)
     if canvas_shape not in CANVAS_SHAPES:
-        raise ValueError(f"got the canvas_shape {canvas_shape!r}, expected one of {', '.join(CANVAS_SHAPES)}")
+        raise ValueError(f"got the canvas_shape {quoted(canvas_shape)}, expected one of {', '.join(CANVAS_SHAPES)}")
 
 
 def _check_whole(name: str, value: int, least: int, why: str = "") -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from ..canvas.build import make_guide_canvas
 from ..canvas.fill import fill_border
 from ..canvas.placement import LATENT_SCALE, Placement
+from ..canvas.quoted import quoted
 from ..canvas.source_mask import MASK_THRESHOLD, check_mask, matte_at, read_matte
 from ..frames import VAE_PIXELS, chunks, drop_alpha, require_frames, require_shape
 from ..vae import Encode
@@ -178,7 +179,7 @@ def add_guide_frames(state: OutpaintState, images: Tensor, frame_numbers: str, e
     numbers = parse_frame_numbers(frame_numbers, state.num_frames)
     if len(numbers) != len(images):
         raise ValueError(
-            f"got {len(images)} guide images for {len(numbers)} frame numbers ({frame_numbers!r}), expected one number "
+            f"got {len(images)} guide images for {len(numbers)} frame numbers ({quoted(frame_numbers)}), expected one number "
             "for each image"
         )
     require_shape(images, state.placement.target if state.placement else canvas_size(state), "guide images")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ...m3ddm_core.canvas.placement import LATENT_SCALE
+from ...m3ddm_core.canvas.quoted import quoted
 from ...m3ddm_core.sampling.clip import Callback, ClipConditions, SampleClips
 from ...m3ddm_core.sampling.guidance import Branch, Guidance, GuidanceRun, combine
 from ...m3ddm_core.sampling.pndm import pndm_timesteps, sample_pndm
@@ -195,6 +196,7 @@ def make_sampler(
         scheduler=settings.scheduler,
         denoise=settings.denoise,
     ).sigmas
+    require_levels(sigmas, settings)
     sampler = comfy.samplers.sampler_object(settings.sampler)
     if "noise_sampler" in inspect.signature(sampler.sampler_function).parameters:
         sampler.extra_options = {
@@ -202,6 +204,16 @@ def make_sampler(
             "noise_sampler": clip_noise_sampler(settings.sampler, sigmas, seed, noise, patcher.load_device),
         }
     return sampler, sigmas
+
+
+def require_levels(sigmas: Tensor, settings: SamplingSettings) -> None:
+    """Raise ValueError unless noise levels are some, and numbers, and fall: not every scheduler has them for one step."""
+    if len(sigmas) < 2 or not torch.isfinite(sigmas).all() or not (sigmas[1:] < sigmas[:-1]).all():
+        raise ValueError(
+            f"got the noise levels {quoted(sigmas.tolist())} of the scheduler {settings.scheduler} for "
+            f"steps={settings.steps} and denoise={settings.denoise:g}, expected numbers that fall to 0; take another "
+            "scheduler or more steps"
+        )
 
 
 def clip_noise_sampler(

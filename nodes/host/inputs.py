@@ -10,6 +10,7 @@ from ...m3ddm_core.canvas.fill import FILL_METHODS
 from ...m3ddm_core.canvas.framing import Framing
 from ...m3ddm_core.canvas.limits import MOST_CANVAS, MOST_SIDE
 from ...m3ddm_core.canvas.placement import ANCHORS, CANVAS_SHAPES, LATENT_SCALE, parse_ratio
+from ...m3ddm_core.canvas.quoted import quoted
 from ...m3ddm_core.composite.blend import BLENDS
 from ...m3ddm_core.composite.colour_match import COLOUR_MATCHES
 from ...m3ddm_core.composite.resample import KERNELS
@@ -140,7 +141,7 @@ def warn_of_nothing(node: str, size: tuple[int, int], masked: bool) -> None:
 def check_target(target: str | None, custom_ratio: str | None) -> bool | str:
     """True, or what is wrong with the target asked for. A value that comes over a wire is None."""
     if target is not None and target not in TARGETS:
-        return f"got the target {target!r}, expected one of {', '.join(TARGETS)}"
+        return f"got the target {quoted(target)}, expected one of {', '.join(TARGETS)}"
     if target == CUSTOM_RATIO and custom_ratio is not None:
         try:
             parse_ratio(custom_ratio)

@@ -37,6 +37,7 @@ STANDARD_LIBRARY_ONLY = {
     "canvas/limits",
     "canvas/motion_path",
     "canvas/placement",
+    "canvas/quoted",
     "outpaint/frame_numbers",
     "outpaint/plan",
     "outpaint/time_left",
