@@ -1,7 +1,7 @@
 """Child processes that do not outlive this one, and neither do those that they have started themselves.
 
-Where this process is interrupted or ended while it waits (``run.py`` turns SIGTERM into an exception), what it waits for
-is ended with all that belongs to it: `python -m venv` starts an ensurepip, pip its builds, pytest its servers.
+Where this process is interrupted or ended while it waits (``run.py`` turns SIGTERM into an exception), what it waits
+for is ended with all that belongs to it: `python -m venv` starts an ensurepip, pip its builds, pytest its servers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SECONDS_TO_END = 10.0
 
 @contextmanager
 def started(command: Sequence[str | Path], **options: Any) -> Iterator[subprocess.Popen]:
-    """Start a command, with the options of `subprocess.Popen`; where the block is left by an error, end it and its own."""
+    """Start a command, with the options of `subprocess.Popen`; an error in the block ends it and all of its own."""
     with subprocess.Popen(command, start_new_session=sys.platform != "win32", **options) as process:
         try:
             yield process

@@ -77,9 +77,11 @@ class EdgeMask(io.ComfyNode):
         asked = framing_of(**framing)
         placement = asked.place((width, height))
         video = PlacedVideo(placement, min(first_frames or count, count), count, asked.fill)
-        require_memory_to_hold(video.frames, placement.target)  # M3DDM Composite will: told before anything is sampled.
-        frames = video.used(drop_alpha(images))
-        canvas, mask = make_canvas(frames, placement, video.used_masks(source_mask), fill=video.fill, on_frames=frames_bar(video.frames))
+        # M3DDM Composite will hold them all: that is to be told before anything is sampled.
+        require_memory_to_hold(video.frames, placement.target)
+        frames, masks = video.used(drop_alpha(images)), video.used_masks(source_mask)
+        heard = frames_bar(video.frames)
+        canvas, mask = make_canvas(frames, placement, masks, fill=video.fill, on_frames=heard)
         if not mask.any():
             warn_of_nothing("M3DDM Edge Mask", (width, height), source_mask is not None)
         preview = _preview(canvas[len(canvas) // 2], mask[len(mask) // 2], placement)

@@ -272,7 +272,9 @@ def check_canvas_size(canvas_size: int, name: str = "canvas_size") -> None:
             f"got {name}={canvas_size}, expected a multiple of {LATENT_SCALE}, the size of a latent; try {nearest}"
         )
     if canvas_size > MOST_CANVAS:
-        raise ValueError(f"got {name}={canvas_size}, expected {MOST_CANVAS} pixels at most; the network was made for 256")
+        raise ValueError(
+            f"got {name}={canvas_size}, expected {MOST_CANVAS} pixels at most; the network was made for 256"
+        )
 
 
 def _check_canvas(canvas_size: int, canvas_shape: str) -> None:

@@ -179,8 +179,8 @@ def add_guide_frames(state: OutpaintState, images: Tensor, frame_numbers: str, e
     numbers = parse_frame_numbers(frame_numbers, state.num_frames)
     if len(numbers) != len(images):
         raise ValueError(
-            f"got {len(images)} guide images for {len(numbers)} frame numbers ({quoted(frame_numbers)}), expected one number "
-            "for each image"
+            f"got {len(images)} guide images for {len(numbers)} frame numbers ({quoted(frame_numbers)}), expected one "
+            "number for each image"
         )
     require_shape(images, state.placement.target if state.placement else canvas_size(state), "guide images")
     latents = encode_frames(guide_canvas(state, images), encode)

@@ -30,8 +30,8 @@ def parse_frames(text: str, frames: int) -> list[int]:
         first, last = (_number(int(end), frames) for end in (match[1], match[2] or match[1]))
         if first > last:
             raise ValueError(
-                f"got the range of frames {quoted(part)}, which runs backwards from {first} to {last} in a video of {frames} "
-                "frames, expected the earlier frame first"
+                f"got the range of frames {quoted(part)}, which runs backwards from {first} to {last} in a video of "
+                f"{frames} frames, expected the earlier frame first"
             )
         found += range(first, last + 1)
     return found

@@ -25,7 +25,7 @@ class FinishedVideo:
 
     ``first`` and ``last`` choose the frames from ``first`` to before ``last``. ``blending``: the options of
     `Compositor`. ``seen``: what other frames show of the borders, laid over what was generated. Interrupting or
-    abandoning ``frames`` leaves nothing behind. They raise `NonFiniteFrames` where the VAE decodes none that can be shown.
+    abandoning ``frames`` leaves nothing behind. They raise `NonFiniteFrames` where the VAE decodes what is no picture.
     """
 
     def __init__(

@@ -45,8 +45,8 @@ class Stamp:
             raise self.gone(error) from error
         if not same:
             raise ChangedVideo(
-                f"got {os.fspath(self.file)}, which has been changed since it was opened, expected the same file to the "
-                "end of the run; leave it alone while the run goes on, and open it again"
+                f"got {os.fspath(self.file)}, which has been changed since it was opened, expected the same file to "
+                "the end of the run; leave it alone while the run goes on, and open it again"
             )
 
     def gone(self, error: OSError) -> ChangedVideo:

@@ -207,7 +207,7 @@ def make_sampler(
 
 
 def require_levels(sigmas: Tensor, settings: SamplingSettings) -> None:
-    """Raise ValueError unless noise levels are some, and numbers, and fall: not every scheduler has them for one step."""
+    """Raise ValueError unless noise levels are numbers that fall: not every scheduler has such for a single step."""
     if len(sigmas) < 2 or not torch.isfinite(sigmas).all() or not (sigmas[1:] < sigmas[:-1]).all():
         raise ValueError(
             f"got the noise levels {quoted(sigmas.tolist())} of the scheduler {settings.scheduler} for "

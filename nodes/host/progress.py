@@ -118,7 +118,7 @@ def stage_progress(patcher: Any, title: str, latent_rgb: Tensor | None = None) -
 
 
 def frames_bar(count: int) -> Callable[[int], None]:
-    """Make what moves ComfyUI's bar over ``count`` frames, told how many are done, and heeds its button for stopping."""
+    """Make what moves ComfyUI's bar over ``count`` frames, told how many are done, and heeds its stop button."""
     bar = comfy.utils.ProgressBar(count)
 
     def report(done: int) -> None:

@@ -1,4 +1,4 @@
-"""A source that is overwritten, replaced, moved or unplugged while it is read: one clear line, never two videos in one."""
+"""A source that is overwritten, replaced, moved or unplugged while it is read: a line, never two videos in one."""
 
 from __future__ import annotations
 

@@ -63,7 +63,9 @@ def test_a_name_that_cannot_be_is_told_with_a_remedy(tmp_path, name, remedy):
 
 
 def test_an_error_is_told_once():
-    with pytest.raises(CannotWrite, match=r"^out\.mp4 could not be written: No space .*: free some space, or") as caught:
+    with pytest.raises(
+        CannotWrite, match=r"^out\.mp4 could not be written: No space .*: free some space, or"
+    ) as caught:
         with telling("else"), telling("out.mp4"):
             raise OSError(28, "No space left on device")
     assert "else" not in str(caught.value)

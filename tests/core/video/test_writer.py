@@ -103,7 +103,6 @@ def test_frames_that_end_early_leave_no_file(tmp_path, to_disk):
     assert not list(tmp_path.iterdir()) if to_disk else not file.getvalue()
 
 
-
 FILLED = """
 import json, os, resource, sys, torch
 from pathlib import Path
