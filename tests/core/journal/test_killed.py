@@ -39,8 +39,14 @@ class Runs:
         )
 
     def __call__(self, moment=""):
+        self.begin(moment)
+        return self.end()
+
+    def begin(self, moment=""):
         self.process.stdin.write(f"{moment}\n")
         self.process.stdin.flush()
+
+    def end(self):
         return json.loads(self.process.stdout.readline())
 
     def close(self):
@@ -105,3 +111,19 @@ def test_a_kill_while_the_file_is_written_leaves_none_under_its_name(files):
     assert "b" not in last["events"] and files[1].read_bytes() == content
     assert last["beside"] == [".out.mp4.journal"]
     runs.close()
+
+
+def test_two_that_make_one_file_at_once_over_one_journal_both_end_in_it(files):
+    both = [Runs(*files), Runs(*files)]
+    for runs in both:
+        runs.begin()
+    answers = [runs.end() for runs in both]
+    content = files[1].read_bytes()
+    assert all(answer["there"] and not answer["killed"] for answer in answers)
+    assert CLIPS <= sum(answer["events"].count("b") for answer in answers) <= 2 * CLIPS
+    files[1].unlink()
+    last = both[0]()
+    assert "b" not in last["events"] and files[1].read_bytes() == content
+    assert last["beside"] == [".out.mp4.journal"]
+    for runs in both:
+        runs.close()
