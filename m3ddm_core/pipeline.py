@@ -24,7 +24,7 @@ from .canvas.limits import require_memory_to_hold, require_memory_to_write
 from .canvas.placement import Placement, check_canvas_size, with_canvas
 from .canvas.source_mask import check_mask
 from .checkpoint import build_unet, read_checkpoint
-from .composite.compositor import FEATHER, composite
+from .composite.compositor import FEATHER, Compositor, composite
 from .frames import OF_THE_VAE, require_finite
 from .journal.clips import clips_in, device_name, recipe
 from .journal.digest import Unidentified
@@ -284,16 +284,18 @@ def outpaint_source(
     cuts = [] if options.cut_threshold is None else find_cuts(source.thumbnails, options.cut_threshold)
     logging.info("M3DDM: %d frames, scenes begin at %s.", count, [0, *cuts])
     scenes = split_scenes(placement, scene_lengths(count, cuts), mask)
+    Compositor(placement, **options.blending)  # Raises here, not when all is sampled.
     first, *second = plan_work(scenes, settings.steps, _passes(placement, options.second_pass), report)
     encode, fps = models.encode, float(source.info.timeline.rate)
     sample = _scene_sampler(models, settings, options, first)
+    refining = replace(settings, denoise=options.second_denoise)
+    refiners = [_scene_sampler(models, refining, options, work) for work in second]
     seen = look_at_source(source, placement, scenes, report) if starts or lies_over else None
     show = show_from_source(source, seen) if starts else None
     layer = seen if lies_over else None
     scenes = outpaint_scenes(source.frames(), scenes, encode, sample, fps, fill=fill, show=show, on_frame=first.encoded)
     finished = FinishedVideo(source, scenes, models.decode, options.blending, seen=layer)
-    for work in second:
-        sample = _scene_sampler(models, replace(settings, denoise=options.second_denoise), options, work)
+    for work, sample in zip(second, refiners, strict=True):
         scenes = refine_scenes(finished, options.second_pass, encode, sample, fill=fill, on_frame=work.encoded)
         finished = FinishedVideo(source, scenes, models.decode, options.blending, seen=layer)
     return finished

@@ -73,7 +73,10 @@ class SteadyFile:
         most: int = 0,
         on_frame: OnFrame | None = None,
     ):
-        self.stamp = Stamp.of(file)
+        try:
+            self.stamp = Stamp.of(file)
+        except OSError:
+            self.stamp = Stamp(file, -1, 0)  # Who is about to read it says better what is wrong.
         self._source = FileSource(file, start, duration, most=most, on_frame=on_frame)
         self.stamp.require_same()
         self.info, self.thumbnails = self._source.info, self._source.thumbnails

@@ -91,17 +91,18 @@ def require_name(path: str | os.PathLike[str]) -> None:
 
 
 def require_place(path: str | os.PathLike[str]) -> None:
-    """Raise `CannotWrite` where no file of that name can come to be, before anything is made for it."""
+    """Raise `CannotWrite` where no file of that name can come to be, before anything is made for it.
+
+    Nothing is tried under the name itself: another process may be about to finish a file there.
+    """
     require_name(path)
-    for trial in (_part(Path(path), uuid.uuid4().hex[:8]), Path(path)):
-        with telling(path):
-            if trial.exists():
-                continue
-            try:
-                with trial.open("xb", buffering=0) as file:
-                    _require_room(file)
-            finally:
-                trial.unlink(missing_ok=True)
+    trial = _part(Path(path), uuid.uuid4().hex[:8])
+    with telling(path), trial.open("xb", buffering=0) as file:
+        try:
+            _require_room(file)
+        finally:
+            file.close()
+            trial.unlink()
 
 
 def _require_room(file: IO[bytes]) -> None:

@@ -116,7 +116,11 @@ class PNDMSampler(comfy.samplers.Sampler):
 
 
 def clip_sampler(patcher: Any, settings: SamplingSettings, seed: int) -> SampleClips:
-    """Make the core's clip sampler out of a MODEL and settings."""
+    """Make the core's clip sampler out of a MODEL and settings.
+
+    Raises ValueError for settings without noise levels, before anything is encoded for them.
+    """
+    noise_levels(patcher, settings)
 
     def sample(conditions: ClipConditions, start: Tensor, noise: Tensor, callback: Callback) -> Tensor:
         if len(start) > 1 and settings.sampler in ONE_CLIP_SAMPLERS:
@@ -184,19 +188,9 @@ def make_sampler(
     patcher: Any, settings: SamplingSettings, seed: int, noise: Tensor
 ) -> tuple[comfy.samplers.Sampler, Tensor]:
     """Return the sampler and its noise levels, from the noisiest down to zero."""
+    sigmas = noise_levels(patcher, settings)
     if settings.sampler == PNDM:
-        timesteps = torch.tensor(pndm_timesteps(settings.steps, settings.denoise))
-        sigmas = patcher.get_model_object("model_sampling").sigma(timesteps)
-        return PNDMSampler(settings.steps, settings.denoise), torch.cat([sigmas, sigmas.new_zeros(1)])
-    sigmas = comfy.samplers.KSampler(
-        patcher,
-        steps=settings.steps,
-        device=patcher.load_device,
-        sampler=settings.sampler,
-        scheduler=settings.scheduler,
-        denoise=settings.denoise,
-    ).sigmas
-    require_levels(sigmas, settings)
+        return PNDMSampler(settings.steps, settings.denoise), sigmas
     sampler = comfy.samplers.sampler_object(settings.sampler)
     if "noise_sampler" in inspect.signature(sampler.sampler_function).parameters:
         sampler.extra_options = {
@@ -206,14 +200,30 @@ def make_sampler(
     return sampler, sigmas
 
 
-def require_levels(sigmas: Tensor, settings: SamplingSettings) -> None:
-    """Raise ValueError unless noise levels are numbers that fall: not every scheduler has such for a single step."""
+def noise_levels(patcher: Any, settings: SamplingSettings) -> Tensor:
+    """Return the noise levels of settings, from the noisiest down to zero.
+
+    Raises ValueError unless they are numbers that fall: not every scheduler has such for a single step.
+    """
+    if settings.sampler == PNDM:
+        timesteps = torch.tensor(pndm_timesteps(settings.steps, settings.denoise))
+        sigmas = patcher.get_model_object("model_sampling").sigma(timesteps)
+        return torch.cat([sigmas, sigmas.new_zeros(1)])
+    sigmas = comfy.samplers.KSampler(
+        patcher,
+        steps=settings.steps,
+        device=patcher.load_device,
+        sampler=settings.sampler,
+        scheduler=settings.scheduler,
+        denoise=settings.denoise,
+    ).sigmas
     if len(sigmas) < 2 or not torch.isfinite(sigmas).all() or not (sigmas[1:] < sigmas[:-1]).all():
         raise ValueError(
             f"got the noise levels {quoted(sigmas.tolist())} of the scheduler {settings.scheduler} for "
             f"steps={settings.steps} and denoise={settings.denoise:g}, expected numbers that fall to 0; take another "
             "scheduler or more steps"
         )
+    return sigmas
 
 
 def clip_noise_sampler(

@@ -50,7 +50,10 @@ def test_a_scheduler_without_levels_for_so_few_steps_is_named_before_anything_is
             else:
                 assert torch.isfinite(sigmas).all() and sigmas[-1] == 0
     assert ("kl_optimal", 1, 1.0) in refused and not any(steps == 50 for _, steps, _ in refused), refused
-    print(sorted(refused))
+    with pytest.raises(ValueError, match=r"got the noise levels .* of the scheduler kl_optimal for steps=1"):
+        guider.clip_sampler(model, pack.settings(sampler="euler", scheduler="kl_optimal", steps=1), 0)
+    with pytest.raises(ValueError, match=r"got steps=60, denoise=0\.05, the end of 1200 steps"):
+        guider.clip_sampler(model, pack.settings(steps=60, denoise=0.05), 0)
 
 
 @pytest.fixture

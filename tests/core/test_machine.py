@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from m3ddm_core import __main__ as command_line
 from m3ddm_core.canvas.framing import Framing
@@ -29,25 +28,12 @@ from m3ddm_core.video.source import TensorSource
 from m3ddm_core.video.whole import CannotWrite
 from m3ddm_core.video.writer import write_video
 from tests.helpers.checkpoint_files import TINY
+from tests.helpers.failing import FailingAt, out_of_memory
 from tests.helpers.killed_runs import decode, encode
 
 FRAMES = 17
 """Two clips."""
 MOMENTS = 10
-
-
-class FailingAt(TorchDispatchMode):
-    """Counts what torch computes, and raises an error in place of one of it."""
-
-    def __init__(self, moment: int | None = None, error: Exception | None = None):
-        super().__init__()
-        self.moment, self.error, self.count = moment, error, 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.count += 1
-        if self.count == self.moment:
-            raise self.error
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.fixture
@@ -96,9 +82,7 @@ def test_out_of_memory_at_any_moment_leaves_nothing_and_the_next_run_is_equal(ru
         for path in (out / "journal").iterdir():
             path.unlink()
         (out / "out.mp4").unlink(missing_ok=True)
-        error = (torch.OutOfMemoryError("made up"), RuntimeError("DefaultCPUAllocator: can't allocate"), MemoryError())[
-            number % 3
-        ]
+        error = out_of_memory(number)
         moment = draw.randint(1, counting.count)
         with pytest.raises(type(error)), FailingAt(moment, error):
             run()

@@ -31,6 +31,7 @@ from m3ddm_core.pipeline import (
     read_mask,
 )
 from m3ddm_core.sampling.advice import Advice
+from m3ddm_core.sampling.pndm import require_steps
 from m3ddm_core.sampling.settings import CheckpointSettings, SamplingSettings
 from m3ddm_core.seen.look import look_around
 from m3ddm_core.video.file import FileSource
@@ -272,12 +273,19 @@ def test_what_the_vae_cannot_decode_is_named_and_no_video(file, tmp_path, value)
 def test_what_is_asked_is_refused_by_its_own_name_before_sampling(file, tmp_path, monkeypatch):
     calls = []
 
+    def sampler(settings, seed):
+        require_steps(settings.steps, settings.denoise)
+        return models(calls).sampler(settings, seed)
+
     def refused(options, message):
         with pytest.raises(ValueError, match=message):
-            outpaint_file(file, tmp_path / "out.mp4", models(calls), options)
+            outpaint_file(file, tmp_path / "out.mp4", replace(models(), sampler=sampler), options)
 
     refused(Options(FRAMING, second_pass=1), "got second_pass=1, expected a whole number, 8 or more")
     refused(Options(FRAMING, second_pass=100), "got second_pass=100, expected a multiple of 8")
+    refused(Options(FRAMING, second_pass=48, second_denoise=0.0), "denoise=0.0; expected at least one step")
+    refused(Options(FRAMING, blending={"feather": -1}), "got feather=-1")
+    refused(Options(FRAMING, blending={"resampling": "magic"}), "magic")
     refused(Options(FRAMING, second_pass=4096), "got second_pass=4096, expected 2048 pixels at most")
     refused(Options(Framing(ratio=None, pixels=(16354, 0, 0, 0))), "got a target of 16386x48")
     monkeypatch.setattr("m3ddm_core.canvas.limits.memory_of_machine", lambda: 10**5)

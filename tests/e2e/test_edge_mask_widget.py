@@ -136,7 +136,11 @@ def cases() -> list[tuple[tuple[int, int], dict[str, Any], list[Any]]]:
             "size_multiple": draw.choice((1, 2, 3, 8, 16, 64)),
         }
         where = {"pixels": (left, top, right, bottom)} if ratio is None else {"ratio": ratio}
-        placed = place(size, anchor="center" if anchor == "offset" else anchor, **where, **common)
+        try:
+            placed = place(size, anchor="center" if anchor == "offset" else anchor, **where, **common)
+        except ValueError as error:
+            assert str(error).startswith("got a target of "), "larger than encoders take: the run will say so"
+            continue
         offset = (0, 0)
         if anchor == "offset" and ratio is not None:
             offset = tuple(draw.randint(0, room - inner) for room, inner in zip(placed.target, size, strict=True))

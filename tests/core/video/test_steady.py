@@ -95,3 +95,8 @@ def test_what_stays_is_read_as_often_as_one_likes(file):
         for ours, theirs in zip(from_path.frames(), from_bytes.frames(), strict=True):
             assert torch.equal(ours, theirs)
     assert steady.Stamp.of(file) == from_path.stamp
+
+
+def test_a_file_that_never_was_is_the_readers_to_refuse(tmp_path):
+    with pytest.raises((ValueError, OSError), match=r"gone\.mp4"):
+        SteadyFile(str(tmp_path / "gone.mp4"))
