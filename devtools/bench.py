@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-
+from . import children
 from . import host as hosts
 from .report import say
 
@@ -20,4 +19,4 @@ def bench(arguments: list[str]) -> int:
     host = hosts.find(MODULES + (REFERENCE_MODULES if with_reference else ()))
     say(f"Host: {host}")
     command = [str(host.python), "-m", "benchmarks.speed", *arguments]
-    return subprocess.run(command, env=hosts.clean_environment(PYTHONPATH=str(hosts.PACK))).returncode
+    return children.run(command, env=hosts.clean_environment(PYTHONPATH=str(hosts.PACK))).returncode

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
+from . import children, weights, workflow
 from . import host as hosts
-from . import weights, workflow
 from .client import Progress, Prompt, PromptError
 from .report import LiveLine, Problem, bar, elapsed, say
 from .server import Server
@@ -128,7 +127,7 @@ def _summary(
 ) -> dict[str, Any]:
     """Draw the strip, print what was made and return it."""
     strip = output / "before_after.png"
-    answer = subprocess.run(
+    answer = children.run(
         [str(host.python), str(STRIP), str(source), str(video), str(strip)],
         env=hosts.clean_environment(PYTHONPATH=str(hosts.PACK)),
         capture_output=True,

@@ -9,12 +9,12 @@ schema's own text where the locale in use has none, and takes what a locale has 
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from . import children
 from . import host as hosts
 from .report import Problem, say
 
@@ -88,7 +88,7 @@ def remedy(file: Path) -> str:
 def read_schemas(host: hosts.Host) -> list[Node]:
     """The nodes as the pack hands them to the host's ComfyUI; raises `Problem` where it cannot be loaded."""
     command = [str(host.python), str(SCRIPT), str(host.path), str(hosts.PACK)]
-    answer = subprocess.run(command, env=hosts.clean_environment(), capture_output=True, text=True, encoding="utf-8")
+    answer = children.run(command, env=hosts.clean_environment(), capture_output=True, text=True, encoding="utf-8")
     if answer.returncode != 0:
         raise Problem(f"ComfyUI could not load the pack, so its schemas cannot be read:\n{answer.stderr[-2000:]}")
     return [parse_node(node) for node in json.loads(answer.stdout.splitlines()[-1])]

@@ -23,6 +23,7 @@ DEMO_MODULES = ("einops", "safetensors", "av", "PIL")
 TEST_MODULES = (
     *DEMO_MODULES,
     "pytest",
+    "hypothesis",
     "cv2",
     "diffusers",
     "lpips",

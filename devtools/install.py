@@ -12,14 +12,13 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tarfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import lock, pip
+from . import children, lock, pip
 from .report import Problem, say
 
 PACK = Path(__file__).absolute().parents[1]
@@ -172,7 +171,7 @@ def _in_venv(venv: Path, command: str) -> Path:
 def _make_venv(host: Layout, folder: Path) -> None:
     say(f"  Making a virtual environment: {folder.name}")
     shutil.rmtree(folder, ignore_errors=True)
-    answer = subprocess.run([sys.executable, "-m", "venv", str(folder)], capture_output=True, text=True)
+    answer = children.run([sys.executable, "-m", "venv", str(folder)], capture_output=True, text=True)
     said = answer.stdout + answer.stderr
     with host.log.open("a", encoding="utf-8") as log:
         log.write(said)

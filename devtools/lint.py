@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from . import comfy_cli, docs
+from . import children, comfy_cli, docs
 from . import host as hosts
 from .report import Problem
 
@@ -32,7 +31,7 @@ def lint(host: hosts.Host) -> Iterator[Verdict]:
 def _ruff(host: hosts.Host, *arguments: str) -> Verdict:
     check = f"ruff {arguments[0]}"
     command = [str(host.python), "-m", "ruff", *arguments]
-    answer = subprocess.run(command, cwd=hosts.PACK, env=hosts.clean_environment(), capture_output=True, text=True)
+    answer = children.run(command, cwd=hosts.PACK, env=hosts.clean_environment(), capture_output=True, text=True)
     if "No module named ruff" in answer.stderr:
         return Verdict(check, ["ruff is not installed."], skipped=True)
     return Verdict(check, (answer.stdout + answer.stderr).splitlines() if answer.returncode else [])

@@ -9,6 +9,7 @@ import subprocess
 import threading
 from pathlib import Path
 
+from . import children
 from .report import LiveLine, Problem
 
 # Where the index answers nothing at all, pip's last word is that there are no versions.
@@ -25,38 +26,26 @@ def run(python: Path, arguments: list[str | Path], title: str, log: Path) -> Non
     line = LiveLine()
     line.show(title, force=True)
     doing, said = title, []
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-    )
-    output: queue.Queue[str | None] = queue.Queue()
-    threading.Thread(target=_read, args=(process, output), daemon=True).start()
-    try:
-        with log.open("a", encoding="utf-8") as file:
-            file.write(f"\n$ {' '.join(command)}\n")
-            while True:
-                try:
-                    text = output.get(timeout=1.0)
-                except queue.Empty:
-                    line.show(doing)  # a download of gigabytes says nothing meanwhile: let the time run on
-                    continue
-                if text is None:
-                    break
-                file.write(text)
-                file.flush()
-                said.append(text.strip())
-                doing = _condense(text) or doing
-                line.show(doing)
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    options |= {"text": True, "encoding": "utf-8", "errors": "replace"}
+    with children.started(command, **options) as process, log.open("a", encoding="utf-8") as file:
+        output: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=_read, args=(process, output), daemon=True).start()
+        file.write(f"\n$ {' '.join(command)}\n")
+        while True:
+            try:
+                text = output.get(timeout=1.0)
+            except queue.Empty:
+                line.show(doing)  # a download of gigabytes says nothing meanwhile: let the time run on
+                continue
+            if text is None:
+                break
+            file.write(text)
+            file.flush()
+            said.append(text.strip())
+            doing = _condense(text) or doing
+            line.show(doing)
         code = process.wait()
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
     if code != 0:
         line.done()
         raise Problem(_failure(title, said, log))

@@ -12,6 +12,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import children
 from . import host as hosts
 from .lint import lint
 from .report import Problem, elapsed, say
@@ -106,7 +107,7 @@ def _pytest(host: hosts.Host, tier: Tier, files: list[str], arguments: list[str]
         command = [str(host.python), "-c", _LAUNCH, *(files or [tier.folder]), "-m", tier.markers]
         # These two are there for ComfyUI's own tests, and warn in a run that has no use for them.
         command += ["-p", "no:asyncio", "-p", "no:aiohttp", f"--junitxml={report}", "--durations=5", *arguments]
-        code = subprocess.run(command, cwd=PACK, env=environment, stdin=subprocess.DEVNULL).returncode
+        code = children.run(command, cwd=PACK, env=environment, stdin=subprocess.DEVNULL).returncode
         counts = _read(report)
     if code == NO_TESTS_COLLECTED:
         # A filter of one's own may well leave a tier empty; without one, an empty tier is a fault.

@@ -28,8 +28,9 @@ SAMPLING = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Returns 0, 2 for input that cannot be used, or 130 after Ctrl-C."""
+    """Run one command. Returns 0, 2 for input that cannot be used or is too large for the memory, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m m3ddm_core", description="M3DDM video outpainting as a library.")
+    parser.set_defaults(smaller="close other programs, or take a machine with more of it")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_outpaint(commands)
     _add_convert(commands)
@@ -47,7 +48,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         lines = [line.strip() for line in str(error).splitlines()] if arguments.run is _outpaint else [str(error)]
         print(f"error: {'; '.join(lines)}", file=sys.stderr)
         return BAD_INPUT
+    except (MemoryError, RuntimeError) as error:
+        if not _is_of_memory(error):
+            raise
+        said = str(error).splitlines() or ["no more is to be had"]
+        print(f"error: out of memory ({said[0]}); {arguments.smaller}; {arguments.kept}", file=sys.stderr)
+        return BAD_INPUT
     return 0
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: for GPUs torch has a class of its own, for the CPU a text."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "DefaultCPUAllocator" in str(error)
+    )
 
 
 def _add_outpaint(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -127,7 +143,11 @@ def _add_outpaint(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="keep no finished clips. Without this they lie in the folder .OUT.mp4.journal until OUT.mp4 is whole, and "
         "the same command goes on where it was killed",
     )
-    parser.set_defaults(run=_outpaint, kept="nothing was written")
+    parser.set_defaults(
+        run=_outpaint,
+        kept="nothing was written",
+        smaller="lower --canvas-size or --clips-per-batch, or take --dtype bf16",
+    )
 
 
 def _outpaint(arguments: argparse.Namespace) -> None:

@@ -21,6 +21,14 @@ VAE_PIXELS = 2**19
 in float32. More keep a GPU no busier."""
 
 
+OF_THE_VAE = "Load the VAE in float32 (ComfyUI's --fp32-vae), or check it with a picture of its own"
+"""What to do about decoded frames that are not finite."""
+
+
+class NonFiniteFrames(ValueError):
+    """Frames hold NaN or infinity, which a file would show as black or noise."""
+
+
 def frames_at_once(width: int, height: int, pixels: int | None = None) -> int:
     """How many frames of the given size are worked on at a time: `pixels` (`CHUNK_PIXELS`) of them, at least one."""
     return max((pixels or CHUNK_PIXELS) // (width * height), 1)
@@ -48,6 +56,16 @@ def require_frames(frames: Tensor, what: str) -> None:
     """Raise ``ValueError`` unless there is at least one frame (n, h, w, c)."""
     if frames.ndim != 4 or len(frames) < 1:
         raise ValueError(f"got {what} of shape {tuple(frames.shape)}, expected at least one frame: (n, h, w, 3)")
+
+
+def require_finite(frames: Tensor, first: int, what: str, remedy: str) -> None:
+    """Raise `NonFiniteFrames` for NaN or infinity in frames (n, ...), the first of which is number ``first``."""
+    for number, frame in enumerate(frames, start=first):
+        if not torch.isfinite(frame).all():
+            raise NonFiniteFrames(
+                f"got NaN or infinity {what} in frame {number}, expected colours from 0 to 1; nothing of it was kept. "
+                f"{remedy}"
+            )
 
 
 def require_shape(pictures: torch.Tensor, size: tuple[int, int], what: str) -> None:

@@ -20,10 +20,12 @@ from torch import Tensor
 
 from .canvas.build import make_canvas, make_start_canvas
 from .canvas.framing import Framing
-from .canvas.placement import Placement, with_canvas
+from .canvas.limits import require_memory_to_hold, require_memory_to_write
+from .canvas.placement import Placement, check_canvas_size, with_canvas
 from .canvas.source_mask import check_mask
 from .checkpoint import build_unet, read_checkpoint
-from .composite.compositor import FEATHER, composite
+from .composite.compositor import FEATHER, Compositor, composite
+from .frames import OF_THE_VAE, require_finite
 from .journal.clips import clips_in, device_name, recipe
 from .journal.digest import Unidentified
 from .journal.store import Journal
@@ -48,6 +50,8 @@ from .video.refine import refine_scenes
 from .video.scenes import outpaint_scenes, split_scenes
 from .video.seen import lay_over_frames, look_at_source, show_frames, show_from_source, uses_of
 from .video.source import Source
+from .video.steady import SteadyFile
+from .video.whole import require_name, require_place
 from .video.writer import write_video
 
 __all__ = ["Models", "Options", "load_models", "load_network", "load_vae", "outpaint_file", "outpaint_frames"]
@@ -230,8 +234,10 @@ def outpaint_frames(
     strides: of the levels; by default those of the number of frames.
     seen: what other frames have filmed of the border, found with `look_around`; seen_use: what for, one of `USES`.
 
-    Raises ValueError for what does not belong together, and `NonFiniteLatents` where sampling fails.
+    Raises ValueError for what does not belong together or fits no memory, `NonFiniteLatents` where sampling fails
+    and `NonFiniteFrames` where decoding does.
     """
+    require_memory_to_hold(len(frames), placement.target)
     sample = state_sampler(models, (settings or CheckpointSettings()).beside(models.advice.sampling), seed, strides)
     starts, lies_over = uses_of(seen_use if seen is not None else "off", source_mask)
     if pictures is None:
@@ -245,7 +251,9 @@ def outpaint_frames(
         state = add_guide_frames(state, guides.images, guides.numbers, models.encode)
     state = sample(state, on_progress)
     blending = blending or {}
-    finished = composite(frames, models.decode(state.latents), placement, source_mask=source_mask, **blending)
+    generated = models.decode(state.latents)
+    require_finite(generated, 0, "from the VAE", OF_THE_VAE)
+    finished = composite(frames, generated, placement, source_mask=source_mask, **blending)
     return lay_over_frames(finished, frames, seen, blending.get("feather", FEATHER)) if lies_over else finished
 
 
@@ -270,22 +278,24 @@ def outpaint_source(
     count, fill = len(source.info.timeline), options.framing.fill
     settings = options.settings.beside(models.advice.sampling)
     placement = options.framing.for_canvas(models.advice.canvas_size).place(source.info.size)
-    require_writable(placement)
+    require_writable(placement, count)
     starts, lies_over = uses_of(options.seen, source_mask)
     mask = check_mask(source_mask, placement.source, count, None if count == first_frames else count)
     cuts = [] if options.cut_threshold is None else find_cuts(source.thumbnails, options.cut_threshold)
     logging.info("M3DDM: %d frames, scenes begin at %s.", count, [0, *cuts])
     scenes = split_scenes(placement, scene_lengths(count, cuts), mask)
+    Compositor(placement, **options.blending)  # Raises here, not when all is sampled.
     first, *second = plan_work(scenes, settings.steps, _passes(placement, options.second_pass), report)
     encode, fps = models.encode, float(source.info.timeline.rate)
     sample = _scene_sampler(models, settings, options, first)
+    refining = replace(settings, denoise=options.second_denoise)
+    refiners = [_scene_sampler(models, refining, options, work) for work in second]
     seen = look_at_source(source, placement, scenes, report) if starts or lies_over else None
     show = show_from_source(source, seen) if starts else None
     layer = seen if lies_over else None
     scenes = outpaint_scenes(source.frames(), scenes, encode, sample, fps, fill=fill, show=show, on_frame=first.encoded)
     finished = FinishedVideo(source, scenes, models.decode, options.blending, seen=layer)
-    for work in second:
-        sample = _scene_sampler(models, replace(settings, denoise=options.second_denoise), options, work)
+    for work, sample in zip(second, refiners, strict=True):
         scenes = refine_scenes(finished, options.second_pass, encode, sample, fill=fill, on_frame=work.encoded)
         finished = FinishedVideo(source, scenes, models.decode, options.blending, seen=layer)
     return finished
@@ -310,15 +320,12 @@ def outpaint_file(
     Raises ValueError for what cannot be used, and OSError for what cannot be read or written.
     """
     check_files(source, target, overwrite=overwrite)
-    video = FileSource(str(source), most=first_frames, on_frame=scan_report(report))
+    video = SteadyFile(str(source), most=first_frames, on_frame=scan_report(report))
     options = options or Options()
     finished = outpaint_source(
         video, models, options, first_frames=first_frames, source_mask=source_mask, report=report
     )
-    try:
-        write_video(target, _counted(finished, report), finished.info, finished.sound)
-    except OSError as error:
-        raise OSError(f"{target} could not be written: {error.strerror or error}; nothing of it was kept") from error
+    write_video(target, _counted(finished, report), finished.info, finished.sound)
     return finished
 
 
@@ -337,6 +344,7 @@ def read_mask(path: str | os.PathLike[str]) -> Tensor:
 def check_files(source: str | os.PathLike[str], target: str | os.PathLike[str], *, overwrite: bool) -> None:
     """Raise ValueError or OSError for files that `outpaint_file` cannot read or write."""
     source, target = Path(source), Path(target)
+    require_name(target)
     if source.is_dir():
         raise ValueError(f"got the folder {source}, expected a video file")
     if not source.is_file():
@@ -351,6 +359,7 @@ def check_files(source: str | os.PathLike[str], target: str | os.PathLike[str], 
         raise ValueError(f"got {target} for both input and output, expected another name for the output")
     if target.exists() and not overwrite:
         raise FileExistsError(f"got {target}, which exists, expected a new name; overwrite replaces it")
+    require_place(target)
 
 
 def _passes(placement: Placement, second_pass: int) -> list[Pass]:
@@ -358,6 +367,7 @@ def _passes(placement: Placement, second_pass: int) -> list[Pass]:
     first = Pass(placement.canvas, None)
     if not second_pass:
         return [first]
+    check_canvas_size(second_pass, "second_pass")
     canvas = with_canvas(placement, second_pass, "target").canvas
     if max(canvas) <= max(placement.canvas):
         logging.warning(
@@ -381,11 +391,12 @@ def _scene_sampler(
     return sample_scene
 
 
-def require_writable(placement: Placement) -> None:
-    """Raise ValueError for sizes that no encoder takes, before hours are spent on them."""
+def require_writable(placement: Placement, frames: int) -> None:
+    """Raise ValueError for sizes that no encoder takes, or this machine's memory, before hours are spent on them."""
     width, height = placement.target
     if width % 2 or height % 2:
         raise ValueError(
             f"got a target of {width}x{height}, expected even sides, which H.264 asks for: set size_multiple to 2 or "
             "another even number"
         )
+    require_memory_to_write(frames, placement.target)

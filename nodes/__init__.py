@@ -12,6 +12,7 @@ from .encode_context import EncodeContext
 from .encode_global_frames import EncodeGlobalFrames
 from .forget_frames import ForgetFrames
 from .guide_frames import GuideFrames
+from .host.wires import with_checked_wires
 from .load_checkpoint import LoadCheckpoint
 from .load_vae import LoadVAE
 from .move_frames import MoveFrames
@@ -27,7 +28,7 @@ class M3DDMExtension(ComfyExtension):
     """Hands ComfyUI the nodes in the order in which a graph is built."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [
+        nodes = [
             LoadCheckpoint,
             LoadVAE,
             DemoClip,
@@ -49,6 +50,7 @@ class M3DDMExtension(ComfyExtension):
             ClipResult,
             OutpaintVideo,
         ]
+        return [with_checked_wires(node) for node in nodes]
 
 
 async def comfy_entrypoint() -> M3DDMExtension:

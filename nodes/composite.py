@@ -8,8 +8,10 @@ import torch
 from comfy_api.latest import io
 
 from ..m3ddm_core.composite.compositor import composite
+from ..m3ddm_core.frames import OF_THE_VAE, require_finite
 from .host.inputs import composite_inputs
 from .host.placed_video import PlacedVideo
+from .host.progress import frames_bar
 from .host.sockets import CATEGORY, PlacementSocket
 
 
@@ -54,5 +56,7 @@ class Composite(io.ComfyNode):
         source_mask: torch.Tensor | None = None,
         **blending: Any,
     ) -> io.NodeOutput:
+        require_finite(generated, 0, "in the generated frames", OF_THE_VAE)
         source, source_mask = placement.used(source), placement.used_masks(source_mask)
-        return io.NodeOutput(composite(source, generated, placement.placement, source_mask=source_mask, **blending))
+        heard = {"source_mask": source_mask, "on_frames": frames_bar(placement.frames)}
+        return io.NodeOutput(composite(source, generated, placement.placement, **heard, **blending))

@@ -8,6 +8,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..m3ddm_core.canvas.build import make_canvas
+from ..m3ddm_core.canvas.limits import require_memory_to_hold
 from ..m3ddm_core.canvas.placement import Placement
 from ..m3ddm_core.frames import drop_alpha
 from .host.inputs import (
@@ -19,6 +20,7 @@ from .host.inputs import (
     warn_of_nothing,
 )
 from .host.placed_video import PlacedVideo
+from .host.progress import frames_bar
 from .host.sockets import CATEGORY, PlacementSocket
 
 TINT = (0.9, 0.1, 0.6)
@@ -75,8 +77,11 @@ class EdgeMask(io.ComfyNode):
         asked = framing_of(**framing)
         placement = asked.place((width, height))
         video = PlacedVideo(placement, min(first_frames or count, count), count, asked.fill)
-        frames = video.used(drop_alpha(images))
-        canvas, mask = make_canvas(frames, placement, video.used_masks(source_mask), fill=video.fill)
+        # M3DDM Composite will hold them all: that is to be told before anything is sampled.
+        require_memory_to_hold(video.frames, placement.target)
+        frames, masks = video.used(drop_alpha(images)), video.used_masks(source_mask)
+        heard = frames_bar(video.frames)
+        canvas, mask = make_canvas(frames, placement, masks, fill=video.fill, on_frames=heard)
         if not mask.any():
             warn_of_nothing("M3DDM Edge Mask", (width, height), source_mask is not None)
         preview = _preview(canvas[len(canvas) // 2], mask[len(mask) // 2], placement)

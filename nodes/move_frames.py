@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io
 
+from ..m3ddm_core.canvas.limits import MOST_SIDE
 from ..m3ddm_core.canvas.motion_path import corners, parse_path
 from ..m3ddm_core.canvas.move import move_frames
-from .host.inputs import MOST_PIXELS
 from .host.sockets import CATEGORY
 
 
@@ -36,7 +36,7 @@ class MoveFrames(io.ComfyNode):
                         name,
                         default=0,
                         min=0,
-                        max=MOST_PIXELS,
+                        max=MOST_SIDE,
                         tooltip=f"{name.capitalize()} of the larger frame in pixels; what leaves it is cropped. 0: the "
                         f"smallest {name} that holds the frames along their whole path.",
                     )

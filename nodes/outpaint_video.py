@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from comfy_api.latest import Input, io
 
+from ..m3ddm_core.canvas.limits import MOST_CANVAS
 from ..m3ddm_core.canvas.placement import LATENT_SCALE
 from ..m3ddm_core.outpaint.time_left import spoken
 from ..m3ddm_core.pipeline import CUT_THRESHOLD, Options, outpaint_source
@@ -53,7 +54,7 @@ class OutpaintVideo(io.ComfyNode):
                         "canvas_size",
                         default=0,
                         min=0,
-                        max=2048,
+                        max=MOST_CANVAS,
                         step=LATENT_SCALE,
                         tooltip="Longest side of the canvas in pixels, a multiple of 8. 0: the size that the "
                         "checkpoint's file names, or 256 if it names none, as with the published weights. A larger "
@@ -88,7 +89,7 @@ class OutpaintVideo(io.ComfyNode):
                     "second_pass",
                     default=0,
                     min=0,
-                    max=2048,
+                    max=MOST_CANVAS,
                     step=LATENT_SCALE,
                     optional=True,
                     tooltip="Samples the finished video once more, on a larger canvas of the target's shape, for a "

@@ -6,8 +6,10 @@ import torch
 from comfy_api.latest import io
 
 from ..m3ddm_core.canvas.build import make_start_canvas
+from ..m3ddm_core.canvas.limits import MOST_CANVAS
 from ..m3ddm_core.canvas.placement import CANVAS_SHAPES, LATENT_SCALE
 from .host.placed_video import PlacedVideo
+from .host.progress import frames_bar
 from .host.sockets import CATEGORY, PlacementSocket
 
 
@@ -35,7 +37,7 @@ class SecondPass(io.ComfyNode):
                     "canvas_size",
                     default=512,
                     min=64,
-                    max=2048,
+                    max=MOST_CANVAS,
                     step=LATENT_SCALE,
                     tooltip="Longest side of the new canvas in pixels, a multiple of 8. Take about twice that of the "
                     "first pass; twice the size is four times the work or more. Never larger than the target.",
@@ -77,5 +79,7 @@ class SecondPass(io.ComfyNode):
     ) -> io.NodeOutput:
         video = placement.on_canvas(canvas_size, canvas_shape)
         source, source_mask = video.used(source), video.used_masks(source_mask)
-        canvas, mask = make_start_canvas(source, generated, video.placement, source_mask, fill=video.fill)
+        canvas, mask = make_start_canvas(
+            source, generated, video.placement, source_mask, fill=video.fill, on_frames=frames_bar(video.frames)
+        )
         return io.NodeOutput(canvas, mask, video)

@@ -10,6 +10,7 @@ import comfy.patcher_extension
 import torch
 from comfy_api.latest import io
 
+from ..m3ddm_core.canvas.limits import MOST_CANVAS
 from ..m3ddm_core.canvas.placement import LATENT_SCALE
 from ..m3ddm_core.sampling.tiles import in_tiles, plan_tiles
 from .host.model import require_m3ddm
@@ -19,7 +20,7 @@ from .host.sockets import CATEGORY
 class TiledModel(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        sizes = {"max": 2048, "step": LATENT_SCALE}
+        sizes = {"max": MOST_CANVAS, "step": LATENT_SCALE}
         return io.Schema(
             node_id="M3DDM_TiledModel",
             display_name="M3DDM Tiled Model",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from ..frames import chunks, drop_alpha, require_frames, require_shape, resize
@@ -12,6 +14,9 @@ from .source_mask import matte_on_canvas, read_matte
 Shown = tuple[torch.Tensor, torch.Tensor]
 """What is known of the border from elsewhere: pictures (n, ch, cw, 3), float32, and where, (n, ch, cw), bool."""
 
+OnFrames = Callable[[int], None]
+"""``on_frames(done)`` is told now and then how many of the frames are done; it may raise, to stop."""
+
 
 def make_canvas(
     frames: torch.Tensor,
@@ -20,6 +25,7 @@ def make_canvas(
     *,
     fill: str = "smooth",
     shown: Shown | None = None,
+    on_frames: OnFrames | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The source on the canvas, the rest filled.
 
@@ -35,7 +41,8 @@ def make_canvas(
     """
     require_source(frames, placement)
     hole = _hole(source_mask, len(frames), placement)
-    return put_on_canvas(frames, placement, placement.canvas_source, fill, hole, shown), _mask(placement, hole)
+    canvas = put_on_canvas(frames, placement, placement.canvas_source, fill, hole, shown, on_frames)
+    return canvas, _mask(placement, hole)
 
 
 def make_start_canvas(
@@ -45,10 +52,11 @@ def make_start_canvas(
     source_mask: torch.Tensor | None = None,
     *,
     fill: str = "smooth",
+    on_frames: OnFrames | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The source on the canvas, and around it whole frames that sampling is to start from; beyond the target a fill.
 
-    frames, source_mask, fill: as in `make_canvas`.
+    frames, source_mask, fill, on_frames: as in `make_canvas`.
     pictures: (n, h, w, c), float, 0..1, in the target's shape, of any size: a first, coarser result.
 
     Returns canvas and mask as `make_canvas` does; where the mask is 0 they are the same. Raises ValueError for what
@@ -60,7 +68,7 @@ def make_start_canvas(
             f"got {len(pictures)} pictures to start from, expected {len(frames)}: one for each frame of the source"
         )
     require_shape(pictures, placement.target, "pictures to start from")
-    canvas = put_on_canvas(pictures, placement, placement.canvas_target, fill)
+    canvas = put_on_canvas(pictures, placement, placement.canvas_target, fill, on_frames=on_frames)
     hole = _hole(source_mask, len(frames), placement)
     _paste(canvas, frames, placement.canvas_source, hole)
     return canvas, _mask(placement, hole)
@@ -90,6 +98,7 @@ def put_on_canvas(
     fill: str,
     hole: torch.Tensor | None = None,
     shown: Shown | None = None,
+    on_frames: OnFrames | None = None,
 ) -> torch.Tensor:
     """Frames (n, h, w, c) resized to a rectangle (x, y, width, height) of the canvas, the rest filled.
 
@@ -107,6 +116,8 @@ def put_on_canvas(
     _paste(canvas, frames, rectangle)
     for some in chunks(len(canvas), canvas_width, canvas_height):
         canvas[some] = fill_border(canvas[some], mask if len(mask) == 1 else mask[some], fill)
+        if on_frames:
+            on_frames(some.stop)
     return canvas
 
 

@@ -6,6 +6,8 @@ import re
 from fractions import Fraction
 from math import floor
 
+from .quoted import quoted
+
 MOST = 100_000
 """The farthest a corner may lie from the origin: beyond it, it is a slip of the keyboard."""
 
@@ -28,7 +30,7 @@ def parse_path(text: str, frames: int) -> dict[int, tuple[Fraction, Fraction]]:
         match = _STOP.fullmatch(part)
         if match is None:
             raise ValueError(
-                f"got {part.strip()!r} in the path, expected 'frame: x, y', such as '0: 0, 0; 48: 120, -10'"
+                f"got {quoted(part.strip())} in the path, expected 'frame: x, y', such as '0: 0, 0; 48: 120, -10'"
             )
         frame, corner = int(match[1]), (Fraction(match[2]), Fraction(match[3]))
         if frame < -frames:
@@ -37,14 +39,14 @@ def parse_path(text: str, frames: int) -> dict[int, tuple[Fraction, Fraction]]:
                 "numbers count from the end)"
             )
         if max(map(abs, corner)) > MOST:
-            raise ValueError(f"got {part.strip()!r} in the path, expected x and y of {MOST} pixels at most")
+            raise ValueError(f"got {quoted(part.strip())} in the path, expected x and y of {MOST} pixels at most")
         frame += frames if frame < 0 else 0
         if frame in stops:
-            raise ValueError(f"got frame {frame} twice in the path {text!r}, expected each frame once")
+            raise ValueError(f"got frame {frame} twice in the path {quoted(text)}, expected each frame once")
         stops[frame] = corner
     if not stops:
         raise ValueError(
-            f"got a path without a stop ({text!r}), expected at least one 'frame: x, y', such as '0: 0, 0'"
+            f"got a path without a stop ({quoted(text)}), expected at least one 'frame: x, y', such as '0: 0, 0'"
         )
     return stops
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..frames import drop_alpha
+from .limits import require_memory_to_hold
 
 
 def move_frames(
@@ -20,7 +21,8 @@ def move_frames(
     mask: (h, w), (1, h, w) or (n, h, w), float, for frames parts of which show nothing already.
 
     Returns frames (n, H, W, 3), black where there is nothing, and the mask (n, H, W), float32: 1 there, elsewhere the
-    given one or 0. Raises ValueError for an empty video, a mask of other frames, or a path that no frame is seen on.
+    given one or 0. Raises ValueError for an empty video, a mask of other frames, a path that no frame is seen
+    on, or more than the memory holds.
     """
     if frames.ndim != 4 or not len(frames):
         raise ValueError(f"got frames of shape {tuple(frames.shape)}, expected at least one frame: (n, h, w, 3)")
@@ -29,6 +31,7 @@ def move_frames(
     (left, wide), (top, high) = (
         _span([corner[axis] for corner in corners], length, size[axis]) for axis, length in ((0, width), (1, height))
     )
+    require_memory_to_hold(n, (wide, high))
     frames = drop_alpha(frames)
     moved = frames.new_zeros(n, high, wide, 3)
     nothing = torch.ones(n, high, wide)

@@ -14,6 +14,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import floor
 
+from .limits import MOST_CANVAS, require_target
+from .quoted import quoted
+
 LATENT_SCALE = 8
 """Pixels per latent, along each axis: canvas sides are multiples of it."""
 
@@ -84,7 +87,7 @@ def parse_ratio(text: str) -> tuple[float, float]:
     """
     match = _RATIO.fullmatch(text) if isinstance(text, str) else None
     if match is None:
-        raise ValueError(f"got the ratio {text!r}, expected width:height, such as 16:9, 2.39:1 or 1.78")
+        raise ValueError(f"got the ratio {quoted(text)}, expected width:height, such as 16:9, 2.39:1 or 1.78")
     width, height = match.group(1), match.group(2) or "1"
     _check_ratio(Fraction(width), Fraction(height), text)
     return float(width), float(height)
@@ -120,20 +123,21 @@ def place(
     its short side the target's, rounded up to a multiple of 8. A side of the source that touches the target's edge
     touches it on the canvas too, and a border of half a canvas pixel or more is at least one canvas pixel wide.
 
-    Raises ValueError for anything that does not fit together.
+    Raises ValueError for anything that does not fit together, and for a target beyond `MOST_SIDE` and `MOST_AREA`.
     """
     _check_whole("source_width", source[0], 1)
     _check_whole("source_height", source[1], 1)
     _check_canvas(canvas_size, canvas_shape)
     _check_whole("size_multiple", size_multiple, 1)
     if (ratio is None) == (pixels is None):
-        raise ValueError(f"got ratio={ratio!r} and pixels={pixels!r}, expected exactly one of the two")
+        raise ValueError(f"got ratio={quoted(ratio)} and pixels={quoted(pixels)}, expected exactly one of the two")
 
     if ratio is not None:
         target = _target_of_ratio(source, ratio, size_multiple)
         corner = _corner(source, target, anchor, offset)
     else:
         target, corner = _target_of_pixels(source, pixels, size_multiple)
+    require_target(target)
 
     canvas, canvas_target, canvas_source = _rectangles(source, target, corner, canvas_size, canvas_shape)
     return Placement(
@@ -173,7 +177,7 @@ def _target_of_ratio(source: tuple[int, int], ratio: str | tuple[float, float], 
         # The decimal as it was written: 2.39 means 239/100, not the nearest binary fraction.
         wide_part, high_part = Fraction(str(wide)), Fraction(str(high))
     except ValueError:
-        raise ValueError(f"got the ratio {ratio!r}, expected two positive numbers, width and height") from None
+        raise ValueError(f"got the ratio {quoted(ratio)}, expected two positive numbers, width and height") from None
     _check_ratio(wide_part, high_part, ratio)
     shape = wide_part / high_part
     width = max(Fraction(source[0]), source[1] * shape)
@@ -210,7 +214,7 @@ def _corner(
     room = (target[0] - source[0], target[1] - source[1])
     if offset is None:
         if anchor not in ANCHORS:
-            raise ValueError(f"got the anchor {anchor!r}, expected one of {', '.join(ANCHORS)}, or an offset")
+            raise ValueError(f"got the anchor {quoted(anchor)}, expected one of {', '.join(ANCHORS)}, or an offset")
         share = ANCHORS[anchor]
         return floor(room[0] * share[0]), floor(room[1] * share[1])
     for name, value, most in zip(("offset_x", "offset_y"), offset, room, strict=True):
@@ -254,20 +258,29 @@ def _round(value: Fraction) -> int:
 
 def _check_ratio(wide: Fraction, high: Fraction, given: object) -> None:
     if wide <= 0 or high <= 0:
-        raise ValueError(f"got the ratio {given!r}, expected both sides above zero, as in 16:9")
+        raise ValueError(f"got the ratio {quoted(given)}, expected both sides above zero, as in 16:9")
     if not Fraction(1, MAX_RATIO) <= wide / high <= MAX_RATIO:
-        raise ValueError(f"got the ratio {given!r}, expected one within {MAX_RATIO}:1, such as 16:9")
+        raise ValueError(f"got the ratio {quoted(given)}, expected one within {MAX_RATIO}:1, such as 16:9")
 
 
-def _check_canvas(canvas_size: int, canvas_shape: str) -> None:
-    _check_whole("canvas_size", canvas_size, LATENT_SCALE)
+def check_canvas_size(canvas_size: int, name: str = "canvas_size") -> None:
+    """Raise ValueError unless it is a multiple of 8 within `MOST_CANVAS`. ``name``: what the user knows it as."""
+    _check_whole(name, canvas_size, LATENT_SCALE)
     if canvas_size % LATENT_SCALE:
         nearest = round(canvas_size / LATENT_SCALE) * LATENT_SCALE
         raise ValueError(
-            f"got canvas_size={canvas_size}, expected a multiple of {LATENT_SCALE}, the size of a latent; try {nearest}"
+            f"got {name}={canvas_size}, expected a multiple of {LATENT_SCALE}, the size of a latent; try {nearest}"
         )
+    if canvas_size > MOST_CANVAS:
+        raise ValueError(
+            f"got {name}={canvas_size}, expected {MOST_CANVAS} pixels at most; the network was made for 256"
+        )
+
+
+def _check_canvas(canvas_size: int, canvas_shape: str) -> None:
+    check_canvas_size(canvas_size)
     if canvas_shape not in CANVAS_SHAPES:
-        raise ValueError(f"got the canvas_shape {canvas_shape!r}, expected one of {', '.join(CANVAS_SHAPES)}")
+        raise ValueError(f"got the canvas_shape {quoted(canvas_shape)}, expected one of {', '.join(CANVAS_SHAPES)}")
 
 
 def _check_whole(name: str, value: int, least: int, why: str = "") -> None:

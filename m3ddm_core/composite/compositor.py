@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..canvas.build import require_source
+from ..canvas.build import OnFrames, require_source
 from ..canvas.placement import Placement
 from ..canvas.source_mask import read_matte
 from ..frames import chunks, drop_alpha
@@ -29,6 +29,7 @@ def composite(
     resampling: str = "lanczos",
     blend: str = "feather",
     source_mask: Tensor | None = None,
+    on_frames: OnFrames | None = None,
 ) -> Tensor:
     """Put the source's own pixels into the generated frames, at the target's full size.
 
@@ -51,7 +52,7 @@ def composite(
         resampling=resampling,
         blend=blend,
     )
-    return compositor(source, generated, source_mask)
+    return compositor(source, generated, source_mask, on_frames)
 
 
 class Compositor:
@@ -98,7 +99,13 @@ class Compositor:
         self.share = torch.minimum(along[:, None], across[None, :])
         """Of each source pixel, how much is kept."""
 
-    def __call__(self, source: Tensor, generated: Tensor, source_mask: Tensor | None = None) -> Tensor:
+    def __call__(
+        self,
+        source: Tensor,
+        generated: Tensor,
+        source_mask: Tensor | None = None,
+        on_frames: OnFrames | None = None,
+    ) -> Tensor:
         """Composite the next `n` frames: source (n, h, w, 3 or 4) and generated (n, gh, gw, 3 or 4), float.
 
         source_mask: (1 or n, h, w), where the generated picture takes the source's place, as for `composite`.
@@ -117,6 +124,8 @@ class Compositor:
         for part in chunks(len(source), *placement.target):
             hole = None if matte is None else (matte if len(matte) == 1 else matte[part]).to(source.device)
             self._compose(source[part], generated[part].to(source.device).float(), hole, result[part])
+            if on_frames:
+                on_frames(part.stop)
         return result
 
     def _compose(self, source: Tensor, frames: Tensor, matte: Tensor | None, result: Tensor) -> None:

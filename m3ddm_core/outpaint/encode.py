@@ -18,6 +18,7 @@ from torch import Tensor
 from ..canvas.build import make_guide_canvas
 from ..canvas.fill import fill_border
 from ..canvas.placement import LATENT_SCALE, Placement
+from ..canvas.quoted import quoted
 from ..canvas.source_mask import MASK_THRESHOLD, check_mask, matte_at, read_matte
 from ..frames import VAE_PIXELS, chunks, drop_alpha, require_frames, require_shape
 from ..vae import Encode
@@ -66,11 +67,11 @@ def global_numbers(frames: int, count: int = GLOBAL_FRAMES) -> list[int]:
 
 
 def global_pictures(frames: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Frames (g, h, w, 3 or 4) as the network is shown global ones: (g, 256, 256, 3), stretched.
+    """Frames (g, h, w, 3 or 4), float, as the network is shown global ones: (g, 256, 256, 3), float32, stretched.
 
     mask: (1 or g, h, w), float: what it covers is filled smoothly.
     """
-    pictures = rearrange(drop_alpha(frames), "g h w c -> g c h w")
+    pictures = rearrange(drop_alpha(frames).float(), "g h w c -> g c h w")
     size = (GLOBAL_FRAME_SIZE, GLOBAL_FRAME_SIZE)
     pictures = rearrange(F.interpolate(pictures, size, mode="bilinear", antialias=True), "g c h w -> g h w c")
     matte = read_matte(mask, (frames.shape[2], frames.shape[1]), len(frames))
@@ -178,8 +179,8 @@ def add_guide_frames(state: OutpaintState, images: Tensor, frame_numbers: str, e
     numbers = parse_frame_numbers(frame_numbers, state.num_frames)
     if len(numbers) != len(images):
         raise ValueError(
-            f"got {len(images)} guide images for {len(numbers)} frame numbers ({frame_numbers!r}), expected one number "
-            "for each image"
+            f"got {len(images)} guide images for {len(numbers)} frame numbers ({quoted(frame_numbers)}), expected one "
+            "number for each image"
         )
     require_shape(images, state.placement.target if state.placement else canvas_size(state), "guide images")
     latents = encode_frames(guide_canvas(state, images), encode)
@@ -191,7 +192,7 @@ def guide_canvas(state: OutpaintState, images: Tensor) -> Tensor:
     if state.placement is not None:
         return make_guide_canvas(images, state.placement, state.fill)
     width, height = canvas_size(state)
-    pictures = rearrange(drop_alpha(images), "m h w c -> m c h w")
+    pictures = rearrange(drop_alpha(images).float(), "m h w c -> m c h w")
     pictures = F.interpolate(pictures, (height, width), mode="bilinear", antialias=True)
     return rearrange(pictures, "m c h w -> m h w c")
 
@@ -203,13 +204,13 @@ def canvas_size(state: OutpaintState) -> tuple[int, int]:
 
 
 def encode_frames(frames: Tensor, encode: Encode) -> Tensor:
-    """Encode frames (n, h, w, 3) whose sides are multiples of 8.
+    """Encode frames (n, h, w, 3), of any float, whose sides are multiples of 8; the VAE is given float32.
 
     Raises ``ValueError`` where the VAE gives another shape than (n, 4, h / 8, w / 8): it is one of another family.
     """
     n, height, width = frames.shape[:3]
     expected = (n, 4, height // LATENT_SCALE, width // LATENT_SCALE)
-    latents = encode(frames)
+    latents = encode(frames.float())
     if tuple(latents.shape) != expected:
         raise ValueError(
             f"got latents of shape {tuple(latents.shape)} from the VAE, expected {expected}: M3DDM needs a Stable "

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-_PART = re.compile(r"([+-]?\d+)(?:-([+-]?\d+))?", re.ASCII)
+from ..canvas.quoted import quoted
+
+_PART = re.compile(r"([+-]?\d{1,18})(?:-([+-]?\d{1,18}))?", re.ASCII)
 _SPACED_DASH = re.compile(r"(?<=\d)\s*-\s+(?=[+-]?\d)", re.ASCII)
 """A dash before a space is no sign. "3 -1" stays two numbers."""
 
@@ -22,14 +24,14 @@ def parse_frames(text: str, frames: int) -> list[int]:
         match = _PART.fullmatch(part)
         if match is None:
             raise ValueError(
-                f"got {part!r} in the frame numbers {text!r}, expected whole numbers and ranges such as "
+                f"got {quoted(part)} in the frame numbers {quoted(text)}, expected whole numbers and ranges such as "
                 "'0', '0,-1', '120-150' or '-10--1'"
             )
         first, last = (_number(int(end), frames) for end in (match[1], match[2] or match[1]))
         if first > last:
             raise ValueError(
-                f"got the range of frames {part!r}, which runs backwards from {first} to {last} in a video of {frames} "
-                "frames, expected the earlier frame first"
+                f"got the range of frames {quoted(part)}, which runs backwards from {first} to {last} in a video of "
+                f"{frames} frames, expected the earlier frame first"
             )
         found += range(first, last + 1)
     return found
@@ -39,9 +41,9 @@ def parse_frame_numbers(text: str, frames: int) -> list[int]:
     """As `parse_frames`, but at least one frame, and each at most once."""
     numbers = parse_frames(text, frames)
     if not numbers:
-        raise ValueError(f"got frame numbers {text!r}, expected whole numbers such as '0', '0,-1' or '0,30,60'")
+        raise ValueError(f"got frame numbers {quoted(text)}, expected whole numbers such as '0', '0,-1' or '0,30,60'")
     if len(set(numbers)) != len(numbers):
-        raise ValueError(f"got frame numbers {text!r}, which name a frame twice; expected each frame once")
+        raise ValueError(f"got frame numbers {quoted(text)}, which name a frame twice; expected each frame once")
     return numbers
 
 

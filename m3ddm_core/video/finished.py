@@ -12,7 +12,7 @@ from torch import Tensor
 from ..canvas.source_mask import masks_of
 from ..composite.compositor import FEATHER, Compositor
 from ..composite.seen_layer import lay_over
-from ..frames import frames_at_once, frames_through_vae, grouped
+from ..frames import OF_THE_VAE, frames_at_once, frames_through_vae, grouped, require_finite
 from ..seen.around import Around, as_bytes
 from ..seen.recipe import Seen
 from ..vae import Decode
@@ -25,7 +25,7 @@ class FinishedVideo:
 
     ``first`` and ``last`` choose the frames from ``first`` to before ``last``. ``blending``: the options of
     `Compositor`. ``seen``: what other frames show of the borders, laid over what was generated. Interrupting or
-    abandoning ``frames`` leaves nothing behind.
+    abandoning ``frames`` leaves nothing behind. They raise `NonFiniteFrames` where the VAE decodes what is no picture.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class FinishedVideo:
         at_once, number = frames_at_once(*scene.placement.target), 0
         for latents in scene.latents.split(frames_through_vae(*scene.placement.canvas)):
             generated = self.decode(latents)
+            require_finite(generated, first + number, "from the VAE", OF_THE_VAE)
             for part in generated.split(at_once):
                 source, mask = next(grouped(frames, len(part))), masks_of(scene.mask, number, number + len(part))
                 pictures = compositor(source, part, mask)

@@ -10,7 +10,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,8 +19,10 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from ..frames import require_finite
 from .sound import Sound, packed_frame
 from .source import TEN_BIT, VideoInfo
+from .whole import telling, whole_file
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -65,7 +67,8 @@ def write_video(
     JSON. ``bit_depth`` (10 and above is 10, less is 8; default: that of ``info``) and ``crf`` (x264's quality, lower is
     better) are the encoder's. A file appears when it is whole.
 
-    Raises ValueError for sides that are odd, which H.264 does not take, and for fewer frames than there are times.
+    Raises ValueError for sides that are odd, which H.264 does not take, for fewer frames than there are times, and for
+    frames with NaN or infinity (`NonFiniteFrames`); `CannotWrite` where the system refuses to write.
     """
     width, height = info.size
     if width % 2 or height % 2:
@@ -90,7 +93,7 @@ def write_video(
 def write_lossless(path: str | os.PathLike[str], frames: Iterable[Tensor], info: VideoInfo) -> None:
     """Write frames (h, w, 3), float, 0..1, to a Matroska file from which they come back as they were in bytes.
 
-    The file appears when it is whole. Raises ValueError for fewer frames than there are times.
+    The file appears when it is whole. Raises ValueError for fewer frames than there are times, and `CannotWrite`.
     """
     with _output(path, "matroska") as container:
         picture = PictureWriter(container, info, LOSSLESS, {})
@@ -128,6 +131,7 @@ class PictureWriter:
         import av
 
         timeline, largest = self.info.timeline, self.coding.largest
+        require_finite(frame[None], self.written, "to be written", "Check what the source's frames are made from")
         pixels = (frame.float() * largest).round_().clamp_(0, largest).cpu().numpy().astype(self.coding.kind)
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=self.coding.given)
         picture = self.reformatter.reformat(picture, format=self.coding.stored, **self.colours)
@@ -178,25 +182,32 @@ class SoundWriter:
 @contextmanager
 def _output(path: str | os.PathLike[str] | IO[bytes], form: str) -> Iterator[OutputContainer]:
     """A file that is being written: beside its own name until it is whole, or into an open one, emptied on failure."""
-    to_disk = isinstance(path, (str, os.PathLike))
-    part = Path(path).with_name(f".{Path(path).name}.part") if to_disk else path
-    try:
-        with _container(part, form) as container:
+    if isinstance(path, (str, os.PathLike)):
+        with telling(path), whole_file(path) as part, _container(part, form) as container:
             yield container
-        if to_disk:
-            os.replace(part, path)
+        return
+    try:
+        with telling("the video"), _container(path, form) as container:
+            yield container
     except BaseException:
-        if to_disk:
-            part.unlink(missing_ok=True)
-        elif isinstance(path, io.BytesIO):
+        if isinstance(path, io.BytesIO):
             path.seek(0)
             path.truncate()
         raise
 
 
-def _container(path: Path | IO[bytes], form: str) -> OutputContainer:
+@contextmanager
+def _container(file: Path | IO[bytes], form: str) -> Iterator[OutputContainer]:
     import av
 
     # The index is moved to the front by opening the file again, which only works for one that has a name.
-    flags = "use_metadata_tags+faststart" if isinstance(path, Path) else "use_metadata_tags"
-    return av.open(path, mode="w", format=form, options={"movflags": flags} if form == "mp4" else {})
+    flags = "use_metadata_tags+faststart" if isinstance(file, Path) else "use_metadata_tags"
+    container = av.open(file, mode="w", format=form, options={"movflags": flags} if form == "mp4" else {})
+    try:
+        yield container
+    except BaseException:
+        # The first error is what is to be told: a disk that is full refuses this too.
+        with suppress(av.FFmpegError):
+            container.close()
+        raise
+    container.close()

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ...m3ddm_core.canvas.placement import LATENT_SCALE
+from ...m3ddm_core.canvas.quoted import quoted
 from ...m3ddm_core.sampling.clip import Callback, ClipConditions, SampleClips
 from ...m3ddm_core.sampling.guidance import Branch, Guidance, GuidanceRun, combine
 from ...m3ddm_core.sampling.pndm import pndm_timesteps, sample_pndm
@@ -115,7 +116,11 @@ class PNDMSampler(comfy.samplers.Sampler):
 
 
 def clip_sampler(patcher: Any, settings: SamplingSettings, seed: int) -> SampleClips:
-    """Make the core's clip sampler out of a MODEL and settings."""
+    """Make the core's clip sampler out of a MODEL and settings.
+
+    Raises ValueError for settings without noise levels, before anything is encoded for them.
+    """
+    noise_levels(patcher, settings)
 
     def sample(conditions: ClipConditions, start: Tensor, noise: Tensor, callback: Callback) -> Tensor:
         if len(start) > 1 and settings.sampler in ONE_CLIP_SAMPLERS:
@@ -183,10 +188,27 @@ def make_sampler(
     patcher: Any, settings: SamplingSettings, seed: int, noise: Tensor
 ) -> tuple[comfy.samplers.Sampler, Tensor]:
     """Return the sampler and its noise levels, from the noisiest down to zero."""
+    sigmas = noise_levels(patcher, settings)
+    if settings.sampler == PNDM:
+        return PNDMSampler(settings.steps, settings.denoise), sigmas
+    sampler = comfy.samplers.sampler_object(settings.sampler)
+    if "noise_sampler" in inspect.signature(sampler.sampler_function).parameters:
+        sampler.extra_options = {
+            **sampler.extra_options,
+            "noise_sampler": clip_noise_sampler(settings.sampler, sigmas, seed, noise, patcher.load_device),
+        }
+    return sampler, sigmas
+
+
+def noise_levels(patcher: Any, settings: SamplingSettings) -> Tensor:
+    """Return the noise levels of settings, from the noisiest down to zero.
+
+    Raises ValueError unless they are numbers that fall: not every scheduler has such for a single step.
+    """
     if settings.sampler == PNDM:
         timesteps = torch.tensor(pndm_timesteps(settings.steps, settings.denoise))
         sigmas = patcher.get_model_object("model_sampling").sigma(timesteps)
-        return PNDMSampler(settings.steps, settings.denoise), torch.cat([sigmas, sigmas.new_zeros(1)])
+        return torch.cat([sigmas, sigmas.new_zeros(1)])
     sigmas = comfy.samplers.KSampler(
         patcher,
         steps=settings.steps,
@@ -195,13 +217,13 @@ def make_sampler(
         scheduler=settings.scheduler,
         denoise=settings.denoise,
     ).sigmas
-    sampler = comfy.samplers.sampler_object(settings.sampler)
-    if "noise_sampler" in inspect.signature(sampler.sampler_function).parameters:
-        sampler.extra_options = {
-            **sampler.extra_options,
-            "noise_sampler": clip_noise_sampler(settings.sampler, sigmas, seed, noise, patcher.load_device),
-        }
-    return sampler, sigmas
+    if len(sigmas) < 2 or not torch.isfinite(sigmas).all() or not (sigmas[1:] < sigmas[:-1]).all():
+        raise ValueError(
+            f"got the noise levels {quoted(sigmas.tolist())} of the scheduler {settings.scheduler} for "
+            f"steps={settings.steps} and denoise={settings.denoise:g}, expected numbers that fall to 0; take another "
+            "scheduler or more steps"
+        )
+    return sigmas
 
 
 def clip_noise_sampler(

@@ -8,7 +8,9 @@ from comfy_api.latest import io
 
 from ...m3ddm_core.canvas.fill import FILL_METHODS
 from ...m3ddm_core.canvas.framing import Framing
+from ...m3ddm_core.canvas.limits import MOST_CANVAS, MOST_SIDE
 from ...m3ddm_core.canvas.placement import ANCHORS, CANVAS_SHAPES, LATENT_SCALE, parse_ratio
+from ...m3ddm_core.canvas.quoted import quoted
 from ...m3ddm_core.composite.blend import BLENDS
 from ...m3ddm_core.composite.colour_match import COLOUR_MATCHES
 from ...m3ddm_core.composite.resample import KERNELS
@@ -16,7 +18,6 @@ from ...m3ddm_core.composite.resample import KERNELS
 RATIOS = ["16:9", "9:16", "1:1", "4:5", "5:4", "4:3", "3:4", "21:9"]
 CUSTOM_RATIO, PIXELS, OFFSET = "custom ratio", "pixels", "offset"
 TARGETS = [*RATIOS, CUSTOM_RATIO, PIXELS]
-MOST_PIXELS = 16384
 
 IF_ABSENT = "if_absent"
 """Option of an input whose default changed: what it means in files from before it came (nodes/web/if_absent.js)."""
@@ -28,7 +29,7 @@ def canvas_size_input() -> io.Input:
         "canvas_size",
         default=256,
         min=64,
-        max=2048,
+        max=MOST_CANVAS,
         step=LATENT_SCALE,
         tooltip="Longest side of the canvas in pixels, a multiple of 8. The published network was trained at 256, the "
         "pack's demonstration at 128. A larger canvas is sharper and slower, and the picture on it holds together "
@@ -56,7 +57,7 @@ def placement_inputs(canvas_size: io.Input) -> list[io.Input]:
                 side,
                 default=0,
                 min=0,
-                max=MOST_PIXELS,
+                max=MOST_SIDE,
                 tooltip=f"Source pixels to add {where}. Used when target is pixels.",
             )
             for side, where in (
@@ -78,7 +79,7 @@ def placement_inputs(canvas_size: io.Input) -> list[io.Input]:
                 name,
                 default=0,
                 min=0,
-                max=MOST_PIXELS,
+                max=MOST_SIDE,
                 tooltip=f"{edge} edge of the source inside the target, in source pixels. Used when anchor is offset.",
             )
             for name, edge in (("offset_x", "Left"), ("offset_y", "Top"))
@@ -140,7 +141,7 @@ def warn_of_nothing(node: str, size: tuple[int, int], masked: bool) -> None:
 def check_target(target: str | None, custom_ratio: str | None) -> bool | str:
     """True, or what is wrong with the target asked for. A value that comes over a wire is None."""
     if target is not None and target not in TARGETS:
-        return f"got the target {target!r}, expected one of {', '.join(TARGETS)}"
+        return f"got the target {quoted(target)}, expected one of {', '.join(TARGETS)}"
     if target == CUSTOM_RATIO and custom_ratio is not None:
         try:
             parse_ratio(custom_ratio)

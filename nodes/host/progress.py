@@ -117,6 +117,17 @@ def stage_progress(patcher: Any, title: str, latent_rgb: Tensor | None = None) -
         bar.text.end(f"{clips}{earlier}" if count else "nothing left to sample")
 
 
+def frames_bar(count: int) -> Callable[[int], None]:
+    """Make what moves ComfyUI's bar over ``count`` frames, told how many are done, and heeds its stop button."""
+    bar = comfy.utils.ProgressBar(count)
+
+    def report(done: int) -> None:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        bar.update_absolute(done, count)
+
+    return report
+
+
 def video_report(bar: Bar) -> Report:
     """Make what shows the standing of a whole video's work, and heeds ComfyUI's button for stopping."""
 

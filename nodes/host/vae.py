@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import comfy.latent_formats
+import comfy.model_management
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -18,10 +19,14 @@ SDXL_FIT = 0.8
 
 
 def encoder(vae: Any) -> Encode:
-    """Encode frames (n, h, w, 3), 0..1, with a VAE of ComfyUI to model-space latents, float32."""
+    """Encode frames (n, h, w, 3), 0..1, with a VAE of ComfyUI to model-space latents, float32.
+
+    ComfyUI's button for stopping is heeded before each call, as `decoder` does.
+    """
     latent_format = comfy.latent_formats.SD15()
 
     def encode(frames: torch.Tensor) -> torch.Tensor:
+        comfy.model_management.throw_exception_if_processing_interrupted()
         return latent_format.process_in(vae.encode(frames).float())
 
     return encode
@@ -32,6 +37,7 @@ def decoder(vae: Any) -> Decode:
     latent_format = comfy.latent_formats.SD15()
 
     def decode(latents: torch.Tensor) -> torch.Tensor:
+        comfy.model_management.throw_exception_if_processing_interrupted()
         # Who asks for frames later may do so outside a node, where ComfyUI has not switched gradients off.
         with torch.no_grad():
             return vae.decode(latent_format.process_out(latents))

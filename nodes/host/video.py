@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from comfy_api.latest import Input, InputImpl, Types
 
+from ...m3ddm_core.canvas.limits import require_memory_to_hold
 from ...m3ddm_core.outpaint.time_left import spoken
-from ...m3ddm_core.video.file import FileSource
 from ...m3ddm_core.video.finished import FinishedVideo
 from ...m3ddm_core.video.progress import Standing, writing_report
 from ...m3ddm_core.video.source import OnFrame, Source, TensorSource
+from ...m3ddm_core.video.steady import SteadyFile
 from ...m3ddm_core.video.writer import write_video
 from .progress import NodeText
 
@@ -119,6 +120,7 @@ class OutpaintedVideo(Input.Video):
 def components_of(video: Source, frames: Iterable[torch.Tensor]) -> Types.VideoComponents:
     """All of a video in memory; ``frames`` are its own, on whatever way they come."""
     (width, height), count = video.info.size, len(video.info.timeline)
+    require_memory_to_hold(count, (width, height))
     images = torch.empty(count, height, width, 3)
     for number, frame in enumerate(frames):
         images[number] = frame
@@ -150,4 +152,4 @@ def open_source(video: Input.Video, most: int, on_frame: OnFrame) -> Source:
             video.get_bit_depth(),
         )
     start, duration = video.get_active_trim_window()
-    return FileSource(video.get_stream_source(), start, duration, most=most, on_frame=on_frame)
+    return SteadyFile(video.get_stream_source(), start, duration, most=most, on_frame=on_frame)

@@ -7,6 +7,9 @@
 
 const LATENT_SCALE = 8
 const MAX_RATIO = 100n
+/** Pixels along a side of the target, and in all of it: what m3ddm_core/canvas/limits.py takes. */
+const MOST_SIDE = 16384
+const MOST_AREA = 2 ** 27
 const NUMBER = "\\d{1,9}(?:\\.\\d{0,9})?|\\.\\d{1,9}"
 const RATIO = new RegExp(`^[ \\t\\r\\n\\f\\v]*(${NUMBER})[ \\t\\r\\n\\f\\v]*(?:[:/][ \\t\\r\\n\\f\\v]*(${NUMBER})[ \\t\\r\\n\\f\\v]*)?$`)
 
@@ -55,6 +58,8 @@ export function place(source, asked) {
       offset = ANCHORS[asked.anchor].map((halves, axis) => Math.floor((room[axis] * halves) / 2))
     }
   }
+  const [width, height] = target
+  if (Math.max(width, height) > MOST_SIDE || width * height > MOST_AREA) problem ??= { key: "too_large", width, height, most: MOST_SIDE }
   if (asked.canvas_size % LATENT_SCALE) problem ??= { key: "bad_canvas", size: asked.canvas_size }
   if (target[0] === source[0] && target[1] === source[1]) problem ??= { key: "nothing" }
   return { target, offset, canvas: canvasSize(target, asked.canvas_size, asked.canvas_shape), problem }

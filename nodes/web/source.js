@@ -71,9 +71,12 @@ function trace(node, input) {
   return { came: url, file: [url, tag] }
 }
 
-/** The address of a loader's file: "folder/name.png", or with the kind of folder behind it, "name.png [output]". */
+/**
+ * The address of a loader's file: "folder/name.png", or with the kind of folder behind it, "name.png [output]". A name may
+ * hold anything, line breaks too.
+ */
 function fileUrl(value) {
-  const [, path, type = "input"] = /^(.*?)(?: \[(\w+)\])?$/.exec(value)
+  const [, path, type = "input"] = /^(.*?)(?: \[(\w+)\])?$/s.exec(value)
   const cut = path.lastIndexOf("/")
   const query = new URLSearchParams({ filename: path.slice(cut + 1), subfolder: path.slice(0, Math.max(cut, 0)), type })
   return api.apiURL(`/view?${query}`)

@@ -50,6 +50,15 @@ def test_source_pixels_come_back_in_a_target_of_odd_size(pack: Any, node: Any, c
     assert torch.equal(images[:, 13 + 4 : 13 + 37 - 4], source[:, 4:-4])
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_the_vae_could_not_decode_is_named(pack: Any, node: Any, value: float) -> None:
+    placement = _placed(pack, (32, 32), 3, ratio="16:9", canvas_size=64)
+    generated = _noise(3, 64, 64, 3)
+    generated[2, 5, 6, 1] = value
+    with pytest.raises(ValueError, match=r"NaN or infinity in the generated frames in frame 2.* --fp32-vae"):
+        node.execute(_noise(3, 32, 32, 3), generated, placement, **OPTIONS)
+
+
 def test_a_prompt_of_the_first_release_means_what_it_did(pack: Any, node: Any) -> None:
     placement = _placed(pack, (32, 32), 2, pixels=(32, 0, 0, 0), canvas_size=64)
     source, generated = _noise(2, 32, 32, 3), torch.full((2, 64, 64, 3), 0.25)

@@ -233,9 +233,9 @@ def test_stopping_works_while_the_file_is_looked_through(outpaint, load_video) -
 def test_a_file_that_was_changed_in_between_is_told(outpaint, load_video, tmp_path) -> None:
     (tmp_path / "clip.mp4").write_bytes(CLIP.read_bytes())
     finished = outpaint(load_video(str(tmp_path / "clip.mp4")))
-    for options, message in (({"target": "4:5", "first_frames": 30}, "30 frames"), ({"target": "1:1"}, "360x360")):
+    for options in ({"target": "4:5", "first_frames": 30}, {"target": "1:1"}):
         outpaint(load_video(str(CLIP)), **options).save_to(str(tmp_path / "clip.mp4"))
-        with pytest.raises(ValueError, match=rf"{message}.*when it was opened"):
+        with pytest.raises(ValueError, match=r"clip\.mp4, which has been changed since it was opened"):
             finished.save_to(str(tmp_path / "finished.mp4"))
         assert not (tmp_path / "finished.mp4").exists()
 

@@ -45,7 +45,7 @@ def test_a_second_pass_that_is_no_larger_is_told(outpaint, two_scenes, caplog) -
 
 
 def test_a_second_canvas_that_is_none_is_refused_before_anything_is_sampled(pack, vae, model, two_scenes) -> None:
-    with pytest.raises(ValueError, match=r"got canvas_size=100.*try 96"):
+    with pytest.raises(ValueError, match=r"got second_pass=100.*try 96"):
         pack.outpaint_video(model, vae, two_scenes, second_pass=100, settings=None)
 
 

@@ -31,6 +31,8 @@ def test_one_bar_runs_over_all_clips_and_shows_all_frames(pack, model, vae, repo
     frames = torch.rand((20, 64, 32, 3), generator=torch.Generator().manual_seed(0))
     prepared, _ = pack.prepare(frames, vae, target="1:1")
     (state,) = pack.run("M3DDM_EncodeContext", vae=vae, fps=25.0, **prepared)
+    assert [value for value, _, _ in reports] == [20], "the frames put on the canvas"
+    reports.clear()
     settings = pack.settings(steps=3, context_scale=1.0, global_scale=1.0)
     pack.run("M3DDM_SampleInfill", model=model, state=state, seed=0, settings=settings)
 

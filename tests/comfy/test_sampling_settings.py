@@ -33,6 +33,29 @@ def settings_of(pack):
     return run
 
 
+def test_a_scheduler_without_levels_for_so_few_steps_is_named_before_anything_is_sampled(pack, model):
+    """Of ComfyUI's own, kl_optimal divides by zero at one step; whatever a scheduler gives is looked at."""
+    import comfy.samplers
+
+    guider, noise = pack.module("nodes.host.guider"), torch.zeros(1, 4, 16, 4, 4)
+    refused = set()
+    for scheduler in comfy.samplers.KSampler.SCHEDULERS:
+        for steps, denoise in ((1, 1.0), (2, 1.0), (50, 1.0), (1, 0.01), (3, 0.4)):
+            asked = pack.settings(sampler="euler", scheduler=scheduler, steps=steps, denoise=denoise)
+            try:
+                _, sigmas = guider.make_sampler(model, asked, 0, noise)
+            except ValueError as error:
+                assert f"of the scheduler {scheduler} for steps={steps}" in str(error) and len(str(error)) < 300
+                refused.add((scheduler, steps, denoise))
+            else:
+                assert torch.isfinite(sigmas).all() and sigmas[-1] == 0
+    assert ("kl_optimal", 1, 1.0) in refused and not any(steps == 50 for _, steps, _ in refused), refused
+    with pytest.raises(ValueError, match=r"got the noise levels .* of the scheduler kl_optimal for steps=1"):
+        guider.clip_sampler(model, pack.settings(sampler="euler", scheduler="kl_optimal", steps=1), 0)
+    with pytest.raises(ValueError, match=r"got steps=60, denoise=0\.05, the end of 1200 steps"):
+        guider.clip_sampler(model, pack.settings(steps=60, denoise=0.05), 0)
+
+
 @pytest.fixture
 def infill(pack, model, state, settings_of):
     """Run the infill node; returns the state that comes out."""

@@ -263,3 +263,52 @@ def test_nothing_is_left_loaded_wrong_after_an_error(pack, model, state):
     handle.remove()
     again = pack.run("M3DDM_SampleInfill", model=model, state=state, seed=3, settings=settings(pack))[1]["samples"]
     assert torch.equal(clean, again)
+
+
+def test_the_button_for_stopping_is_heeded_while_canvases_and_composites_are_made(pack, frames, prepared, vae):
+    """Before each part of the frames: of a long video, and of one frame that takes minutes, alike."""
+    import comfy.model_management
+
+    placement, canvas = prepared["placement"], prepared["canvas"]
+    blending = {"feather": 8, "colour_match": "none", "resampling": "lanczos"}
+    ways = {
+        "Edge Mask": lambda: pack.edge_mask(frames, target="1:1"),
+        "Composite": lambda: pack.run(
+            "M3DDM_Composite", source=frames, generated=canvas, placement=placement, **blending
+        ),
+        "Second Pass": lambda: pack.run(
+            "M3DDM_SecondPass",
+            source=frames,
+            generated=canvas,
+            placement=placement,
+            canvas_size=64,
+            canvas_shape="target",
+        ),
+        "Encode Global Frames": lambda: pack.run("M3DDM_EncodeGlobalFrames", frames=frames, vae=vae, count=2),
+        "Encode Context": lambda: pack.run("M3DDM_EncodeContext", vae=vae, fps=25.0, **prepared),
+    }
+    for name, run in ways.items():
+        comfy.model_management.interrupt_current_processing()
+        try:
+            with pytest.raises(comfy.model_management.InterruptProcessingException):
+                run()
+                pytest.fail(f"{name} went on")
+        finally:
+            comfy.model_management.interrupt_current_processing(False)
+        run()
+
+
+def test_more_than_the_memory_is_refused_before_anything_is_sampled(pack, frames, monkeypatch):
+    limits = pack.module("m3ddm_core.canvas.limits")
+    monkeypatch.setattr(limits, "memory_of_machine", lambda: 10**6)
+    with pytest.raises(ValueError, match=r"got 20 frames of 200x100, all in memory at once, .* M3DDM Outpaint Video"):
+        pack.edge_mask(frames, target="pixels", left=184, bottom=68)
+    with pytest.raises(ValueError, match=r"got 20 frames of 200x100, all in memory at once"):
+        pack.run("M3DDM_MoveFrames", images=frames, path="0: 0, 0", width=200, height=100)
+
+
+def test_a_target_that_no_encoder_takes_is_refused_in_every_node(pack, frames, outpaint, components):
+    for run in (pack.edge_mask, lambda frames, **asked: outpaint(components(frames), **asked)):
+        for asked in ({"left": 16370}, dict.fromkeys(("left", "top", "right", "bottom"), 16384)):
+            with pytest.raises(ValueError, match=r"got a target of \d+x\d+, expected at most 16384 pixels a side"):
+                run(frames, target="pixels", **asked)

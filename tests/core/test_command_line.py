@@ -94,6 +94,11 @@ BAD = {
     "onto itself": (["in.mp4", "in.mp4", "--overwrite"], "for both input and output"),
     "exists": (["in.mp4", "there.mp4"], "got there.mp4, which exists, expected a new name; overwrite replaces it"),
     "no folder": (["in.mp4", "nowhere/out.mp4"], "expected the folder nowhere to exist; make it first"),
+    "name too long": (
+        ["in.mp4", "x" * 252 + ".mp4"],
+        "could not be written: File name too long; nothing of it was kept",
+    ),
+    "no text": (["in.mp4", "\ud800.mp4"], "its name holds what is no text; take a shorter name of plain letters"),
     "no mp4": (["in.mp4", "out.gif"], "got out.gif to write to, expected the name of an .mp4 file"),
     "no ratio": (["in.mp4", "out.mp4", "--ratio", "wide"], "got the ratio 'wide', expected width:height"),
     "no network": (["in.mp4", "out.mp4", "--checkpoint", "gone.safetensors"], "gone.safetensors"),

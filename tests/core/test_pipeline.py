@@ -15,6 +15,7 @@ import torch
 
 import m3ddm_core
 from m3ddm_core.canvas.framing import Framing
+from m3ddm_core.frames import NonFiniteFrames
 from m3ddm_core.journal.digest import Unidentified
 from m3ddm_core.journal.store import Journal
 from m3ddm_core.pipeline import (
@@ -30,6 +31,7 @@ from m3ddm_core.pipeline import (
     read_mask,
 )
 from m3ddm_core.sampling.advice import Advice
+from m3ddm_core.sampling.pndm import require_steps
 from m3ddm_core.sampling.settings import CheckpointSettings, SamplingSettings
 from m3ddm_core.seen.look import look_around
 from m3ddm_core.video.file import FileSource
@@ -237,15 +239,60 @@ def test_a_stop_on_the_way_leaves_nothing_and_keeps_what_was_there(file, tmp_pat
 
 
 def test_a_full_disk_is_told_by_the_files_own_name(file, tmp_path, monkeypatch):
-    def full(path, *rest, **options):
-        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+    def full(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("m3ddm_core.pipeline.write_video", full)
+    monkeypatch.setattr("m3ddm_core.video.whole.os.fsync", full)
     with pytest.raises(
-        OSError, match=r"out\.mp4 could not be written: No space left on device; nothing of it was kept"
+        OSError, match=r"out\.mp4 could not be written: No space left .*; nothing of it was kept: free some space"
     ):
         outpaint_file(file, tmp_path / "out.mp4", models(), Options(FRAMING))
     assert {path.name for path in tmp_path.iterdir()} == {"in.mp4"}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_the_vae_cannot_decode_is_named_and_no_video(file, tmp_path, value):
+    def spoiled(latents):
+        """Frame 13 of the video, whether the VAE is given all at once or some at a time."""
+        frames = decode(latents)
+        seen.append(len(frames))
+        if sum(seen) > 13:
+            frames[13 - sum(seen)] = value
+        return frames
+
+    message = r"got NaN or infinity .* in frame 13, expected colours.* nothing of it was kept\. Load the VAE in float32"
+    with pytest.raises(NonFiniteFrames, match=message):
+        seen = []
+        outpaint_file(file, tmp_path / "out.mp4", replace(models(), decode=spoiled), Options(FRAMING))
+    with pytest.raises(NonFiniteFrames, match=message):
+        seen = []
+        outpaint_frames(clip(), replace(models(), decode=spoiled), FRAMING.place(SIZE), 25.0)
+    assert {path.name for path in tmp_path.iterdir()} == {"in.mp4"}
+
+
+def test_what_is_asked_is_refused_by_its_own_name_before_sampling(file, tmp_path, monkeypatch):
+    calls = []
+
+    def sampler(settings, seed):
+        require_steps(settings.steps, settings.denoise)
+        return models(calls).sampler(settings, seed)
+
+    def refused(options, message):
+        with pytest.raises(ValueError, match=message):
+            outpaint_file(file, tmp_path / "out.mp4", replace(models(), sampler=sampler), options)
+
+    refused(Options(FRAMING, second_pass=1), "got second_pass=1, expected a whole number, 8 or more")
+    refused(Options(FRAMING, second_pass=100), "got second_pass=100, expected a multiple of 8")
+    refused(Options(FRAMING, second_pass=48, second_denoise=0.0), "denoise=0.0; expected at least one step")
+    refused(Options(FRAMING, blending={"feather": -1}), "got feather=-1")
+    refused(Options(FRAMING, blending={"resampling": "magic"}), "magic")
+    refused(Options(FRAMING, second_pass=4096), "got second_pass=4096, expected 2048 pixels at most")
+    refused(Options(Framing(ratio=None, pixels=(16354, 0, 0, 0))), "got a target of 16386x48")
+    monkeypatch.setattr("m3ddm_core.canvas.limits.memory_of_machine", lambda: 10**5)
+    refused(Options(FRAMING), "got a target of 48x48, which takes about 0.0 GB")
+    with pytest.raises(ValueError, match="got 20 frames of 48x48, all in memory at once"):
+        outpaint_frames(clip(), models(calls), FRAMING.place(SIZE), 25.0)
+    assert calls == []
 
 
 def test_odd_sides_are_refused_before_sampling(file, tmp_path):

@@ -34,8 +34,10 @@ OF_COMFYUI = {"nodes/load_vae": {NODES}}
 
 STANDARD_LIBRARY_ONLY = {
     "canvas/framing",
+    "canvas/limits",
     "canvas/motion_path",
     "canvas/placement",
+    "canvas/quoted",
     "outpaint/frame_numbers",
     "outpaint/plan",
     "outpaint/time_left",

@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from m3ddm_core.canvas.limits import MOST_AREA, MOST_SIDE
 from m3ddm_core.canvas.placement import ANCHORS, Placement, parse_ratio, place
 
 SOURCES = [
@@ -155,9 +156,18 @@ def _checked(placed: Placement, multiple: int) -> None:
     assert placed.is_full == (placed.border == (0, 0, 0, 0))
 
 
+def _is_taken(source: tuple[int, int], ratio: str) -> bool:
+    """Whether encoders take the target: test_limits.py has those that are refused."""
+    wide, high = parse_ratio(ratio)
+    width, height = max(source[0], source[1] * wide / high), max(source[1], source[0] * high / wide)
+    return max(width, height) < MOST_SIDE - 16 and (width + 16) * (height + 16) < MOST_AREA
+
+
 def test_every_ratio_holds_for_every_source() -> None:
-    shapes = itertools.product(SOURCES, RATIOS, ANCHORS, ("square", "target"), ((256, 2), (64, 1), (512, 16), (72, 7)))
-    for source, ratio, anchor, shape, (canvas, multiple) in shapes:
+    pairs = [pair for pair in itertools.product(SOURCES, RATIOS) if _is_taken(*pair)]
+    assert len(pairs) > 0.8 * len(SOURCES) * len(RATIOS)
+    shapes = itertools.product(pairs, ANCHORS, ("square", "target"), ((256, 2), (64, 1), (512, 16), (72, 7)))
+    for (source, ratio), anchor, shape, (canvas, multiple) in shapes:
         placed = place(
             source, ratio=ratio, anchor=anchor, canvas_shape=shape, canvas_size=canvas, size_multiple=multiple
         )
@@ -194,7 +204,7 @@ def test_a_thousand_random_offsets_hold() -> None:
     draw = random.Random(3)
     for _ in range(300):
         source = (draw.randint(1, 3000), draw.randint(1, 3000))
-        for text in RATIOS:
+        for text in (text for text in RATIOS if _is_taken(source, text)):
             target = place(source, ratio=text)
             spare = (target.target[0] - source[0], target.target[1] - source[1])
             offset = (draw.randint(0, spare[0]), draw.randint(0, spare[1]))

@@ -39,8 +39,14 @@ class Runs:
         )
 
     def __call__(self, moment=""):
+        self.begin(moment)
+        return self.end()
+
+    def begin(self, moment=""):
         self.process.stdin.write(f"{moment}\n")
         self.process.stdin.flush()
+
+    def end(self):
         return json.loads(self.process.stdout.readline())
 
     def close(self):
@@ -98,7 +104,26 @@ def test_a_kill_while_the_file_is_written_leaves_none_under_its_name(files):
     files[1].unlink()
     sampled = len(events.rstrip("s")) - 2 * events.count("b")
     killed = runs(f"{sampled + FRAMES // 2} 0")
-    assert killed["killed"] and not killed["there"] and ".out.mp4.part" in killed["beside"]
+    assert killed["killed"] and not killed["there"]
+    assert any(name.startswith(".out.mp4.") and name.endswith(".part") for name in killed["beside"])
     assert "b" not in killed["events"], "all clips were there"
-    assert "b" not in runs()["events"] and files[1].read_bytes() == content
+    last = runs()
+    assert "b" not in last["events"] and files[1].read_bytes() == content
+    assert last["beside"] == [".out.mp4.journal"]
     runs.close()
+
+
+def test_two_that_make_one_file_at_once_over_one_journal_both_end_in_it(files):
+    both = [Runs(*files), Runs(*files)]
+    for runs in both:
+        runs.begin()
+    answers = [runs.end() for runs in both]
+    content = files[1].read_bytes()
+    assert all(answer["there"] and not answer["killed"] for answer in answers)
+    assert CLIPS <= sum(answer["events"].count("b") for answer in answers) <= 2 * CLIPS
+    files[1].unlink()
+    last = both[0]()
+    assert "b" not in last["events"] and files[1].read_bytes() == content
+    assert last["beside"] == [".out.mp4.journal"]
+    for runs in both:
+        runs.close()

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import io
+import json
+import subprocess
+import sys
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import torch
 
+from m3ddm_core.frames import NonFiniteFrames
 from m3ddm_core.video.file import FileSource
 from m3ddm_core.video.source import TensorSource
 from m3ddm_core.video.timeline import Timeline
 from m3ddm_core.video.writer import write_video
 
 RATE = Fraction(25)
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def source(frames: int = 6, width: int = 32, height: int = 24, seconds: float = 0.0) -> TensorSource:
@@ -79,6 +85,15 @@ def test_odd_sides_are_refused():
         written(source(width=33))
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_frames_that_are_no_colours_are_refused(tmp_path, value):
+    video = source()
+    video.images[4, 3, 2] = value
+    with pytest.raises(NonFiniteFrames, match="got NaN or infinity to be written in frame 4"):
+        write_video(tmp_path / "a.mp4", video.frames(), video.info)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("to_disk", [True, False])
 def test_frames_that_end_early_leave_no_file(tmp_path, to_disk):
     video = source()
@@ -86,3 +101,46 @@ def test_frames_that_end_early_leave_no_file(tmp_path, to_disk):
     with pytest.raises(ValueError, match="got 4 frames, expected 6"):
         write_video(file, list(video.frames())[:4], video.info)
     assert not list(tmp_path.iterdir()) if to_disk else not file.getvalue()
+
+
+FILLED = """
+import json, os, resource, sys, torch
+from pathlib import Path
+from m3ddm_core.video.writer import write_lossless, write_video
+from tests.core.video.test_writer import source
+
+folder, video = Path(sys.argv[1]), source(12, 64, 48, seconds=0.5)
+video.images = torch.rand(video.images.shape, generator=torch.Generator().manual_seed(0))
+ways = {
+    "a.mp4": lambda path: write_video(path, video.frames(), video.info, video.sound),
+    "a.mkv": lambda path: write_lossless(path, video.frames(), video.info),
+}
+for name, write in ways.items():
+    write(folder / name)
+    size = (folder / name).stat().st_size
+    (folder / name).unlink()
+    for room in (0, 48, 5000, size // 3, size - 700, size - 1):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+        try:
+            write(folder / name)
+            said = "written"
+        except OSError as error:
+            said = str(error)
+        print(json.dumps([name, room, said, sorted(os.listdir(folder)), len(os.listdir("/dev/fd"))]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    write(folder / name)
+    (folder / name).unlink()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a bound on the size of files")
+def test_where_there_is_no_room_nothing_is_left_and_the_next_file_is_written(tmp_path):
+    """However much of the file there was room for: the rest is refused when it is written, closed, or rearranged."""
+    command = [sys.executable, "-c", FILLED, str(tmp_path)]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert answer.returncode == 0, answer.stderr
+    rows = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert len(rows) == 12
+    for name, room, said, left, handles in rows:
+        assert said.startswith(f"{tmp_path / name} could not be written: File too large"), (name, room, said)
+        assert left == [] and handles == rows[0][-1], (name, room, left, handles)
