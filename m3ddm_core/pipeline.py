@@ -23,7 +23,7 @@ from .canvas.framing import Framing
 from .canvas.placement import Placement, with_canvas
 from .canvas.source_mask import check_mask
 from .checkpoint import build_unet, read_checkpoint
-from .composite.compositor import FEATHER, composite
+from .composite.layers import composite_layers
 from .journal.clips import clips_in, device_name, recipe
 from .journal.digest import Unidentified
 from .journal.store import Journal
@@ -40,20 +40,17 @@ from .sampling.settings import CheckpointSettings, SamplingSettings, Settings
 from .sampling.solvers import make_sampler
 from .seen.recipe import Seen
 from .vae import VAE, Decode, Encode, load_vae
-from .video.cuts import find_cuts, scene_lengths
+from .video.cuts import CUT_THRESHOLD, find_cuts, scene_lengths
 from .video.file import FileSource
 from .video.finished import FinishedVideo
-from .video.progress import Pass, Report, Work, plan_work, scan_report, writing_report
+from .video.progress import Pass, Report, Work, frame_report, plan_work, scan_report
 from .video.refine import refine_scenes
 from .video.scenes import outpaint_scenes, split_scenes
-from .video.seen import lay_over_frames, look_at_source, show_frames, show_from_source, uses_of
+from .video.seen import look_at_source, show_frames, show_from_source, uses_of
 from .video.source import Source
 from .video.writer import write_video
 
 __all__ = ["Models", "Options", "load_models", "load_network", "load_vae", "outpaint_file", "outpaint_frames"]
-
-CUT_THRESHOLD = 0.25
-"""How much two frames must differ, beyond the frames around them, to count as a cut, 0..1."""
 
 
 def _unidentified(settings: SamplingSettings, seed: int) -> str:
@@ -244,9 +241,8 @@ def outpaint_frames(
     if guides is not None:
         state = add_guide_frames(state, guides.images, guides.numbers, models.encode)
     state = sample(state, on_progress)
-    blending = blending or {}
-    finished = composite(frames, models.decode(state.latents), placement, source_mask=source_mask, **blending)
-    return lay_over_frames(finished, frames, seen, blending.get("feather", FEATHER)) if lies_over else finished
+    generated, layer = models.decode(state.latents), seen if lies_over else None
+    return composite_layers(frames, generated, placement, layer, source_mask=source_mask, **(blending or {}))[0]
 
 
 @torch.no_grad()
@@ -323,7 +319,7 @@ def outpaint_file(
 
 
 def _counted(finished: FinishedVideo, report: Report) -> Iterator[Tensor]:
-    written = writing_report(report, len(finished.info.timeline))
+    written = frame_report(report, "finishing", len(finished.info.timeline))
     for number, frame in enumerate(finished.frames(), start=1):
         yield frame
         written(number)

@@ -8,10 +8,9 @@ from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from ..frames import chunks, drop_alpha
+from ..frames import drop_alpha
 from .cuts import thumbnails_of
 from .timeline import Timeline
 
@@ -104,7 +103,7 @@ class TensorSource:
         # A rate that went through a float would make time units that no container can hold.
         timeline = Timeline.even(len(images), Fraction(round(rate * 1000), 1000))
         self.info = VideoInfo((width, height), timeline, bit_depth)
-        self.thumbnails = torch.cat([thumbnails_of(self.images[some]) for some in chunks(len(images), width, height)])
+        self.thumbnails = thumbnails_of(self.images)
         self.sound = None
         if waveform is not None and waveform.shape[1]:
             samples = waveform.float().cpu().numpy()
