@@ -19,6 +19,7 @@ from .outpaint_video import OutpaintVideo
 from .sample import SampleInfill, SampleInterpolation, SampleKeyframes
 from .sampling_settings import SamplingSettings
 from .second_pass import SecondPass
+from .seen_pixels import SeenPixels
 from .tiled_model import TiledModel
 
 
@@ -32,6 +33,7 @@ class M3DDMExtension(ComfyExtension):
             DemoClip,
             MoveFrames,
             EdgeMask,
+            SeenPixels,
             EncodeGlobalFrames,
             EncodeContext,
             GuideFrames,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,11 +27,13 @@ def composite_layers(
     *,
     source_mask: Tensor | None = None,
     feather: int = FEATHER,
+    on_frame: Callable[[int], None] = lambda done: None,
     **blending: Any,
 ) -> tuple[Tensor, Tensor | None]:
     """Composite all frames of a video, and lay over them what other frames have filmed, at the source's full size.
 
-    seen: found in the same frames, in the same target; its canvas may be another. The rest is as `composite` has it.
+    seen: found in the same frames, in the same target; its canvas may be another. ``on_frame(done)`` hears of each
+        frame that it is laid over. The rest is as `composite` has it.
 
     Returns the frames (n, H, W, 3), and where something was laid over them, (n, H, W), bool, or None if nowhere. Raises
     what `composite` raises, and ValueError for what is seen of another video, and beside a source mask.
@@ -49,6 +52,7 @@ def composite_layers(
         laid[number] = found.known
         # Nobody else holds these frames yet: they are not copied.
         images[number] = lay_over(images[number], own, found.pixels, found.known, placement, feather)
+        on_frame(number + 1)
     return images, laid
 
 

@@ -34,8 +34,10 @@ def test_what_is_seen_is_laid_over_and_the_rest_is_as_generated(panned):
     border = torch.ones_like(laid)
     border[:, :, SIDE:-SIDE] = False
     assert (images[border & ~laid] == GREY).all() and torch.equal(images[:, :, SIDE:-SIDE], film.source)
+    told = []
     alpha = torch.cat([film.source, torch.rand(12, 64, 64, 1)], dim=-1)
-    assert torch.equal(composite_layers(alpha, generated(film), film.placement, seen, feather=0)[0], images)
+    again, _ = composite_layers(alpha, generated(film), film.placement, seen, feather=0, on_frame=told.append)
+    assert torch.equal(again, images) and told == list(range(1, 13))
 
 
 def test_a_canvas_of_another_size_has_the_same_target(panned):
