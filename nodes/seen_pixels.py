@@ -72,8 +72,9 @@ class SeenPixels(io.ComfyNode):
         cls, images: torch.Tensor, placement: PlacedVideo, scene_cuts: bool, cut_threshold: float
     ) -> io.NodeOutput:
         refuse_mask(placement.masked)
-        frames, begun = placement.used(drop_alpha(images)), time.monotonic()
-        where, cuts = placement.placement, find_cuts(thumbnails_of(frames), cut_threshold) if scene_cuts else []
+        where, begun = placement.placement, time.monotonic()
+        frames = placement.used(drop_alpha(images))
+        cuts = find_cuts(thumbnails_of(frames), cut_threshold) if scene_cuts else []
         with frame_progress("looking around,", len(frames)) as (looked, text):
             seen = look_around(frames, where, cuts, on_frame=looked)
             shown = show_frames(seen, frames)

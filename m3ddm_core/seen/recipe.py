@@ -43,7 +43,7 @@ class SceneReport:
     """What was found in the frames from ``first`` to before ``last``, and in ``words`` why no more was.
 
     ``still``: the camera stands still. ``strictness``: of what the limits usually are, so much was allowed; 0 where the
-    scene was refused. ``share``: of its border, what was found.
+    scene was refused. ``share``: of its border, what was found. As a string it is all of that in words.
     """
 
     first: int
