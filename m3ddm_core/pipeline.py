@@ -24,7 +24,8 @@ from .canvas.limits import require_memory_to_hold, require_memory_to_write
 from .canvas.placement import Placement, check_canvas_size, with_canvas
 from .canvas.source_mask import check_mask
 from .checkpoint import build_unet, read_checkpoint
-from .composite.compositor import FEATHER, Compositor, composite
+from .composite.compositor import Compositor
+from .composite.layers import composite_layers
 from .frames import OF_THE_VAE, require_finite
 from .journal.clips import clips_in, device_name, recipe
 from .journal.digest import Unidentified
@@ -42,22 +43,19 @@ from .sampling.settings import CheckpointSettings, SamplingSettings, Settings
 from .sampling.solvers import make_sampler
 from .seen.recipe import Seen
 from .vae import VAE, Decode, Encode, load_vae
-from .video.cuts import find_cuts, scene_lengths
+from .video.cuts import CUT_THRESHOLD, find_cuts, scene_lengths
 from .video.file import FileSource
 from .video.finished import FinishedVideo
-from .video.progress import Pass, Report, Work, plan_work, scan_report, writing_report
+from .video.progress import Pass, Report, Work, frame_report, plan_work, scan_report
 from .video.refine import refine_scenes
 from .video.scenes import outpaint_scenes, split_scenes
-from .video.seen import lay_over_frames, look_at_source, show_frames, show_from_source, uses_of
+from .video.seen import look_at_source, show_frames, show_from_source, uses_of
 from .video.source import Source
 from .video.steady import SteadyFile
 from .video.whole import require_name, require_place
 from .video.writer import write_video
 
 __all__ = ["Models", "Options", "load_models", "load_network", "load_vae", "outpaint_file", "outpaint_frames"]
-
-CUT_THRESHOLD = 0.25
-"""How much two frames must differ, beyond the frames around them, to count as a cut, 0..1."""
 
 
 def _unidentified(settings: SamplingSettings, seed: int) -> str:
@@ -250,11 +248,9 @@ def outpaint_frames(
     if guides is not None:
         state = add_guide_frames(state, guides.images, guides.numbers, models.encode)
     state = sample(state, on_progress)
-    blending = blending or {}
-    generated = models.decode(state.latents)
+    generated, layer = models.decode(state.latents), seen if lies_over else None
     require_finite(generated, 0, "from the VAE", OF_THE_VAE)
-    finished = composite(frames, generated, placement, source_mask=source_mask, **blending)
-    return lay_over_frames(finished, frames, seen, blending.get("feather", FEATHER)) if lies_over else finished
+    return composite_layers(frames, generated, placement, layer, source_mask=source_mask, **(blending or {}))[0]
 
 
 @torch.no_grad()
@@ -330,7 +326,7 @@ def outpaint_file(
 
 
 def _counted(finished: FinishedVideo, report: Report) -> Iterator[Tensor]:
-    written = writing_report(report, len(finished.info.timeline))
+    written = frame_report(report, "finishing", len(finished.info.timeline))
     for number, frame in enumerate(finished.frames(), start=1):
         yield frame
         written(number)

@@ -20,6 +20,7 @@ from .outpaint_video import OutpaintVideo
 from .sample import SampleInfill, SampleInterpolation, SampleKeyframes
 from .sampling_settings import SamplingSettings
 from .second_pass import SecondPass
+from .seen_pixels import SeenPixels
 from .tiled_model import TiledModel
 from .video_frames import VideoFrames
 
@@ -35,6 +36,7 @@ class M3DDMExtension(ComfyExtension):
             VideoFrames,
             MoveFrames,
             EdgeMask,
+            SeenPixels,
             EncodeGlobalFrames,
             EncodeContext,
             GuideFrames,

@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..m3ddm_core.composite.compositor import composite
+from ..m3ddm_core.composite.layers import composite_layers, provenance
 from ..m3ddm_core.frames import OF_THE_VAE, require_finite
+from ..m3ddm_core.seen.recipe import Seen
 from .host.inputs import composite_inputs
 from .host.placed_video import PlacedVideo
-from .host.progress import frames_bar
-from .host.sockets import CATEGORY, PlacementSocket
+from .host.progress import frame_progress, frames_bar
+from .host.sockets import CATEGORY, PlacementSocket, SeenSocket
 
 
 class Composite(io.ComfyNode):
@@ -41,9 +42,21 @@ class Composite(io.ComfyNode):
                     tooltip="The source_mask of M3DDM Edge Mask. Where it is 1, the generated picture replaces the "
                     "source. One mask for all frames, or one for each.",
                 ),
+                SeenSocket.Input(
+                    "seen",
+                    optional=True,
+                    tooltip="From M3DDM Seen Pixels. What other frames have filmed of the border is laid over what was "
+                    "generated, at the source's full size, and the source does not fade where it meets that. Not "
+                    "together with source_mask.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="images", tooltip="The finished frames at the size that was asked for."),
+                io.Mask.Output(
+                    display_name="provenance",
+                    tooltip="Where each pixel comes from: 0 the source, 0.5 another frame, 1 generated. One mask for "
+                    "all frames where nothing differs between them, otherwise one for each.",
+                ),
             ],
         )
 
@@ -54,9 +67,16 @@ class Composite(io.ComfyNode):
         generated: torch.Tensor,
         placement: PlacedVideo,
         source_mask: torch.Tensor | None = None,
+        seen: Seen | None = None,
         **blending: Any,
     ) -> io.NodeOutput:
         require_finite(generated, 0, "in the generated frames", OF_THE_VAE)
-        source, source_mask = placement.used(source), placement.used_masks(source_mask)
-        heard = {"source_mask": source_mask, "on_frames": frames_bar(placement.frames)}
-        return io.NodeOutput(composite(source, generated, placement.placement, **heard, **blending))
+        source, source_mask, where = placement.used(source), placement.used_masks(source_mask), placement.placement
+        with frame_progress("laying over", len(source)) as (on_frame, text):
+            heard = {"on_frames": frames_bar(len(source)), "on_frame": on_frame}
+            images, laid = composite_layers(
+                source, generated, where, seen, source_mask=source_mask, **heard, **blending
+            )
+            if laid is not None:
+                text.end(f"what other frames have filmed is laid over {len(source)} frames")
+        return io.NodeOutput(images, provenance(where, len(source), source_mask, laid))

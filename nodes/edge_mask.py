@@ -9,7 +9,6 @@ from comfy_api.latest import io, ui
 
 from ..m3ddm_core.canvas.build import make_canvas
 from ..m3ddm_core.canvas.limits import require_memory_to_hold
-from ..m3ddm_core.canvas.placement import Placement
 from ..m3ddm_core.frames import drop_alpha
 from .host.inputs import (
     canvas_size_input,
@@ -20,11 +19,9 @@ from .host.inputs import (
     warn_of_nothing,
 )
 from .host.placed_video import PlacedVideo
+from .host.preview import canvas_preview
 from .host.progress import frames_bar
 from .host.sockets import CATEGORY, PlacementSocket
-
-TINT = (0.9, 0.1, 0.6)
-DIMMED = 0.4
 
 
 class EdgeMask(io.ComfyNode):
@@ -76,7 +73,7 @@ class EdgeMask(io.ComfyNode):
         count, height, width = images.shape[:3]
         asked = framing_of(**framing)
         placement = asked.place((width, height))
-        video = PlacedVideo(placement, min(first_frames or count, count), count, asked.fill)
+        video = PlacedVideo(placement, min(first_frames or count, count), count, asked.fill, source_mask is not None)
         # M3DDM Composite will hold them all: that is to be told before anything is sampled.
         require_memory_to_hold(video.frames, placement.target)
         frames, masks = video.used(drop_alpha(images)), video.used_masks(source_mask)
@@ -84,20 +81,7 @@ class EdgeMask(io.ComfyNode):
         canvas, mask = make_canvas(frames, placement, masks, fill=video.fill, on_frames=heard)
         if not mask.any():
             warn_of_nothing("M3DDM Edge Mask", (width, height), source_mask is not None)
-        preview = _preview(canvas[len(canvas) // 2], mask[len(mask) // 2], placement)
+        preview = canvas_preview(canvas[len(canvas) // 2], mask[len(mask) // 2], placement)
         # The drawing in the node (nodes/web) reads the size; before the first run it can only guess it from the file.
         shown = {**ui.PreviewImage(preview, cls=cls).as_dict(), "source_size": [width, height]}
         return io.NodeOutput(canvas, mask, video, frames, ui=shown)
-
-
-def _preview(canvas: torch.Tensor, mask: torch.Tensor, placement: Placement) -> torch.Tensor:
-    """(1, ch, 2cw, 3): a canvas (ch, cw, 3) with what is to be generated tinted, beside its mask (ch, cw).
-
-    What lies beyond the target, and is cropped in the end, is dimmed.
-    """
-    x, y, width, height = placement.canvas_target
-    shade = torch.full_like(mask, DIMMED)
-    shade[y : y + height, x : x + width] = 1
-    mask, shade = mask.unsqueeze(-1), shade.unsqueeze(-1)
-    tinted = torch.lerp(canvas, canvas.new_tensor(TINT), 0.2 * mask)
-    return (torch.cat([tinted, mask.expand_as(canvas)], dim=1) * torch.cat([shade, shade], dim=1)).unsqueeze(0)

@@ -12,13 +12,14 @@ from comfy_api.latest import Input, io
 from ..m3ddm_core.canvas.limits import MOST_CANVAS
 from ..m3ddm_core.canvas.placement import LATENT_SCALE
 from ..m3ddm_core.outpaint.time_left import spoken
-from ..m3ddm_core.pipeline import CUT_THRESHOLD, Options, outpaint_source
+from ..m3ddm_core.pipeline import Options, outpaint_source
 from ..m3ddm_core.sampling.settings import CheckpointSettings, Settings
 from ..m3ddm_core.seen.recipe import USES
 from ..m3ddm_core.video.progress import scan_report
 from .host.inputs import (
     check_target,
     composite_inputs,
+    cut_inputs,
     framing_of,
     placement_inputs,
     seed_input,
@@ -63,20 +64,9 @@ class OutpaintVideo(io.ComfyNode):
                     )
                 ),
                 seed_input(),
-                io.Boolean.Input(
-                    "scene_cuts",
-                    default=True,
-                    tooltip="Finds the cuts and outpaints each scene as a video of its own, so that nothing of one "
-                    "scene shows in another. Off treats the video as one scene.",
-                ),
-                io.Float.Input(
-                    "cut_threshold",
-                    default=CUT_THRESHOLD,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="How much two frames must differ, beyond the frames around them, to count as a cut. Lower "
-                    "it where cuts are missed, raise it where there are too many.",
+                *cut_inputs(
+                    "Finds the cuts and outpaints each scene as a video of its own, so that nothing of one scene shows "
+                    "in another. Off treats the video as one scene."
                 ),
                 *composite_inputs(),
                 SamplingSocket.Input(

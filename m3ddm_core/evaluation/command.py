@@ -40,7 +40,7 @@ methods:
                         context_scale, global_scale, guidance_start, guidance_end, unconditional_every, denoise,
                         guide_noise, strides, seed, global_frames, guides (whole frames, as in "0 -1"), fill,
                         precision (fp32, fp16, bf16), clips_per_batch, feather (0), colour_match (none, linear,
-                        steady), blend (feather, gradient), name
+                        steady), blend (feather, gradient), seen (off, start, layer, both), name
   m3ddm:preset=fast     several settings at once, as in ComfyUI: reference, balanced, fast; others may follow
 
 metrics, of the whole frame, of the filled area and of parts of it (a region's distances are taken over it alone):
@@ -50,8 +50,8 @@ metrics, of the whole frame, of the filled area and of parts of it (a region's d
   sharpness             the energy of the gradients over the truth's: less than 1 is blurred
   flicker               the change from frame to frame over the truth's: more than 1 flickers
   seam                  the jump at the edge of the known area over the steps beside it: 1 cannot be seen
-  share, far off        of "seen": the share of the border that it is certain of, and of that what is more than 25
-                        levels of 255 off
+  share, far off        of "seen", and of "m3ddm" with seen=...: the share of the border that is certain to be in other
+                        frames, and of that what is more than 25 levels of 255 off
   I3D                   with --i3d: each result against its own truth, over windows of 16 frames; good for few clips
   FVD                   with --i3d: between the set of all results and that of all truths; needs hundreds of windows
   The files for --dists and --i3d are made by `python -m m3ddm_core convert-metric`.

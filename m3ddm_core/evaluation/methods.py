@@ -25,8 +25,10 @@ from ..sampling.advice import Advice, read_advice
 from ..sampling.clip import Network
 from ..sampling.settings import CHECKPOINT, CUSTOM, SamplingSettings, preset_settings
 from ..sampling.solvers import make_sampler
+from ..seen.recipe import USES
 from ..vae import VAE, load_vae
-from .seen import SeenOver
+from .seen import REVISION as SEEN_REVISION
+from .seen import SeenOver, looked_around
 
 FILLS = ("edge", *FILL_METHODS)
 SEEN = "seen"
@@ -49,6 +51,8 @@ class Method(Protocol):
     """For people."""
     slow: bool
     """Whether its results are worth keeping as files."""
+    looks_around: bool
+    """Whether it uses what other frames have filmed of the border."""
 
     def __call__(self, known: np.ndarray, placement: Placement, fps: float, report: Report, whole: Whole) -> np.ndarray:
         """Known frames (n, h, w, 3), uint8, to finished frames (n, size, size, 3), uint8."""
@@ -60,6 +64,7 @@ class Fill:
 
     label: str
     slow = False
+    looks_around = False
 
     @property
     def identity(self) -> str:
@@ -85,7 +90,8 @@ class ModelSettings:
 
     ``strides``: None takes those of the clip's length. ``guides``: frames that are given whole, as in "0 -1".
     ``precision``: of the network. ``feather``, ``colour_match`` and ``blend`` are those of `composite`; by default the
-    known area is put back hard.
+    known area is put back hard. ``seen``: what the border's pixels that other frames have filmed are used for, one of
+    `USES`.
     """
 
     checkpoint: str = ""
@@ -100,6 +106,7 @@ class ModelSettings:
     feather: int = 0
     colour_match: str = "none"
     blend: str = "feather"
+    seen: str = "off"
 
     def flat(self) -> dict[str, Any]:
         """All settings by the names they are written with."""
@@ -128,10 +135,18 @@ class Model:
         return ", ".join([*files, *(f"{name} {value}" for name, value in settings.items() if value is not None)])
 
     @property
+    def looks_around(self) -> bool:
+        """Where the settings say so."""
+        return self.settings.seen != "off"
+
+    @property
     def identity(self) -> str:
         """Everything but how many clips share a batch, which changes nothing."""
         settings = self.settings.flat() | {"checkpoint": "", "vae": "", "clips_per_batch": 1}
-        return f"model {self.weights} {sorted(settings.items())}"
+        seen = settings.pop("seen")
+        # What was measured before there was such a setting need not be measured again.
+        looking = f" seen {SEEN_REVISION} {seen}" if self.looks_around else ""
+        return f"model {self.weights} {sorted(settings.items())}{looking}"
 
     def __call__(self, known: np.ndarray, placement: Placement, fps: float, report: Report, whole: Whole) -> np.ndarray:
         settings, frames = self.settings, _as_floats(known)
@@ -152,6 +167,8 @@ class Model:
                 global_frames=settings.global_frames,
                 strides=settings.strides,
                 blending={name: getattr(settings, name) for name in ("feather", "colour_match", "blend")},
+                seen=looked_around(known, placement) if self.looks_around else None,
+                seen_use=settings.seen,
                 on_progress=lambda progress: report(progress.done / progress.total),
             )
         )
@@ -165,6 +182,7 @@ class RoundTrip:
     vae: str
     device: torch.device | str = "cpu"
     slow = False
+    looks_around = False
 
     @property
     def description(self) -> str:
@@ -217,6 +235,7 @@ def parse_method(text: str, defaults: Mapping[str, str], device: torch.device | 
         ("precision", tuple(DTYPES)),
         ("colour_match", tuple(COLOUR_MATCHES)),
         ("blend", tuple(BLENDS)),
+        ("seen", USES),
     ):
         _one_of(name, getattr(settings, name), allowed)
     make_sampler(**{name: getattr(settings.sampling, name) for name in ("sampler", "scheduler", "steps", "denoise")})

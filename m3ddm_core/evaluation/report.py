@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .published import CAVEAT, PUBLISHED, TO_REPEAT
 from .runner import Results
-from .summary import ALL, METRICS, REGIONS, Entry, Interval, paired_difference, summarise
+from .summary import ALL, DETAILS, METRICS, REGIONS, Entry, Interval, paired_difference, summarise
 
 MISSING = "–"
 _ARROWS = {"higher": "↑", "lower": "↓", "one": "→1"}
@@ -103,7 +103,7 @@ def _markdown(results: Results, entries: Sequence[Entry], settings: dict[str, ob
     for part in [(group, ALL) for group in groups] + [(ALL, case) for case in cases]:
         lines += ["", f"## {next(name for name in part if name != ALL).capitalize()}"]
         for region, title in REGIONS.items():
-            if region not in ("early", "late") and (table := _table(entries, methods, *part, region)):
+            if region not in DETAILS and (table := _table(entries, methods, *part, region)):
                 lines += ["", f"{title}:", "", *table]
     if len(methods) > 1:
         lines += ["", *_differences(results, entries, methods)]

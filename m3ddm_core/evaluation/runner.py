@@ -23,7 +23,7 @@ from .i3d import I3DFeatures
 from .methods import Method
 from .metrics import Perceptual, Textural, measure, seam
 from .protocol import Case, Clip, Protocol, Source
-from .seen import SeenOver, claims
+from .seen import CLAIMED, claimed_regions, claims, looked_around
 from .videos import comment_of, read_result, write_result
 
 TRUTH = "truth"
@@ -121,13 +121,13 @@ class Bench:
             truth, placement = clip().frames, case.place(self.protocol.size)
             result = self._result(source, case, method, clip, report)
             regions = clip().regions(placement)
-            if isinstance(method, SeenOver):
-                regions["claimed"] = method.claimed(clip().known(placement), placement)
+            if method.looks_around:
+                regions |= claimed_regions(looked_around(clip().known(placement), placement))
             values = measure(truth, result, regions, self.instruments.perceptual, self.instruments.textural)
             if (jump := seam(result, regions["filled"])) is not None:
                 values["filled"]["seam"] = jump
-            if "claimed" in regions:
-                values["claimed"] |= claims(regions["claimed"], regions["filled"], truth, result)
+            if CLAIMED in regions:
+                values[CLAIMED] |= claims(regions[CLAIMED], regions["filled"], truth, result)
             entry = {"values": values}
             if self.instruments.i3d is not None:
                 features = self.instruments.i3d(result)

@@ -1,4 +1,4 @@
-"""A method that weights have no part in: what other frames have filmed of the border, and a fill for the rest."""
+"""What other frames have filmed of the border: a method that weights have no part in, and what is claimed by any."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from torch import Tensor
 from ..canvas.build import put_on_canvas
 from ..canvas.placement import Placement
 from ..seen.look import look_around
-from ..video.cuts import find_cuts, thumbnails_of
+from ..seen.recipe import CONFIDENT, Seen
+from ..video.cuts import CUT_THRESHOLD, find_cuts, thumbnails_of
 from ..video.seen import show_frames
 
-CUT_THRESHOLD = 0.25
 OFF = 25
 """Levels of 255, in the mean over channels: an error that is seen."""
+CLAIMED = "claimed"
+AGES = {"claimed near": (1, 8), "claimed farther": (9, 32), "claimed far": (33, 127)}
+"""Regions of what is claimed, by how many frames away it was filmed."""
 REVISION = 3
 """Of how it looks around: what was measured before that changed is measured again."""
 
@@ -30,6 +33,7 @@ class SeenOver:
     label: str
     fill: str
     slow = False
+    looks_around = True
 
     @property
     def identity(self) -> str:
@@ -50,7 +54,8 @@ class SeenOver:
         whole: Callable[[Sequence[int]], np.ndarray],
     ) -> np.ndarray:
         """As `Method` has it."""
-        frames, (shown, sure) = _floats(known), _found(_Frames(known), placement)
+        frames = _floats(known)
+        shown, sure = show_frames(looked_around(known, placement), frames)
         if self.fill == "edge":
             left, top, right, bottom = placement.border
             padded = np.pad(known, ((0, 0), (top, bottom), (left, right), (0, 0)), mode="edge")
@@ -59,9 +64,17 @@ class SeenOver:
             filled = put_on_canvas(frames, placement, placement.canvas_source, self.fill, shown=(shown, sure))
         return (filled * 255).round().clamp(0, 255).to(torch.uint8).numpy()
 
-    def claimed(self, known: np.ndarray, placement: Placement) -> np.ndarray:
-        """The pixels (n, size, size), bool, that are said to be what the camera would have filmed."""
-        return _found(_Frames(known), placement)[1].numpy()
+
+def looked_around(known: np.ndarray, placement: Placement) -> Seen:
+    """What the known frames (n, h, w, 3), uint8, of a clip show of each other's borders; remembered for one clip."""
+    return _looked(_Frames(known), placement)
+
+
+def claimed_regions(seen: Seen) -> dict[str, np.ndarray]:
+    """The pixels (n, ch, cw), bool, that are said to be what the camera would have filmed: all of them, and by age."""
+    claimed, ages = seen.confidence_on_canvas() >= CONFIDENT, seen.ages_on_canvas()
+    by_age = {name: claimed & (ages >= first) & (ages <= last) for name, (first, last) in AGES.items()}
+    return {name: region.numpy() for name, region in {CLAIMED: claimed, **by_age}.items()}
 
 
 def claims(claimed: np.ndarray, filled: np.ndarray, truth: np.ndarray, result: np.ndarray) -> dict[str, float]:
@@ -85,11 +98,9 @@ class _Frames:
 
 
 @lru_cache(maxsize=1)
-def _found(known: _Frames, placement: Placement) -> tuple[Tensor, Tensor]:
-    """The canvas (n, h, w, 3) with what is seen, and where that is sure, (n, h, w), bool."""
+def _looked(known: _Frames, placement: Placement) -> Seen:
     frames = _floats(known.frames)
-    cuts = find_cuts(thumbnails_of(frames), CUT_THRESHOLD)
-    return show_frames(look_around(frames, placement, cuts), frames)
+    return look_around(frames, placement, find_cuts(thumbnails_of(frames), CUT_THRESHOLD))
 
 
 def _floats(frames: np.ndarray) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 
 from .fvd import frechet_distance
 from .runner import Record, Results
+from .seen import AGES, CLAIMED
 
 ALL = "all"
 RESAMPLES = 2000
@@ -46,8 +47,11 @@ REGIONS = {
     "late": "Filled area, last quarter of the frames",
     "seen": "Filled area, seen in another frame",
     "unseen": "Filled area, never seen",
-    "claimed": "Filled area, said to be what another frame has filmed",
+    CLAIMED: "Filled area, said to be what another frame has filmed",
+    **{name: f"The same, filmed {first} to {last} frames away" for name, (first, last) in AGES.items()},
 }
+DETAILS = {"early", "late", *AGES}
+"""Regions that stand once, for all clips and cases."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..canvas.placement import Placement
@@ -28,12 +29,21 @@ ReadFrame = Callable[[int], Tensor]
 """Gives the source's frame of a number, (h, w, 3 or more), of any size: float, 0..1, or uint8."""
 
 
+def refuse_mask(masked: bool) -> None:
+    """Raise ValueError where the source is masked: seen pixels do not go together with that."""
+    if masked:
+        raise ValueError(
+            "got a source mask and seen pixels, expected one of the two: what lies under the mask would pass for "
+            "filmed; leave out the mask, or what is seen (set seen to off, or disconnect it)"
+        )
+
+
 @dataclass(frozen=True)
 class SceneReport:
     """What was found in the frames from ``first`` to before ``last``, and in ``words`` why no more was.
 
     ``still``: the camera stands still. ``strictness``: of what the limits usually are, so much was allowed; 0 where the
-    scene was refused. ``share``: of its border, what was found.
+    scene was refused. ``share``: of its border, what was found. As a string it is all of that in words.
     """
 
     first: int
@@ -42,6 +52,9 @@ class SceneReport:
     strictness: float
     share: float
     words: str
+
+    def __str__(self) -> str:
+        return f"frames {self.first} to {self.last - 1}: {self.share:.0%} of the border seen elsewhere; {self.words}"
 
 
 @dataclass(frozen=True)
@@ -88,6 +101,13 @@ class Seen:
         """Of all borders' pixels, those that are."""
         return self.known.float().mean().item() if self.known.numel() else 0.0
 
+    def report(self) -> str:
+        """What was found, in words for people: altogether, and a line for each scene."""
+        head = f"{self.share:.0%} of the border of {len(self)} frames was filmed in other frames"
+        if self.share:
+            head += f", half of that at most {self.ages[self.known].median()} frames away"
+        return "\n".join([f"{head}.", *(f"Scene {n}, {scene}." for n, scene in enumerate(self.scenes, start=1))])
+
     @cached_property
     def ages(self) -> Tensor:
         """How many frames away each pixel was filmed, (n, p), int8; 0 for none."""
@@ -103,18 +123,28 @@ class Seen:
         confidence = self.border.spread(self.confidence[number].float() / 255, 0.0)
         return confidence, self.border.spread(self.ages[number], 0)
 
+    def confidence_on_canvas(self) -> Tensor:
+        """Confidence in the pixels of all frames' borders, (n, ch, cw), float32, 0..1."""
+        return self._padded(self.border.spread(self.confidence.float() / 255, 0.0))
+
+    def ages_on_canvas(self) -> Tensor:
+        """How many frames away all frames' pixels were filmed, (n, ch, cw), int8; 0 for none."""
+        return self._padded(self.border.spread(self.ages, 0))
+
     def on_canvas(self, number: int, read: ReadFrame) -> Picture:
         """Frame ``number``'s border on the canvas, (ch, cw): beyond the target nothing is known."""
-        found, placement = self._picture(number, read, self.border), self.placement
-        x, y, width, height = placement.canvas_target
-        pixels, confidence = torch.zeros(*placement.canvas[::-1], 3), torch.zeros(placement.canvas[::-1])
-        pixels[y : y + height, x : x + width] = found.pixels
-        confidence[y : y + height, x : x + width] = found.confidence
-        return Picture(pixels, confidence)
+        found = self._picture(number, read, self.border)
+        pixels, confidence = self._padded(found.pixels.movedim(-1, 0)), self._padded(found.confidence)
+        return Picture(pixels.movedim(0, -1), confidence)
 
     def on_target(self, number: int, read: ReadFrame) -> Picture:
         """Frame ``number``'s border at the target's full size."""
         return self._picture(number, read, target_border(self.placement))
+
+    def _padded(self, pictures: Tensor) -> Tensor:
+        """Pictures (..., h, w) of the target on the canvas, (..., ch, cw): 0 beyond it."""
+        (width, height), (x, y, wide, high) = self.placement.canvas, self.placement.canvas_target
+        return F.pad(pictures, (x, width - x - wide, y, height - y - high))
 
     def _picture(self, number: int, read: ReadFrame, border: Border) -> Picture:
         if not self.known[number].any():

@@ -13,8 +13,13 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
+from ..frames import chunks
+
 THUMBNAIL = (64, 36)
 """Width and height of the pictures that cuts are found in."""
+
+CUT_THRESHOLD = 0.25
+"""How much two frames must differ, beyond the frames around them, to count as a cut, unless told otherwise."""
 
 SHORTEST = 8
 """Frames. What comes back within so many was a flash or something passing by."""
@@ -84,8 +89,11 @@ def scene_lengths(frames: int, cuts: list[int]) -> list[int]:
 
 def thumbnails_of(frames: Tensor) -> Tensor:
     """Frames (n, h, w, 3), float, 0..1, as pictures for `find_cuts`: (n, 36, 64, 3), uint8."""
-    small = F.adaptive_avg_pool2d(rearrange(frames.float(), "n h w c -> n c h w"), THUMBNAIL[::-1])
-    return rearrange((small * 255).round().clamp(0, 255).to(torch.uint8), "n c h w -> n h w c").cpu()
+    found = torch.zeros(len(frames), *THUMBNAIL[::-1], 3, dtype=torch.uint8)
+    for some in chunks(len(frames), frames.shape[2], frames.shape[1]):
+        small = F.adaptive_avg_pool2d(rearrange(frames[some].float(), "n h w c -> n c h w"), THUMBNAIL[::-1])
+        found[some] = rearrange((small * 255).round().clamp(0, 255).to(torch.uint8), "n c h w -> n h w c").cpu()
+    return found
 
 
 def difference(light: Tensor, other_light: Tensor, colours: Tensor, other_colours: Tensor) -> Tensor:

@@ -53,14 +53,17 @@ def scan_report(report: Report) -> OnFrame:
     return on_frame
 
 
-def writing_report(report: Report, count: int) -> Callable[[int], None]:
-    """Make the callback for finished frames: it takes the number, from 1, of each of ``count`` frames once written."""
+def frame_report(report: Report, what: str, count: int) -> Callable[[int], None]:
+    """Make the callback for work on ``count`` frames: it takes the number, from 1, of each frame once it is done.
+
+    what: is being done, such as "finishing".
+    """
     pace = Pace()
 
     def on_frame(number: int) -> None:
         pace.reached(number)
         left = time_left(pace.seconds_for(count - number))
-        report(Standing(number / count, f"finishing frame {number} of {count}{left}"))
+        report(Standing(number / count, f"{what} frame {number} of {count}{left}"))
 
     return on_frame
 

@@ -1,4 +1,4 @@
-"""Seen pixels on their way through a video: looked for in its scenes, started from, and laid over the result."""
+"""Seen pixels on their way through a video: looked for in its scenes, and started from."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from torch import Tensor
 
 from ..canvas.build import Shown
 from ..canvas.placement import Placement
-from ..composite.seen_layer import lay_over
-from ..frames import drop_alpha, resize
+from ..frames import resize
 from ..seen.around import Around
 from ..seen.look import look_through
-from ..seen.recipe import USES, ReadFrame, Seen
+from ..seen.recipe import USES, ReadFrame, Seen, refuse_mask
 from .progress import SCAN_SHARE, Report, Standing
 from .scenes import Scene, ShowFrames
 from .source import Source
@@ -27,11 +26,7 @@ def uses_of(use: str, source_mask: Tensor | None) -> tuple[bool, bool]:
     """
     if use not in USES:
         raise ValueError(f"got seen={use!r}, expected one of {', '.join(USES)}")
-    if use != "off" and source_mask is not None:
-        raise ValueError(
-            f"got a source mask and seen={use!r}, expected one of the two: what lies under the mask would pass for "
-            "filmed; set seen to off"
-        )
+    refuse_mask(use != "off" and source_mask is not None)
     return use in ("start", "both"), use in ("layer", "both")
 
 
@@ -43,9 +38,8 @@ def look_at_source(source: Source, placement: Placement, scenes: Sequence[Scene]
         report(Standing(SCAN_SHARE, f"looking around, frame {done} of {count}"))
 
     seen = look_through(source.frames(), placement, [len(scene) for scene in scenes], on_frame=on_frame)
-    for found in seen.scenes:
-        frames = f"frames {found.first} to {found.last - 1}"
-        logging.info("M3DDM: %s: %.0f %% of the border seen elsewhere; %s.", frames, 100 * found.share, found.words)
+    for scene in seen.scenes:
+        logging.info("M3DDM: %s.", scene)
     return seen
 
 
@@ -59,17 +53,6 @@ def show_from_source(source: Source, seen: Seen) -> ShowFrames:
 def show_frames(seen: Seen, frames: Tensor) -> Shown:
     """What is seen of all frames (n, h, w, 3 or 4) in memory, on the canvas."""
     return _shown(seen, lambda number: frames.__getitem__, 0, len(frames))
-
-
-def lay_over_frames(finished: Tensor, frames: Tensor, seen: Seen, feather: int) -> Tensor:
-    """Finished frames (n, H, W, 3) of frames (n, h, w, 3 or 4) in memory, with what is seen laid over them."""
-    if not seen.share:
-        return finished
-    laid = []
-    for number, (picture, own) in enumerate(zip(finished, drop_alpha(frames), strict=True)):
-        found = seen.on_target(number, frames.__getitem__)
-        laid.append(lay_over(picture, own, found.pixels, found.known, seen.placement, feather))
-    return torch.stack(laid)
 
 
 def _shown(seen: Seen, of: Callable[[int], ReadFrame], first: int, last: int) -> Shown:

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
-from ..frames import chunks, drop_alpha
+from ..frames import drop_alpha
 from .cuts import thumbnails_of
 from .sound import Sound, sound_of
 from .timeline import Timeline
@@ -68,7 +67,7 @@ class TensorSource:
         # A rate that went through a float would make time units that no container can hold.
         timeline = Timeline.even(len(images), Fraction(round(rate * 1000), 1000))
         self.info = VideoInfo((width, height), timeline, bit_depth)
-        self.thumbnails = torch.cat([thumbnails_of(self.images[some]) for some in chunks(len(images), width, height)])
+        self.thumbnails = thumbnails_of(self.images)
         self.sound = None
         if waveform is not None and waveform.numel():
             self.sound = sound_of(waveform, sample_rate).cut(0, timeline.seconds)

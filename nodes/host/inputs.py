@@ -14,6 +14,7 @@ from ...m3ddm_core.canvas.quoted import quoted
 from ...m3ddm_core.composite.blend import BLENDS
 from ...m3ddm_core.composite.colour_match import COLOUR_MATCHES
 from ...m3ddm_core.composite.resample import KERNELS
+from ...m3ddm_core.video.cuts import CUT_THRESHOLD
 
 RATIOS = ["16:9", "9:16", "1:1", "4:5", "5:4", "4:3", "3:4", "21:9"]
 CUSTOM_RATIO, PIXELS, OFFSET = "custom ratio", "pixels", "offset"
@@ -178,6 +179,22 @@ def framing_of(
         size_multiple=size_multiple,
         fill=fill,
     )
+
+
+def cut_inputs(scene_cuts: str) -> list[io.Input]:
+    """Where a video's scenes begin; ``scene_cuts``: what the switch's tooltip says."""
+    return [
+        io.Boolean.Input("scene_cuts", default=True, tooltip=scene_cuts),
+        io.Float.Input(
+            "cut_threshold",
+            default=CUT_THRESHOLD,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip="How much two frames must differ, beyond the frames around them, to count as a cut. Lower it where "
+            "cuts are missed, raise it where there are too many.",
+        ),
+    ]
 
 
 def composite_inputs() -> list[io.Input]:

@@ -25,6 +25,8 @@ class PlacedVideo:
     """How many frames the source has."""
     fill: str
     """How the canvas was filled: a key of `FILL_METHODS`. The canvas of a second pass, and guide frames, are too."""
+    masked: bool = False
+    """Whether the user has a mask over the source."""
 
     def used(self, source: Tensor) -> Tensor:
         """The frames (frames, h, w, c) that are used, of themselves or of the whole source; nothing is copied.

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from ...m3ddm_core.outpaint.stages import Progress
 from ...m3ddm_core.outpaint.time_left import Pace, spoken, time_left
-from ...m3ddm_core.video.progress import Report, Standing
+from ...m3ddm_core.video.progress import Report, Standing, frame_report
 
 PREVIEW_FORMAT = "JPEG"
 SHEET_ROWS = SHEET_COLUMNS = 4
@@ -126,6 +126,26 @@ def frames_bar(count: int) -> Callable[[int], None]:
         bar.update_absolute(done, count)
 
     return report
+
+
+@contextmanager
+def frame_progress(what: str, count: int) -> Iterator[tuple[Callable[[int], None], NodeText]]:
+    """Yield the callback for work on ``count`` frames, see `frame_report`, and the node's text for the end.
+
+    The callback moves ComfyUI's bar, and heeds its button for stopping.
+    """
+    bar, text = comfy.utils.ProgressBar(count), NodeText()
+
+    def report(standing: Standing) -> None:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        bar.update_absolute(round(standing.share * count), count)
+        text.tell(standing.text)
+
+    try:
+        yield frame_report(report, what, count), text
+    except BaseException:
+        text.end("stopped")
+        raise
 
 
 def video_report(bar: Bar) -> Report:

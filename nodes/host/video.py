@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import IO, Any
 
-import comfy.model_management
-import comfy.utils
 import folder_paths
 import numpy as np
 import torch
@@ -19,11 +17,10 @@ from comfy_api.latest import Input, InputImpl, Types
 from ...m3ddm_core.canvas.limits import require_memory_to_hold
 from ...m3ddm_core.outpaint.time_left import spoken
 from ...m3ddm_core.video.finished import FinishedVideo
-from ...m3ddm_core.video.progress import Standing, writing_report
 from ...m3ddm_core.video.source import OnFrame, Source, TensorSource
 from ...m3ddm_core.video.steady import SteadyFile
 from ...m3ddm_core.video.writer import write_video
-from .progress import NodeText
+from .progress import frame_progress
 
 
 class OutpaintedVideo(Input.Video):
@@ -103,18 +100,11 @@ class OutpaintedVideo(Input.Video):
     def _watched(self) -> Iterator[torch.Tensor]:
         """The frames, with ComfyUI's bar moving and its button for stopping heeded."""
         count, begun = self.get_frame_count(), time.monotonic()
-        bar, text = comfy.utils.ProgressBar(count), NodeText()
-
-        def report(standing: Standing) -> None:
-            bar.update_absolute(round(standing.share * count), count)
-            text.tell(standing.text)
-
-        written = writing_report(report, count)
-        for number, frame in enumerate(self.video.frames(), start=1):
-            comfy.model_management.throw_exception_if_processing_interrupted()
-            yield frame
-            written(number)
-        text.end(f"{count} frames finished in {spoken(time.monotonic() - begun)}")
+        with frame_progress("finishing", count) as (written, text):
+            for number, frame in enumerate(self.video.frames(), start=1):
+                yield frame
+                written(number)
+            text.end(f"{count} frames finished in {spoken(time.monotonic() - begun)}")
 
 
 def components_of(video: Source, frames: Iterable[torch.Tensor]) -> Types.VideoComponents:

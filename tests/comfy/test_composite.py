@@ -30,13 +30,15 @@ def test_the_frozen_names(node: Any) -> None:
     schema = node.GET_SCHEMA()
     assert schema.node_id == "M3DDM_Composite" and schema.category == "M3DDM" and schema.search_aliases
     names = ["source", "generated", "placement", "feather", "colour_match", "resampling", "blend", "source_mask"]
-    assert [entry.id for entry in schema.inputs] == names
+    assert [entry.id for entry in schema.inputs] == [*names, "seen"]
     assert [entry.default for entry in schema.inputs[3:7]] == [8, "none", "lanczos", "feather"]
     assert schema.inputs[4].options == ["none", "linear", "steady"]
     assert schema.inputs[5].options == ["lanczos", "bicubic", "bilinear"]
     assert schema.inputs[6].options == ["feather", "gradient"]
-    assert [entry.id for entry in schema.inputs if entry.optional] == ["blend", "source_mask"], "saved prompts lack it"
-    assert [entry.io_type for entry in schema.outputs] == ["IMAGE"]
+    optional = ["blend", "source_mask", "seen"]
+    assert [entry.id for entry in schema.inputs if entry.optional] == optional, "saved prompts lack them"
+    assert [entry.io_type for entry in schema.outputs] == ["IMAGE", "MASK"]
+    assert [entry.display_name for entry in schema.outputs] == ["images", "provenance"]
     assert all(entry.tooltip for entry in (*schema.inputs, *schema.outputs))
 
 
@@ -45,9 +47,11 @@ def test_source_pixels_come_back_in_a_target_of_odd_size(pack: Any, node: Any, c
     source = _noise(3, 37, 63, 3)
     placement = _placed(pack, (63, 37), 3, ratio="1:1", size_multiple=1, canvas_size=56)
     generated = _noise(3, 56 * canvas_factor, 56 * canvas_factor, 3)
-    (images,) = node.execute(source, generated, placement, **OPTIONS).args
+    images, provenance = node.execute(source, generated, placement, **OPTIONS).args
     assert images.shape == (3, 63, 63, 3) and images.dtype == torch.float32
     assert torch.equal(images[:, 13 + 4 : 13 + 37 - 4], source[:, 4:-4])
+    assert provenance.shape == (1, 63, 63), "one mask for all frames"
+    assert not provenance[:, 13:50].any() and (provenance[:, :13] == 1).all() and (provenance[:, 50:] == 1).all()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -96,3 +100,6 @@ def test_the_first_frames_of_a_longer_source_and_its_masks_are_taken(pack: Any, 
     assert len(whole) == 3 and torch.equal(whole, cut)
     plain = node.execute(source, generated, placed, **OPTIONS).args[0]
     assert not torch.equal(whole, plain) and torch.equal(whole[2], plain[2])
+    provenance = node.execute(source, generated, placed, source_mask=mask, **OPTIONS).args[1]
+    # The source of 64x36 stands in the middle of 64x64.
+    assert provenance.shape == (3, 64, 64) and torch.equal(provenance[:, 14:50], mask[:3])

@@ -362,7 +362,7 @@ def test_a_still_camera_is_bit_equal_to_no_looking_around():
 def test_seen_pixels_and_a_source_mask_do_not_go_together():
     frames, mask = clip(), torch.ones(1, 48, 32)
     seen = look_around(frames, FRAMING.place(SIZE))
-    with pytest.raises(ValueError, match="got a source mask and seen='layer'"):
+    with pytest.raises(ValueError, match="got a source mask and seen pixels, expected one of the two"):
         outpaint_frames(frames, models(), FRAMING.place(SIZE), 25.0, source_mask=mask, seen=seen, seen_use="layer")
     with pytest.raises(ValueError, match="got seen='all', expected one of off, start, layer, both"):
         outpaint_source(TensorSource(frames, Fraction(25)), models(), Options(FRAMING, seen="all"))

@@ -53,7 +53,7 @@ ROOMS: dict[str, set[str]] = {
     "journal": {"sampling"},
     "checkpoint": {"unet"},
     "outpaint": {"canvas", "journal", "sampling"},
-    "composite": {"canvas"},
+    "composite": {"canvas", "seen/recipe"},
     "seen": {"canvas"},
     "synthetic": set(),
     "video": {"canvas", "outpaint", "composite", "seen"},

@@ -32,6 +32,7 @@ NODES = {
         *("images", "target", "custom_ratio", "left", "top", "right", "bottom", "anchor", "offset_x", "offset_y"),
         *("canvas_size", "canvas_shape", "fill", "size_multiple", "first_frames", "source_mask"),
     ),
+    "M3DDM_SeenPixels": ("images", "placement", "scene_cuts", "cut_threshold"),
     "M3DDM_MoveFrames": ("images", "path", "width", "height", "mask"),
     "M3DDM_EncodeGlobalFrames": ("frames", "vae", "count", "source_mask"),
     "M3DDM_EncodeContext": ("canvas", "mask", "global_frames", "vae", "fps", "placement"),
@@ -46,6 +47,7 @@ NODES = {
     "M3DDM_ForgetFrames": ("state", "frame_numbers", "forget_guides"),
     "M3DDM_Composite": (
         *("source", "generated", "placement", "feather", "colour_match", "resampling", "blend", "source_mask"),
+        "seen",
     ),
     "M3DDM_SecondPass": ("source", "generated", "placement", "canvas_size", "canvas_shape", "source_mask"),
     "M3DDM_TiledModel": ("model", "tile_size", "overlap"),

@@ -122,7 +122,7 @@ def facts(video: Path) -> tuple[int, tuple[int, int], float, float, float]:
 def test_those_asked_for_are_there_and_nothing_else() -> None:
     first = {"outpaint_a_video", "short_clip", "guide_frames"}
     second = {"outpaint_any_length", "sharper_second_pass", "upscale_and_composite", "first_frame_by_prompt"}
-    third = {"m3ddm_plus", "moving_frames", "smoother_motion", "replace_a_logo"}
+    third = {"m3ddm_plus", "moving_camera", "moving_frames", "smoother_motion", "replace_a_logo"}
     assert set(IDS) == {TRY} | first | second | third
     assert min(IDS) == TRY, "nodes/web/template_order.js lists them by name"
     files = {file.name for file in templates.FOLDER.iterdir()}
@@ -291,8 +291,9 @@ def test_it_runs_from_file_to_file(template: Path, ready: Server, object_info: d
         assert_halfway(pictures)
     if template.stem in COVERED:
         assert_replaced(pictures, COVERED[template.stem])
-    for node in workflow.of_type(prompt, "M3DDM_EdgeMask"):
-        assert result.files(node), "M3DDM_EdgeMask shows no preview"
+    for kind in ("M3DDM_EdgeMask", "M3DDM_SeenPixels"):
+        for node in workflow.of_type(prompt, kind):
+            assert result.files(node), f"{kind} shows no preview"
     for preview in workflow.of_type(prompt, "PreviewImage"):
         assert len(result.files(preview)) == (1 if "first frame" in prompt[preview]["_meta"]["title"] else expected)
         # It is there to be judged before the long part of the work begins.
@@ -385,3 +386,19 @@ def test_the_frames_that_move_are_masked_wherever_they_are_looked_at(object_info
     for kind in ("M3DDM_EdgeMask", "M3DDM_EncodeGlobalFrames", "M3DDM_Composite"):
         (node,) = workflow.of_type(prompt, kind)
         assert prompt[node]["inputs"]["source_mask"] == [move, 1]
+
+
+def test_seen_pixels_are_started_from_and_laid_over(object_info: dict[str, Any]) -> None:
+    """Both uses, of the frames and the placement of one Edge Mask."""
+    prompt = workflow.load(templates.FOLDER / "moving_camera.json", object_info)
+    kinds = ("M3DDM_EdgeMask", "M3DDM_SeenPixels", "M3DDM_EncodeContext", "M3DDM_Composite")
+    (edge,), (seen,), (context,), (composite,) = (workflow.of_type(prompt, kind) for kind in kinds)
+    assert prompt[seen]["inputs"] == {
+        "images": [edge, 3],
+        "placement": [edge, 2],
+        "scene_cuts": True,
+        "cut_threshold": 0.25,
+    }
+    assert prompt[context]["inputs"]["canvas"] == [seen, 1] and prompt[context]["inputs"]["mask"] == [edge, 1]
+    assert prompt[composite]["inputs"]["seen"] == [seen, 0]
+    assert "source_mask" not in prompt[edge]["inputs"]

@@ -19,21 +19,9 @@ from m3ddm_core.sampling.pndm import pndm_timesteps
 from m3ddm_core.sampling.schedule import add_noise, signal_shares
 from m3ddm_core.sampling.settings import PRESETS, SamplingSettings
 from m3ddm_core.unet import M3DDM_CONFIG
+from tests.helpers.block_vae import BlockVAE
 from tests.helpers.golden_files import seeded_network, seeded_weights
 from tests.helpers.moving_clips import moving_clip
-
-
-class BlockVAE:
-    """Latents are the mean colours of 8x8 blocks, and a fourth channel of zeros."""
-
-    @staticmethod
-    def encode(frames):
-        means = torch.nn.functional.avg_pool2d(frames.permute(0, 3, 1, 2), 8)
-        return torch.cat([means, torch.zeros_like(means[:, :1])], dim=1)
-
-    @staticmethod
-    def decode(latents):
-        return latents[:, :3].repeat_interleave(8, -1).repeat_interleave(8, -2).permute(0, 2, 3, 1)
 
 
 def whole_frames(clip):
@@ -189,6 +177,7 @@ def test_identity_is_all_that_changes_the_result(files, tmp_path):
         ("m3ddm:guidance_start=0.5,guidance_end=0.4", "got guidance from 0.5 to 0.4"),
         ("m3ddm:unconditional_every=0", "got unconditional_every=0"),
         ("m3ddm:fill=red", "got the fill 'red', expected one of smooth, telea"),
+        ("m3ddm:seen=yes", "got the seen 'yes', expected one of off, start, layer, both"),
         ("m3ddm:blend=mix", "got the blend 'mix', expected one of feather, gradient"),
         ("m3ddm:colour_match=auto", "got the colour_match 'auto', expected one of none, linear, steady"),
         ("vae:steps=1", "got 'steps=1' in the method 'vae:steps=1', expected name=... or one of vae"),

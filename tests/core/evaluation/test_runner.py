@@ -26,6 +26,7 @@ class Slow:
     identity: str = "slow"
     description: str = "grey"
     slow: bool = True
+    looks_around: bool = False
     calls: int = 0
     fails_at: int = -1
 

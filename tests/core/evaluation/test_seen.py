@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from m3ddm_core.evaluation.methods import Fill, parse_method
-from m3ddm_core.evaluation.protocol import Clip, Protocol, Source
+from m3ddm_core.evaluation.methods import Fill, Model, ModelSettings, parse_method
+from m3ddm_core.evaluation.protocol import Case, Clip, Protocol, Source
 from m3ddm_core.evaluation.runner import Bench, Instruments
-from m3ddm_core.evaluation.seen import SeenOver, claims
+from m3ddm_core.evaluation.seen import AGES, SeenOver, claimed_regions, claims, looked_around
+from m3ddm_core.pipeline import Models
+from m3ddm_core.seen.recipe import USES
+from tests.helpers.block_vae import BlockVAE
 from tests.helpers.filmed import Film, filmed, painted, pan
 
 SIZE = 64
@@ -33,6 +36,46 @@ def test_seen_pixels_are_laid_over_any_fill(fill, tmp_path):
     claimed = values["seen"]["claimed"]
     assert claimed["share"] > 0.3 and claimed["off"] < 0.01 and claimed["psnr"] > 33
     assert values["seen"]["filled"]["psnr"] > values[fill]["filled"]["psnr"] + 2
+    assert values["seen"]["claimed near"]["psnr"] > 33 and values["seen"]["claimed far"] == {}
+
+
+def test_what_is_claimed_is_parted_by_age():
+    clip, placement = square(pan(1.2)), Case("horizontal", 0.25).place(SIZE)
+    seen = looked_around(clip.known(placement), placement)
+    regions = claimed_regions(seen)
+    assert list(regions) == ["claimed", *AGES]
+    parts = np.stack([regions[name] for name in AGES])
+    assert (parts.sum(0) == regions["claimed"]).all() and parts[0].any() and parts[1].any()
+    assert (seen.ages_on_canvas().numpy()[parts[1]] > 8).all()
+
+
+def test_the_model_uses_what_is_seen_as_it_is_asked_to(tmp_path):
+    clip = square(pan(1.2))
+
+    def sampler(settings, seed):
+        def sample(conditions, start, noise, callback):
+            callback(0, 1, start)
+            return start
+
+        return sample
+
+    def model(label, seen):
+        settings = ModelSettings(fill="smooth", seen=seen)
+        return Model(
+            label, settings, "weights", lambda: Models(BlockVAE.encode, BlockVAE.decode, sampler, lambda *_: 1)
+        )
+
+    values = measured(tmp_path, clip, *(model(use, use) for use in USES), SeenOver("seen", "smooth"))
+    assert "claimed" not in values["off"]
+    for use in ("start", "layer", "both"):
+        assert values[use]["claimed"]["share"] == values["seen"]["claimed"]["share"] > 0.3
+        assert values[use]["filled"]["psnr"] > values["off"]["filled"]["psnr"] + 0.5, use
+    # What is laid over is what is claimed, to the pixel: the known area is put back hard.
+    for use in ("layer", "both"):
+        assert values[use]["claimed"]["mse"] == values["seen"]["claimed"]["mse"]
+    assert values["start"]["claimed"]["psnr"] < values["layer"]["claimed"]["psnr"] - 3
+    assert len({model("x", use).identity for use in USES}) == 4
+    assert "seen" not in model("x", "off").identity, "what was measured before there was the setting is not lost"
 
 
 def test_a_still_camera_claims_nothing_and_is_bit_equal(tmp_path):

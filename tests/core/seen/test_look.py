@@ -53,6 +53,31 @@ def test_what_is_nearest_in_time_is_taken(panned):
     assert column[-2] <= 4 and (column[:-1] >= column[1:]).float().mean() > 0.7 and column[0] <= 16
 
 
+def test_maps_of_all_frames_are_those_of_each_on_the_canvas(panned):
+    film, _ = panned
+    square = with_canvas(film.placement, 96, "square")
+    seen = look_around(film.source, square)
+    confidence, ages = seen.confidence_on_canvas(), seen.ages_on_canvas()
+    assert confidence.shape == ages.shape == (24, 96, 96) and ages.dtype == torch.int8
+    for number in (0, 12, 23):
+        picture = seen.on_canvas(number, film.source.__getitem__)
+        assert torch.equal(confidence[number], picture.confidence)
+        assert torch.equal(confidence[number, 16:80], seen.maps(number)[0])
+        assert torch.equal(ages[number, 16:80], seen.maps(number)[1])
+    assert not confidence[:, :16].any() and not confidence[:, 80:].any()
+
+
+def test_the_report_says_in_words_what_was_found(panned):
+    film, seen = panned
+    head, scene = seen.report().splitlines()
+    share = f"{seen.share:.0%} of the border"
+    assert head.startswith(f"{share} of 24 frames was filmed in other frames, half of that at most ")
+    assert scene.startswith(f"Scene 1, frames 0 to 23: {share} seen elsewhere; checked on ") and scene.endswith(".")
+    short = look_around(film.source[:5], film.placement, [3])
+    assert short.report().splitlines()[0] == "0% of the border of 5 frames was filmed in other frames."
+    assert short.report().splitlines()[1].endswith("too short to look around in.")
+
+
 def test_zoom_and_roll_are_followed():
     film = filmed(painted(3), [(220, 120, 1.0 - 0.012 * t, 0.004 * t) for t in range(24)])
     share, psnr, off = claimed(film, look(film))

@@ -91,3 +91,11 @@ def test_the_threshold_says_how_much_is_a_cut():
 def test_scenes_between_cuts():
     assert scene_lengths(50, [12, 42]) == [12, 30, 8]
     assert scene_lengths(7, []) == [7]
+
+
+def test_thumbnails_do_not_depend_on_how_many_frames_are_looked_at_at_once(monkeypatch):
+    frames = shot(0, 5)
+    whole = thumbnails_of(frames)
+    assert whole.shape == (5, 36, 64, 3) and whole.dtype == torch.uint8
+    monkeypatch.setattr("m3ddm_core.frames.CHUNK_PIXELS", 2 * frames[0, ..., 0].numel())
+    assert torch.equal(thumbnails_of(frames), whole)
