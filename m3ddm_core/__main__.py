@@ -119,9 +119,9 @@ def _add_outpaint(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     sampling.add_argument(
         "--seen",
         choices=("off", "start", "layer", "both"),
-        default="off",
+        default="both",
         help="use what other frames have filmed of the border: sampling starts from it, it is laid over the result "
-        "(off)",
+        "(both)",
     )
     sampling.add_argument("--no-scene-cuts", action="store_true", help="treat the video as one scene")
     sampling.add_argument(

@@ -41,7 +41,7 @@ from .sampling.placed import PlacedNetwork
 from .sampling.prediction import noise_network
 from .sampling.settings import CheckpointSettings, SamplingSettings, Settings
 from .sampling.solvers import make_sampler
-from .seen.recipe import Seen
+from .seen.recipe import Seen, refuse_mask
 from .vae import VAE, Decode, Encode, load_vae
 from .video.cuts import CUT_THRESHOLD, find_cuts, scene_lengths
 from .video.file import FileSource
@@ -49,7 +49,7 @@ from .video.finished import FinishedVideo
 from .video.progress import Pass, Report, Work, frame_report, plan_work, scan_report
 from .video.refine import refine_scenes
 from .video.scenes import outpaint_scenes, split_scenes
-from .video.seen import look_at_source, show_frames, show_from_source, uses_of
+from .video.seen import look_at_source, show_frames, show_from_source, uses_beside, uses_of
 from .video.source import Source
 from .video.steady import SteadyFile
 from .video.whole import require_name, require_place
@@ -88,7 +88,7 @@ class Options:
     ``seed`` draws the noise, the same for every clip. ``cut_threshold``: see `find_cuts`; None takes the video as one
     scene. ``second_pass``: longest side in pixels of the canvas of a second pass, 0 for none, and ``second_denoise``
     how much it paints anew. ``blending``: the keywords of `Compositor`. ``seen``: what the border's pixels
-    that other frames have filmed are used for, one of `USES`. ``journal``: where finished clips are kept, and
+    that other frames have filmed are used for, one of `USES`; nothing, beside a source mask. ``journal``: where finished clips are kept, and
     taken up by a run that comes after one that was killed; the result does not depend on it.
     """
 
@@ -237,7 +237,8 @@ def outpaint_frames(
     """
     require_memory_to_hold(len(frames), placement.target)
     sample = state_sampler(models, (settings or CheckpointSettings()).beside(models.advice.sampling), seed, strides)
-    starts, lies_over = uses_of(seen_use if seen is not None else "off", source_mask)
+    starts, lies_over = uses_of(seen_use) if seen is not None else (False, False)
+    refuse_mask(seen is not None and source_mask is not None)
     if pictures is None:
         shown = show_frames(seen, frames) if starts else None
         canvas, mask = make_canvas(frames, placement, source_mask, fill=fill, shown=shown)
@@ -275,7 +276,7 @@ def outpaint_source(
     settings = options.settings.beside(models.advice.sampling)
     placement = options.framing.for_canvas(models.advice.canvas_size).place(source.info.size)
     require_writable(placement, count)
-    starts, lies_over = uses_of(options.seen, source_mask)
+    starts, lies_over = uses_beside(options.seen, source_mask)
     mask = check_mask(source_mask, placement.source, count, None if count == first_frames else count)
     cuts = [] if options.cut_threshold is None else find_cuts(source.thumbnails, options.cut_threshold)
     logging.info("M3DDM: %d frames, scenes begin at %s.", count, [0, *cuts])

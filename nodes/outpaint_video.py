@@ -100,12 +100,12 @@ class OutpaintVideo(io.ComfyNode):
                 io.Combo.Input(
                     "seen",
                     options=list(USES),
-                    default="off",
+                    default="both",
                     optional=True,
                     tooltip="Where the camera moves, much of the border is in other frames of the scene. layer lays "
                     "those pixels, sharp and at full size, over what was generated, wherever they are certain; start "
                     "lets sampling begin from them; both does both. A still camera shows nothing, and nothing changes. "
-                    "Not together with source_mask.",
+                    "Beside a source_mask nothing of this is done.",
                 ),
             ],
             outputs=[
@@ -136,7 +136,7 @@ class OutpaintVideo(io.ComfyNode):
         second_pass: int = 0,
         second_denoise: float = 0.4,
         source_mask: torch.Tensor | None = None,
-        seen: str = "off",
+        seen: str = "off",  # Prompts saved before there was such an input go on meaning what they meant.
         feather: int = 8,
         colour_match: str = "none",
         resampling: str = "lanczos",

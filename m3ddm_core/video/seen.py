@@ -13,21 +13,32 @@ from ..canvas.placement import Placement
 from ..frames import resize
 from ..seen.around import Around
 from ..seen.look import look_through
-from ..seen.recipe import USES, ReadFrame, Seen, refuse_mask
+from ..seen.recipe import USES, ReadFrame, Seen
 from .progress import SCAN_SHARE, Report, Standing
 from .scenes import Scene, ShowFrames
 from .source import Source
 
 
-def uses_of(use: str, source_mask: Tensor | None) -> tuple[bool, bool]:
+def uses_of(use: str) -> tuple[bool, bool]:
     """Whether sampling starts from seen pixels, and whether they are laid over the result.
 
-    Raises ValueError for another word than those of `USES`, and for a source mask beside it.
+    Raises ValueError for another word than those of `USES`.
     """
     if use not in USES:
         raise ValueError(f"got seen={use!r}, expected one of {', '.join(USES)}")
-    refuse_mask(use != "off" and source_mask is not None)
     return use in ("start", "both"), use in ("layer", "both")
+
+
+def uses_beside(use: str, source_mask: Tensor | None) -> tuple[bool, bool]:
+    """The same for a video that may have a source mask: what lies under that would pass for filmed, so nothing is used.
+
+    That is logged.
+    """
+    uses = uses_of(use)
+    if source_mask is None or not any(uses):
+        return uses
+    logging.info("M3DDM: a source mask is given, so other frames are not searched for the border's pixels.")
+    return False, False
 
 
 def look_at_source(source: Source, placement: Placement, scenes: Sequence[Scene], report: Report) -> Seen:
