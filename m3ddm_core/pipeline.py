@@ -87,9 +87,9 @@ class Options:
 
     ``seed`` draws the noise, the same for every clip. ``cut_threshold``: see `find_cuts`; None takes the video as one
     scene. ``second_pass``: longest side in pixels of the canvas of a second pass, 0 for none, and ``second_denoise``
-    how much it paints anew. ``blending``: the keywords of `Compositor`. ``seen``: what the border's pixels
-    that other frames have filmed are used for, one of `USES`; nothing, beside a source mask. ``journal``: where finished clips are kept, and
-    taken up by a run that comes after one that was killed; the result does not depend on it.
+    how much it paints anew. ``blending``: the keywords of `Compositor`. ``seen``: what the border's pixels that
+    other frames have filmed are used for, one of `USES`; beside a source mask for nothing. ``journal``: where finished
+    clips are kept, and taken up by a run after one that was killed; the result does not depend on it.
     """
 
     framing: Framing = field(default_factory=Framing)
