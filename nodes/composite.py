@@ -72,11 +72,9 @@ class Composite(io.ComfyNode):
     ) -> io.NodeOutput:
         require_finite(generated, 0, "in the generated frames", OF_THE_VAE)
         source, source_mask, where = placement.used(source), placement.used_masks(source_mask), placement.placement
-        with frame_progress("laying over", len(source)) as (on_frame, text):
-            heard = {"on_frames": frames_bar(len(source)), "on_frame": on_frame}
-            images, laid = composite_layers(
-                source, generated, where, seen, source_mask=source_mask, **heard, **blending
-            )
+        heard = {"source_mask": source_mask, "on_frames": frames_bar(len(source))}
+        with frame_progress("laying over", len(source)) as (on_laid, text):
+            images, laid = composite_layers(source, generated, where, seen, on_laid=on_laid, **heard, **blending)
             if laid is not None:
                 text.end(f"what other frames have filmed is laid over {len(source)} frames")
         return io.NodeOutput(images, provenance(where, len(source), source_mask, laid))

@@ -27,12 +27,12 @@ def composite_layers(
     *,
     source_mask: Tensor | None = None,
     feather: int = FEATHER,
-    on_frame: Callable[[int], None] = lambda done: None,
+    on_laid: Callable[[int], None] = lambda done: None,
     **blending: Any,
 ) -> tuple[Tensor, Tensor | None]:
     """Composite all frames of a video, and lay over them what other frames have filmed, at the source's full size.
 
-    seen: found in the same frames, in the same target; its canvas may be another. ``on_frame(done)`` hears of each
+    seen: found in the same frames, in the same target; its canvas may be another. ``on_laid(done)`` hears of each
         frame that it is laid over. The rest is as `composite` has it.
 
     Returns the frames (n, H, W, 3), and where something was laid over them, (n, H, W), bool, or None if nowhere. Raises
@@ -52,7 +52,7 @@ def composite_layers(
         laid[number] = found.known
         # Nobody else holds these frames yet: they are not copied.
         images[number] = lay_over(images[number], own, found.pixels, found.known, placement, feather)
-        on_frame(number + 1)
+        on_laid(number + 1)
     return images, laid
 
 

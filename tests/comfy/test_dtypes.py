@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from tests.helpers.filmed import pan
+
 DTYPES = [torch.float16, torch.bfloat16, torch.float64]
 BLENDING = {"feather": 4, "colour_match": "steady", "resampling": "lanczos", "blend": "gradient"}
 
@@ -57,7 +59,7 @@ def whole_graph(pack: Any, model: Any, vae: Any, frames: torch.Tensor, mask: tor
     result = pack.run("M3DDM_ClipResult", state=guided[1], latent=start, clip=clip)[1]
     generated = vae.decode(latent["samples"]).to(frames)
     composite = {"source": used, "generated": generated, "placement": placement, "source_mask": mask}
-    (finished,) = pack.run("M3DDM_Composite", **composite, **BLENDING)
+    finished, _ = pack.run("M3DDM_Composite", **composite, **BLENDING)
     second = pack.run(
         "M3DDM_SecondPass",
         source=used,
@@ -103,3 +105,18 @@ def test_the_video_node(pack, outpaint, model, vae, components, frames, mask, dt
     got = pack.outpaint_video(model, cast_vae(vae, dtype), components(frames.to(dtype)), canvas_size=64, **options)
     images = got.get_components().images
     assert images.dtype is torch.float32 and (images - expected).abs().mean() < 0.02
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_seen_pixels(pack, dtype) -> None:
+    film = pan(1.4, 12)
+    canvas, _, placement, used = pack.edge_mask(film.source.to(dtype), target="pixels", left=16, canvas_size=80)
+    seen, shown, confidence, _ = pack.run(
+        "M3DDM_SeenPixels", images=used, placement=placement, scene_cuts=True, cut_threshold=0.25
+    )
+    assert seen.share > 0.1 and shown.dtype is confidence.dtype is torch.float32
+    finished, provenance = pack.run(
+        "M3DDM_Composite", source=used, generated=canvas.to(dtype), placement=placement, seen=seen, **BLENDING
+    )
+    assert finished.dtype is dtype and provenance.dtype is torch.float32
+    assert (finished.float() - film.whole[:, :, :80])[provenance == 0.5].abs().mean() < 0.02

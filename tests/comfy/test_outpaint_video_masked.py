@@ -58,7 +58,7 @@ def by_the_graph(
                 f"M3DDM_Sample{level}", model=model, state=state, seed=0, settings=settings, **stride
             )
         parts = {"source": used, "generated": vae.decode(latent["samples"]), "placement": placement}
-        (finished,) = pack.run("M3DDM_Composite", **parts, **BLENDING, source_mask=mask)
+        finished, _ = pack.run("M3DDM_Composite", **parts, **BLENDING, source_mask=mask)
     return finished
 
 

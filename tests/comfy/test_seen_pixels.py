@@ -187,11 +187,11 @@ def test_it_tells_how_far_it_is_and_heeds_the_button_for_stopping(pack: Any, mon
     import comfy.model_management
     import comfy.utils
 
+    film = pan(1.4, 10)
+    frames, (_, _, placement, _) = film.source, pack.edge_mask(film.source, **FRAMING)
     told, bar = [], []
     monkeypatch.setattr(pack.module("nodes.host.progress").NodeText, "end", lambda self, text: told.append(text))
     monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", lambda value, total, preview, node_id=None: bar.append(value))
-    film = pan(1.4, 10)
-    frames, (_, _, placement, _) = film.source, pack.edge_mask(film.source, **FRAMING)
     seen, *_ = seen_pixels(pack, frames, placement)
     assert told[0].startswith("looking around, frame ") and bar == sorted(bar) and bar[-1] == 10
     assert told[-1].startswith(f"{seen.share:.0%} of the border seen elsewhere, ")

@@ -36,7 +36,7 @@ def test_what_is_seen_is_laid_over_and_the_rest_is_as_generated(panned):
     assert (images[border & ~laid] == GREY).all() and torch.equal(images[:, :, SIDE:-SIDE], film.source)
     told = []
     alpha = torch.cat([film.source, torch.rand(12, 64, 64, 1)], dim=-1)
-    again, _ = composite_layers(alpha, generated(film), film.placement, seen, feather=0, on_frame=told.append)
+    again, _ = composite_layers(alpha, generated(film), film.placement, seen, feather=0, on_laid=told.append)
     assert torch.equal(again, images) and told == list(range(1, 13))
 
 
