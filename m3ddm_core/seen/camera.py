@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -27,6 +28,8 @@ LEAST_OVERLAP, LEAST_EXPLAINED = 0.35, 0.5
 SLACK, SLACK_A_FRAME = 0.02, 0.1
 """How far a pair may leave the path, as a share of the frame, and in pixels a frame: farther, it followed something
 else."""
+Heed = Callable[[], None]
+"""Called now and then while a scene is worked on; it may raise, to stop."""
 FREER = 0.02
 """So much more has to be explained before a camera may do more than shift, turn and zoom."""
 
@@ -47,7 +50,7 @@ class Stretch:
         return len(self.path)
 
 
-def find_stretches(pyramid: Pyramid) -> list[Stretch]:
+def find_stretches(pyramid: Pyramid, heed: Heed = lambda: None) -> list[Stretch]:
     """The stretches of a scene over which the camera can be followed."""
     if len(pyramid) < SHORTEST:
         return []
@@ -55,7 +58,7 @@ def find_stretches(pyramid: Pyramid) -> list[Stretch]:
     torn = ((neighbours.explained < TORN) | (neighbours.overlap < APART)).nonzero().flatten().tolist()
     ends = [*(number + 1 for number in torn), len(pyramid)]
     return [
-        _stretch(pyramid, first, neighbours.chosen(torch.arange(first, end - 1)), freedom)
+        _stretch(pyramid, first, neighbours.chosen(torch.arange(first, end - 1)), freedom, heed)
         for first, end in zip([0, *ends], ends, strict=False)
         if end - first >= SHORTEST
     ]
@@ -88,7 +91,7 @@ def _around(neighbours: Pairs, reach: int = 4) -> Tensor:
     return motions[near].median(1).values
 
 
-def _stretch(pyramid: Pyramid, first: int, neighbours: Pairs, freedom: Freedom) -> Stretch:
+def _stretch(pyramid: Pyramid, first: int, neighbours: Pairs, freedom: Freedom, heed: Heed) -> Stretch:
     bend = find_bend(pyramid, first, chained(_counted_from(neighbours, first)))
     if bend:
         freedom = Freedom(bend=bend)
@@ -97,6 +100,7 @@ def _stretch(pyramid: Pyramid, first: int, neighbours: Pairs, freedom: Freedom) 
     pairs = _counted_from(neighbours, first)
     path = relaxed(chained(pairs), pairs, freedom, rounds=1)
     for stride in STRIDES:
+        heed()
         start = torch.arange(0, max(0, len(path) - stride), max(1, stride // 4))
         guess = between(path, start, start + stride)
         both = overlap(pyramid, guess) >= LEAST_OVERLAP

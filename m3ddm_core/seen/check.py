@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .ask import Stretched
 from .border import Border
+from .camera import Heed
 from .doubt import doubt
 from .motions import Window, between, move
 from .read import read_sharp
@@ -38,14 +39,14 @@ class Verdict:
     words: str
 
 
-def check(frames: Tensor, border: Border) -> Verdict:
+def check(frames: Tensor, border: Border, heed: Heed = lambda: None) -> Verdict:
     """Judge a scene's frames (n, h, w, 3), float, 0..1, at the working size."""
     inner = _hidden(border)
     if inner is None:
         return Verdict(STRICTNESS[1], "too small to be checked, so the limits are tighter")
     x, y = (-side for side in inner.target[:2])
     width, height = inner.window.size
-    doubts, errors = _tried(frames, frames[:, y : y + height, x : x + width].contiguous(), inner)
+    doubts, errors = _tried(frames, frames[:, y : y + height, x : x + width].contiguous(), inner, heed)
     for strictness in STRICTNESS:
         own = errors[doubts <= strictness]
         if len(own) < FEWEST:
@@ -76,13 +77,14 @@ def _hidden(border: Border) -> Border | None:
     return Border(Window(size, size), (-left, -top, width, height))
 
 
-def _tried(frames: Tensor, shown: Tensor, inner: Border) -> tuple[Tensor, Tensor]:
+def _tried(frames: Tensor, shown: Tensor, inner: Border, heed: Heed) -> tuple[Tensor, Tensor]:
     """The doubts (q,) and errors (q, 3) of the hidden pixels that other frames show."""
     doubts, errors = [torch.zeros(0)], [torch.zeros(0, 3)]
-    for stretched in survey(shown, inner):
+    for stretched in survey(shown, inner, heed):
         first, count = stretched.stretch.first, len(stretched.stretch)
         every = max(1, len(frames) // FRAMES)
         for number in range(every // 2, count, every):
+            heed()
             answer = stretched.ask(number)
             if answer is None:
                 continue

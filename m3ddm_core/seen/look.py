@@ -36,7 +36,8 @@ def look_around(
     """Find, for every frame's border, the pixels that other frames of the same scene have filmed.
 
     frames: (n, h, w, 3 or 4), float, 0..1, of the placement's source size. cuts: the numbers of the frames that begin
-        another scene, in order (see `find_cuts`). ``on_frame(done)`` hears of each frame.
+        another scene, in order (see `find_cuts`). ``on_frame(done)`` hears of each frame, and
+        now and then in between; it may raise, to stop.
 
     The same frames give the same bytes, and a scene the same whatever lies before and after it. Raises ValueError for
     frames of another size.
@@ -93,9 +94,13 @@ def _look_at_scene(seen: Seen, frames: Tensor, first: int, on_frame: Callable[[i
         return SceneReport(first, last, False, 0.0, 0.0, "too short to look around in")
     if is_still(frames, seen.placement.source):
         return SceneReport(first, last, True, 0.0, 0.0, "the camera stands still")
-    verdict = check(frames, border)
+
+    def heed() -> None:
+        on_frame(first)
+
+    verdict = check(frames, border, heed)
     if verdict.strictness:
-        for stretched in survey(frames, border):
+        for stretched in survey(frames, border, heed):
             own = slice(first + stretched.stretch.first, first + stretched.stretch.first + len(stretched.stretch))
             seen.path[own], seen.gains[own] = stretched.stretch.path, stretched.gains
             for number in range(len(stretched.stretch)):
@@ -105,6 +110,6 @@ def _look_at_scene(seen: Seen, frames: Tensor, first: int, on_frame: Callable[[i
                     seen.confidence[own.start + number] = (trust * 255).round().byte()
                     wanted = trust >= LEAST_CONFIDENCE
                     seen.offsets[own.start + number] = torch.where(wanted, answer.offset, 0).to(torch.int8)
-                on_frame(own.start + number)
+                on_frame(own.start + number + 1)
     share = (seen.confidence[first:last] >= CONFIDENT * 255).float().mean().item()
     return SceneReport(first, last, False, verdict.strictness, share, verdict.words)

@@ -6,18 +6,18 @@ from torch import Tensor
 
 from .ask import Stretched
 from .border import Border
-from .camera import find_stretches
+from .camera import Heed, find_stretches
 from .exposure import find_gains
 from .pyramid import build_pyramid
 from .trust import find_trust
 
 
-def survey(frames: Tensor, border: Border) -> list[Stretched]:
+def survey(frames: Tensor, border: Border, heed: Heed = lambda: None) -> list[Stretched]:
     """The stretches of a scene's frames (n, h, w, 3), float, 0..1, that lie in the border's window."""
     source = border.window.source
     pyramid = build_pyramid(frames, source)
     found = []
-    for stretch in find_stretches(pyramid):
+    for stretch in find_stretches(pyramid, heed):
         own = slice(stretch.first, stretch.first + len(stretch))
         gains = find_gains(frames[own], source, stretch)
         trust = find_trust(pyramid, stretch, gains)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ..canvas.limits import MOST_AREA, MOST_SIDE
 from .losses import Losses
 from .pictures import PictureReader
 from .shown import pixel_aspect
@@ -27,9 +28,6 @@ File = str | os.PathLike[str] | io.BytesIO
 """A path, or the bytes of a file."""
 
 USUAL_RATE, MOST_RATE = Fraction(25), Fraction(1000)
-
-LARGEST_SIDE, MOST_PIXELS = 16384, 1 << 27
-"""Of a frame: what claims more is not decoded. A few bytes can claim frames that fill any memory."""
 
 PLAYLISTS = {"hls", "concat", "dash", "imf", "sdp", "rtsp", "image2", "webvtt", "vapoursynth"}
 """FFmpeg's formats that only name other files or addresses, which a file from a stranger is not to have opened."""
@@ -127,14 +125,14 @@ def video_stream(container: InputContainer) -> Any:
             f"got {container.name}, whose pictures PyAV has no decoder for, expected a usual codec; convert it to H.264"
         )
     stream = decodable_streams[0]
-    if max(stream.width, stream.height) > LARGEST_SIDE or stream.width * stream.height > MOST_PIXELS:
+    if max(stream.width, stream.height) > MOST_SIDE or stream.width * stream.height > MOST_AREA:
         raise BrokenVideo(
             f"got {container.name}, whose frames claim {stream.width}x{stream.height} pixels, expected sides up to "
-            f"{LARGEST_SIDE} and {MOST_PIXELS} pixels at most; make it smaller first"
+            f"{MOST_SIDE} and {MOST_AREA} pixels at most; make it smaller first"
         )
     stream.thread_type = "AUTO"
     # The same where only the packets tell, or tell otherwise.
-    stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+    stream.codec_context.options = {"max_pixels": str(MOST_AREA)}
     return stream
 
 
