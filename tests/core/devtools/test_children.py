@@ -21,6 +21,8 @@ from devtools import children, pip
 from pathlib import Path
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+# Shells let what they start in the background ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 print("begun", flush=True)
 sleep = "import time; time.sleep(60)"
 spawn = f"import subprocess, sys; print(0, flush=True); subprocess.run([sys.executable, '-c', {sleep!r}, sys.argv[-1]])"
