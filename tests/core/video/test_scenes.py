@@ -43,8 +43,8 @@ def small_chunks(monkeypatch):
 
 @pytest.fixture
 def source():
-    sound = torch.arange(2 * 4000.0).view(2, 4000)
-    return TensorSource(noise(20, 48, 32, 3), RATE, sound, 5000)
+    sound = torch.arange(2 * 6400.0).view(2, 6400)
+    return TensorSource(noise(20, 48, 32, 3), RATE, sound, 8000)
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_a_part_has_the_same_frames_times_and_sound(source, placement, first, la
     assert torch.equal(torch.stack(list(part.frames())), torch.stack(list(video.frames()))[first:last])
     assert len(part.info.timeline) == len(part.thumbnails) == last - first
     sound = torch.cat([torch.from_numpy(block) for block in part.sound.blocks()], dim=1)
-    assert torch.equal(sound, torch.arange(2 * 4000.0).view(2, 4000)[:, 200 * first : 200 * last])
+    assert torch.equal(sound, torch.arange(2 * 6400.0).view(2, 6400)[:, 320 * first : 320 * last])
 
 
 def test_nothing_to_outpaint_leaves_the_source_as_it_is(source):
