@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from fractions import Fraction
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from m3ddm_core.__main__ import SAMPLING, main
+from m3ddm_core.__main__ import main
+from m3ddm_core.command.outpaint import SAMPLING
 from m3ddm_core.sampling.settings import SamplingSettings
 from m3ddm_core.video.file import FileSource
 from m3ddm_core.video.source import TensorSource
@@ -89,7 +91,7 @@ def test_help_does_not_wait_for_torch():
 
 BAD = {
     "missing": (["gone.mp4", "out.mp4"], "got gone.mp4, where no file lies; expected a video file"),
-    "folder": ([".", "out.mp4"], "got the folder ., expected a video file"),
+    "folder": ([".", "out.mp4"], "got out.mp4 to write the videos of . to, expected a folder"),
     "no video": (["text.mp4", "out.mp4"], "text.mp4, which cannot be read"),
     "onto itself": (["in.mp4", "in.mp4", "--overwrite"], "for both input and output"),
     "exists": (["in.mp4", "there.mp4"], "got there.mp4, which exists, expected a new name; overwrite replaces it"),
@@ -129,3 +131,41 @@ def test_bad_input_is_told_in_a_line(kind, clip, tmp_path, monkeypatch, capsys):
     assert len(errors) == 1 and message in errors[0], said
     assert said[-1] == errors[0], "one line, and nothing after it"
     assert sorted(path.name for path in tmp_path.iterdir()) == before and Path("there.mp4").read_bytes() == b"there"
+
+
+def test_a_folder_of_videos_goes_to_a_folder(clip, tmp_path, capsys):
+    """Three videos, a table with a shape for one of them, and one that is broken; then again, with --resume."""
+    videos, out = tmp_path / "videos", tmp_path / "results"
+    (videos / "more").mkdir(parents=True)
+    for name in ("a.mp4", "more/b.mov"):
+        (videos / name).write_bytes(clip.read_bytes())
+    (videos / "broken.mp4").write_text("no video")
+    usual = [*MODELS, "--ratio", "1:1", "--canvas-size", "64", "--preset", "fast", "--steps", "1"]
+    assert main(["outpaint", str(videos), str(out), *usual]) == 1
+    said = capsys.readouterr()
+    assert "2 of 3 videos made, 1 not; see" in said.out and "not made: " in said.err and "broken.mp4" in said.err
+    assert FileSource(str(out / "a.mp4")).info.size == (48, 48) == FileSource(str(out / "more" / "b.mp4")).info.size
+    assert sorted(path.name for path in out.iterdir()) == ["a.mp4", "manifest.jsonl", "more"]
+    entries = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    assert [entry["outcome"] for entry in entries] == ["done", "failed", "done"] and entries[0]["frames"] == 4
+    assert entries[0]["settings"]["ratio"] == "1:1" and "which cannot be read" in entries[1]["error"]
+
+    assert main(["outpaint", str(videos), str(out), *usual]) == 2
+    assert "which holds an earlier run's results; --resume goes on with it" in capsys.readouterr().err
+    (videos / "broken.mp4").write_bytes(clip.read_bytes())
+    made = (out / "a.mp4").stat().st_mtime_ns
+    assert main(["outpaint", str(videos), str(out), *usual, "--resume"]) == 0
+    assert "1 of 3 videos made, 2 by an earlier run, 0 not" in capsys.readouterr().out
+    assert (out / "a.mp4").stat().st_mtime_ns == made and (out / "broken.mp4").exists()
+
+    (tmp_path / "table.csv").write_text("source,pixels,seed\nvideos/a.mp4,8 0 8 0,7\nvideos/more/b.mov,,\n")
+    assert main(["outpaint", str(tmp_path / "table.csv"), str(tmp_path / "other"), *usual]) == 0
+    assert FileSource(str(tmp_path / "other" / "a.mp4")).info.size == (48, 48)
+    entries = [json.loads(line) for line in (tmp_path / "other" / "manifest.jsonl").read_text().splitlines()]
+    assert entries[0]["settings"]["pixels"] == [8, 0, 8, 0] and entries[0]["settings"]["ratio"] is None
+    assert entries[1]["settings"]["ratio"] == "1:1"
+
+
+def test_one_video_goes_on_without_resume(clip, tmp_path, capsys):
+    assert main(["outpaint", str(clip), str(tmp_path / "out.mp4"), *MODELS, "--ratio", "1:1", "--resume"]) == 2
+    assert "expected it for many videos" in capsys.readouterr().err

@@ -58,6 +58,7 @@ ROOMS: dict[str, set[str]] = {
     "synthetic": set(),
     "video": {"canvas", "outpaint", "composite", "seen"},
     "material": {"video"},
+    "command": {"canvas", "checkpoint", "journal", "outpaint/time_left", "sampling"},
     "training": {
         "canvas",
         "checkpoint",
@@ -84,7 +85,7 @@ ROOMS: dict[str, set[str]] = {
 """The rooms, and which others each may enter, or which one file of another. Every one may ask `frames` and `vae`, which
 lie flat beside them."""
 
-ABOVE_THE_PIPELINE = {"training", "evaluation"}
+ABOVE_THE_PIPELINE = {"command", "training", "evaluation"}
 
 
 def sources(folder: str) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""The command ``outpaint``: one video or many, from the command line."""

@@ -1,0 +1,84 @@
+"""One video, as the command line asks for it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..canvas.framing import Framing
+from ..checkpoint import DTYPES
+from ..journal.store import Journal
+from ..pipeline import Models, Options, check_files, load_models, load_network, load_vae, outpaint_file, read_mask
+from ..sampling.settings import preset_settings
+from .outpaint import SAMPLING
+
+
+def load(arguments: argparse.Namespace) -> Models:
+    """Load the two networks. Raises ValueError or OSError for files that are none."""
+    device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    network = load_network(arguments.checkpoint, device, DTYPES[arguments.dtype])
+    return load_models(network, load_vae(arguments.vae, device))
+
+
+def outpaint_one(
+    arguments: argparse.Namespace, models: Callable[[], Models], report: Callable[[float, str], None]
+) -> dict[str, Any]:
+    """Outpaint a video as the arguments say, and return figures of it; ``models`` loads them when they are needed."""
+    journal = None if arguments.no_journal else Journal(_journal_folder(arguments.target))
+    options = _options_of(arguments, journal)
+    check_files(arguments.source, arguments.target, overwrite=arguments.overwrite)  # Before weights are read.
+    source_mask = read_mask(arguments.source_mask) if arguments.source_mask else None
+    loaded = models()
+    if journal:
+        arguments.kept = "the same command goes on from here"
+    finished = outpaint_file(
+        arguments.source,
+        arguments.target,
+        loaded,
+        options,
+        first_frames=arguments.first_frames,
+        source_mask=source_mask,
+        overwrite=arguments.overwrite,
+        report=lambda standing: report(standing.share, standing.text),
+    )
+    if journal:
+        journal.empty()
+    return {
+        "size": list(finished.info.size),
+        "frames": len(finished.info.timeline),
+        "scenes": len(finished.scenes),
+        "clips_of_an_earlier_run": journal.taken if journal else 0,
+    }
+
+
+def _options_of(arguments: argparse.Namespace, journal: Journal | None) -> Options:
+    given = {name: getattr(arguments, name) for name in SAMPLING if hasattr(arguments, name)}
+    framing = Framing(
+        ratio=arguments.ratio,
+        pixels=arguments.pixels and tuple(arguments.pixels),
+        offset=arguments.offset and tuple(arguments.offset),
+        **{
+            name: getattr(arguments, name)
+            for name in ("anchor", "canvas_size", "canvas_shape", "fill", "size_multiple")
+        },
+    )
+    return Options(
+        framing=framing,
+        settings=preset_settings(arguments.preset, given),
+        seed=arguments.seed,
+        cut_threshold=None if arguments.no_scene_cuts else arguments.cut_threshold,
+        second_pass=arguments.second_pass,
+        second_denoise=arguments.second_denoise,
+        seen=arguments.seen,
+        blending={name: getattr(arguments, name) for name in ("feather", "colour_match", "resampling", "blend")},
+        journal=journal,
+    )
+
+
+def _journal_folder(target: str) -> Path:
+    """Beside the file to write, where there is room for it, and out of sight."""
+    return Path(target).with_name(f".{Path(target).name}.journal")

@@ -1,0 +1,128 @@
+"""``python -m m3ddm_core outpaint``: what may be asked for, and whether of one video or of many."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from functools import cache
+from pathlib import Path
+
+from .jobs import is_many
+from .lines import running_line
+
+SAMPLING = {
+    "steps": int,
+    "sampler": str,
+    "scheduler": str,
+    "context_scale": float,
+    "global_scale": float,
+    "guidance_start": float,
+    "guidance_end": float,
+    "unconditional_every": int,
+    "denoise": float,
+    "guide_noise": int,
+    "clips_per_batch": int,
+}
+"""The flat names of `SamplingSettings` and what reads them; spelled out, since --help is not to wait for torch."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments. Needs the standard library alone."""
+    parser.add_argument("source", metavar="IN", help="the video; or a folder, a list or a table of videos")
+    parser.add_argument("target", metavar="OUT", help="the .mp4 file to write; or a folder for them")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="of many videos: leave alone what an earlier run has finished with the same settings",
+    )
+    parser.add_argument("--checkpoint", required=True, help="the network: any file or folder that `convert` reads")
+    parser.add_argument("--vae", required=True, help="a Stable Diffusion 1.x VAE, or a tiny one in TAESD's format")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    parser.add_argument("--first-frames", type=int, default=0, help="use only so many frames, for a trial (0: all)")
+    parser.add_argument("--source-mask", metavar="FILE", help="picture or video, white where the source is replaced")
+
+    frame = parser.add_argument_group("the frame")
+    shape = frame.add_mutually_exclusive_group(required=True)
+    shape.add_argument("--ratio", help="width to height: 16:9, 9:16, 2.39:1")
+    shape.add_argument(
+        "--pixels", type=int, nargs=4, metavar=("LEFT", "TOP", "RIGHT", "BOTTOM"), help="pixels to add on each side"
+    )
+    frame.add_argument("--anchor", default="center", help='where the source lies: center, left, "top left" (center)')
+    frame.add_argument(
+        "--offset", type=int, nargs=2, metavar=("X", "Y"), help="instead of the anchor: its top-left corner"
+    )
+    frame.add_argument(
+        "--canvas-size",
+        type=int,
+        default=0,
+        help="longest side of the canvas in pixels (0: what the checkpoint names, else 256)",
+    )
+    frame.add_argument("--canvas-shape", choices=("square", "target"), default="square", help="(square)")
+    frame.add_argument(
+        "--fill", choices=("smooth", "telea"), default="smooth", help="what sampling starts from (smooth)"
+    )
+    frame.add_argument("--size-multiple", type=int, default=2, help="width and height become multiples of this (2)")
+
+    sampling = parser.add_argument_group("sampling")
+    sampling.add_argument(
+        "--preset",
+        default="checkpoint",
+        help="checkpoint, reference, balanced, fast; settings given beside it take precedence (checkpoint: what the "
+        "network's file recommends; the published weights recommend nothing and get reference)",
+    )
+    sampling.add_argument("--seed", type=int, default=0)
+    for name, kind in SAMPLING.items():
+        sampling.add_argument(f"--{name.replace('_', '-')}", type=kind, default=argparse.SUPPRESS)
+    sampling.add_argument(
+        "--second-pass", type=int, default=0, help="longest side of a second, larger canvas (0: none)"
+    )
+    sampling.add_argument("--second-denoise", type=float, default=0.4, help="how much it paints anew (0.4)")
+    sampling.add_argument(
+        "--seen",
+        choices=("off", "start", "layer", "both"),
+        default="both",
+        help="use what other frames have filmed of the border: sampling starts from it, it is laid over the result "
+        "(both)",
+    )
+    sampling.add_argument("--no-scene-cuts", action="store_true", help="treat the video as one scene")
+    sampling.add_argument(
+        "--cut-threshold", type=float, default=0.25, help="how much frames must differ at a cut (0.25)"
+    )
+
+    meeting = parser.add_argument_group("where the border meets the source")
+    meeting.add_argument("--feather", type=int, default=8, help="width of the soft edge in pixels (8)")
+    meeting.add_argument("--colour-match", choices=("none", "linear", "steady"), default="none", help="(none)")
+    meeting.add_argument("--resampling", default="lanczos", help="(lanczos)")
+    meeting.add_argument("--blend", choices=("feather", "gradient"), default="feather", help="(feather)")
+
+    machine = parser.add_argument_group("the machine")
+    machine.add_argument("--device", help="cpu, cuda, mps (default: cuda where there is one)")
+    machine.add_argument("--dtype", choices=("fp32", "fp16", "bf16"), default="fp32", help="of the network (fp32)")
+    machine.add_argument(
+        "--no-journal",
+        action="store_true",
+        help="keep no finished clips. Without this they lie in the folder .OUT.mp4.journal until OUT.mp4 is whole, and "
+        "the same command goes on where it was killed",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Outpaint, and return the exit code. Raises ValueError or OSError for what cannot be used."""
+    missing = [package for package in ("av", "diffusers") if importlib.util.find_spec(package) is None]
+    if missing:
+        raise ValueError(f"outpaint needs packages that are not installed: run `pip install {' '.join(missing)}`")
+    # Imported here: torch takes seconds, and --help should not.
+    from .many import outpaint_many
+    from .one import load, outpaint_one
+
+    models = cache(lambda: load(arguments))
+    if is_many(Path(arguments.source)):
+        return outpaint_many(arguments, models, running_line())
+    if arguments.resume:
+        raise ValueError(f"got --resume for {arguments.source}, expected it for many videos: one goes on without it")
+    taken = outpaint_one(arguments, models, running_line())["clips_of_an_earlier_run"]
+    if taken:
+        print(f"clips that an earlier run had finished: {taken}", file=sys.stderr)
+    print(arguments.target)
+    return 0
