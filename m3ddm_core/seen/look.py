@@ -21,6 +21,10 @@ from .survey import survey
 SHORTEST = 4
 """Frames of a scene in which there is anything to look for."""
 
+HELD, SHORTEST_PART = 2**23, 96
+"""Pixels of all frames that are worked on at a time, some 40 bytes each. A longer scene is looked at in parts, which do
+not know each other, but of no fewer frames."""
+
 LEAST_CONFIDENCE = 0.2
 """With less a pixel's source is not kept: it would be read for nothing."""
 
@@ -58,7 +62,7 @@ def look_through(
 ) -> Seen:
     """The same for frames (h, w, 3) that come one by one, in scenes of these ``lengths``.
 
-    Of a scene's frames small pictures are held, of a video's its recipes.
+    Small pictures are held of as many of a scene's frames as `HELD` allows, of all frames recipes.
     """
     n, pixels = sum(lengths), len(canvas_border(placement).pixels)
     seen = Seen(
@@ -70,12 +74,19 @@ def look_through(
         (),
     )
     scenes, first = [], 0
-    for length in lengths:
-        working = _working(islice(frames, length), placement)
+    for part in (part for length in lengths for part in _parts(length, placement.canvas_source[2:])):
+        working = _working(islice(frames, part), placement)
         scenes.append(_look_at_scene(seen, working, first, on_frame))
-        first += length
+        first += part
         on_frame(first)
     return replace(seen, scenes=tuple(scenes))
+
+
+def _parts(length: int, size: tuple[int, int]) -> list[int]:
+    """The frames of each part that a scene of frames of a ``size`` is looked at in."""
+    most = max(SHORTEST_PART, HELD // (size[0] * size[1]))
+    count = max(-(-length // most), 1)
+    return [length * (number + 1) // count - length * number // count for number in range(count)]
 
 
 def _working(frames: Iterator[Tensor], placement: Placement) -> Tensor:

@@ -22,6 +22,8 @@ from .read import read_linear, read_nearest, read_sharp
 USES = ("off", "start", "layer", "both")
 """What seen pixels can be used for: sampling starts from them, they are laid over the result, or both."""
 
+FARTHEST = 127
+"""Frames away: what an int8 holds."""
 CONFIDENT = 0.5
 """The confidence from which a pixel is taken for what the camera would have filmed."""
 
@@ -40,9 +42,9 @@ def refuse_mask(masked: bool) -> None:
 
 @dataclass(frozen=True)
 class SceneReport:
-    """What was found in the frames from ``first`` to before ``last``, and in ``words`` why no more was.
+    """What was found in a scene, or in a part of a long one, and in ``words`` why no more was.
 
-    ``still``: the camera stands still. ``strictness``: of what the limits usually are, so much was allowed; 0 where the
+    Its frames are those from ``first`` to before ``last``. ``still``: the camera stands still. ``strictness``: of what the limits usually are, so much was allowed; 0 where the
     scene was refused. ``share``: of its border, what was found. As a string it is all of that in words.
     """
 
@@ -54,7 +56,7 @@ class SceneReport:
     words: str
 
     def __str__(self) -> str:
-        return f"frames {self.first} to {self.last - 1}: {self.share:.0%} of the border seen elsewhere; {self.words}"
+        return f"Frames {self.first} to {self.last - 1}: {self.share:.0%} of the border seen elsewhere; {self.words}"
 
 
 @dataclass(frozen=True)
@@ -91,37 +93,46 @@ class Seen:
     def __len__(self) -> int:
         return len(self.offsets)
 
-    @cached_property
-    def known(self) -> Tensor:
-        """Which pixels of the border are to be taken for true, (n, p), bool."""
-        return self.confidence >= CONFIDENT * 255
+    def known(self, number: int) -> Tensor:
+        """Which pixels of a frame's border are to be taken for true, (p,), bool."""
+        return self.confidence[number] >= CONFIDENT * 255
 
-    @property
+    @cached_property
     def share(self) -> float:
         """Of all borders' pixels, those that are."""
-        return self.known.float().mean().item() if self.known.numel() else 0.0
+        counts = [self.known(number).sum().item() for number in range(len(self))]
+        return sum(counts) / max(self.confidence.numel(), 1)
 
     def report(self) -> str:
         """What was found, in words for people: altogether, and a line for each scene."""
         head = f"{self.share:.0%} of the border of {len(self)} frames was filmed in other frames"
         if self.share:
-            head += f", half of that at most {self.ages[self.known].median()} frames away"
-        return "\n".join([f"{head}.", *(f"Scene {n}, {scene}." for n, scene in enumerate(self.scenes, start=1))])
+            head += f", half of that at most {self._usual_age()} frames away"
+        return "\n".join([f"{head}.", *(f"{scene}." for scene in self.scenes)])
 
-    @cached_property
-    def ages(self) -> Tensor:
-        """How many frames away each pixel was filmed, (n, p), int8; 0 for none."""
-        return self.offsets.abs()
+    def _usual_age(self) -> int:
+        """The middle one of how many frames away known pixels were filmed."""
+        counts = torch.zeros(FARTHEST + 1, dtype=torch.long)
+        for number, offsets in enumerate(self.offsets):
+            counts += offsets[self.known(number)].long().abs().bincount(minlength=len(counts))
+        return int((counts.cumsum(0) * 2 >= counts.sum()).nonzero()[0])
 
     @cached_property
     def border(self) -> Border:
         """The border on the canvas."""
         return canvas_border(self.placement)
 
+    @cached_property
+    def target_border(self) -> Border:
+        """The border of the target, at its full size."""
+        placement = self.placement
+        (x, y), target = placement.offset, placement.target
+        return Border(Window(placement.source, placement.source), (-x, -y, *target))
+
     def maps(self, number: int) -> tuple[Tensor, Tensor]:
         """Confidence, float32, 0..1, and age of a frame's border, (h, w) each, of the target on the canvas."""
         confidence = self.border.spread(self.confidence[number].float() / 255, 0.0)
-        return confidence, self.border.spread(self.ages[number], 0)
+        return confidence, self.border.spread(self.offsets[number].abs(), 0)
 
     def confidence_on_canvas(self) -> Tensor:
         """Confidence in the pixels of all frames' borders, (n, ch, cw), float32, 0..1."""
@@ -129,7 +140,7 @@ class Seen:
 
     def ages_on_canvas(self) -> Tensor:
         """How many frames away all frames' pixels were filmed, (n, ch, cw), int8; 0 for none."""
-        return self._padded(self.border.spread(self.ages, 0))
+        return self._padded(self.border.spread(self.offsets.abs(), 0))
 
     def on_canvas(self, number: int, read: ReadFrame) -> Picture:
         """Frame ``number``'s border on the canvas, (ch, cw): beyond the target nothing is known."""
@@ -139,7 +150,7 @@ class Seen:
 
     def on_target(self, number: int, read: ReadFrame) -> Picture:
         """Frame ``number``'s border at the target's full size."""
-        return self._picture(number, read, target_border(self.placement))
+        return self._picture(number, read, self.target_border)
 
     def _padded(self, pictures: Tensor) -> Tensor:
         """Pictures (..., h, w) of the target on the canvas, (..., ch, cw): 0 beyond it."""
@@ -147,7 +158,7 @@ class Seen:
         return F.pad(pictures, (x, width - x - wide, y, height - y - high))
 
     def _picture(self, number: int, read: ReadFrame, border: Border) -> Picture:
-        if not self.known[number].any():
+        if not self.known(number).any():
             nothing = torch.zeros(border.outside.shape)
             return Picture(nothing[..., None].expand(-1, -1, 3), nothing)
         offsets, confidence = self._at(number, border)
@@ -189,10 +200,3 @@ def canvas_border(placement: Placement) -> Border:
     """The border of the target's rectangle on the canvas."""
     (x, y, width, height), own = placement.canvas_target, placement.canvas_source
     return Border(Window(placement.source, own[2:]), (x - own[0], y - own[1], width, height))
-
-
-def target_border(placement: Placement) -> Border:
-    """The border of the target, at its full size."""
-    return Border(
-        Window(placement.source, placement.source), (-placement.offset[0], -placement.offset[1], *placement.target)
-    )

@@ -72,7 +72,7 @@ def test_the_report_says_in_words_what_was_found(panned):
     head, scene = seen.report().splitlines()
     share = f"{seen.share:.0%} of the border"
     assert head.startswith(f"{share} of 24 frames was filmed in other frames, half of that at most ")
-    assert scene.startswith(f"Scene 1, frames 0 to 23: {share} seen elsewhere; checked on ") and scene.endswith(".")
+    assert scene.startswith(f"Frames 0 to 23: {share} seen elsewhere; checked on ") and scene.endswith(".")
     short = look_around(film.source[:5], film.placement, [3])
     assert short.report().splitlines()[0] == "0% of the border of 5 frames was filmed in other frames."
     assert short.report().splitlines()[1].endswith("too short to look around in.")
@@ -112,7 +112,7 @@ def test_a_cut_is_not_looked_across():
     for cuts in ([20], []):
         seen = look(both, cuts)
         sources = torch.arange(40)[:, None] + seen.offsets
-        taken = seen.known
+        taken = torch.stack([seen.known(number) for number in range(40)])
         assert (sources[:20][taken[:20]] < 20).all() and (sources[20:][taken[20:]] >= 20).all()
         share, psnr, _ = claimed(both, seen)
         assert share > 0.3 and psnr > 33
@@ -169,6 +169,19 @@ def test_the_canvas_beyond_the_target_stays_unknown():
     picture = seen.on_canvas(11, lambda other: film.source[other])
     assert picture.known.shape == (96, 96) and picture.known[16:80].any()
     assert not picture.known[:16].any() and not picture.known[80:].any() and not picture.known[:, 16:80].any()
+
+
+def test_a_long_scene_is_looked_at_in_parts_that_do_not_know_each_other(panned, monkeypatch):
+    film, whole = panned
+    monkeypatch.setattr("m3ddm_core.seen.look.HELD", 64 * 64 * 9)
+    monkeypatch.setattr("m3ddm_core.seen.look.SHORTEST_PART", 4)
+    seen = look(film)
+    assert [(part.first, part.last) for part in seen.scenes] == [(0, 8), (8, 16), (16, 24)]
+    for first, last in ((0, 8), (8, 16), (16, 24)):
+        alone = look(Film(film.whole[first:last]))
+        assert torch.equal(seen.offsets[first:last], alone.offsets) and alone.share > 0
+    share, psnr, off = claimed(film, seen)
+    assert 0.1 < share < whole.share and psnr > 38 and off < 0.002
 
 
 def test_too_short_a_scene_and_no_border_say_so():
