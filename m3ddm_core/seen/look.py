@@ -21,9 +21,9 @@ from .survey import survey
 SHORTEST = 4
 """Frames of a scene in which there is anything to look for."""
 
-HELD, SHORTEST_PART = 2**23, 96
-"""Pixels of all frames that are worked on at a time, some 40 bytes each. A longer scene is looked at in parts, which do
-not know each other, but of no fewer frames."""
+HELD, SHORTEST_PART = 2**22, 96
+"""Pixels of all frames that are worked on at a time, some 110 bytes each. A longer scene is looked at in parts, which
+do not know each other, but of no fewer frames."""
 
 LEAST_CONFIDENCE = 0.2
 """With less a pixel's source is not kept: it would be read for nothing."""

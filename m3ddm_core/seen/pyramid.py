@@ -25,6 +25,10 @@ TEXTURE = 1 / 255
 """Mean contrast of fine detail from which there is something to see."""
 
 
+AT_ONCE = 16
+"""Frames that are blurred at a time: convolutions take some times what they are given."""
+
+
 @dataclass(frozen=True)
 class Pyramid:
     """``levels``: planes (n, 3, h, w), float32, finest first; ``texture`` (n, h, w), bool, of the finest."""
@@ -61,6 +65,10 @@ def build_pyramid(frames: Tensor, source: tuple[int, int], longest: int = LONGES
 
 def blur(planes: Tensor, sigma: float) -> Tensor:
     """Planes (n, c, h, w) under a Gaussian of ``sigma`` pixels; the edge goes on as it ends."""
+    return torch.cat([_blur(some, sigma) for some in planes.split(AT_ONCE)]) if len(planes) else planes
+
+
+def _blur(planes: Tensor, sigma: float) -> Tensor:
     reach = max(1, int(3 * sigma + 0.5))
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
     kernel = kernel / kernel.sum()

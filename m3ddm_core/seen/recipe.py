@@ -44,8 +44,9 @@ def refuse_mask(masked: bool) -> None:
 class SceneReport:
     """What was found in a scene, or in a part of a long one, and in ``words`` why no more was.
 
-    Its frames are those from ``first`` to before ``last``. ``still``: the camera stands still. ``strictness``: of what the limits usually are, so much was allowed; 0 where the
-    scene was refused. ``share``: of its border, what was found. As a string it is all of that in words.
+    Its frames are those from ``first`` to before ``last``. ``still``: the camera stands still. ``strictness``: of what
+    the limits usually are, so much was allowed; 0 where the scene was refused. ``share``: of its border, what was
+    found. As a string it is all of that in words.
     """
 
     first: int

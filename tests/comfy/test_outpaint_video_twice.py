@@ -15,7 +15,7 @@ ONE_STEP = {"steps": 1, "context_scale": 1.0, "global_scale": 1.0}
 def test_the_second_pass_is_that_of_the_graph_of_nodes(pack, model, vae, two_scenes) -> None:
     """Scene by scene, from files of frames to finished ones, with nothing but latents kept in between."""
     settings = pack.settings(**ONE_STEP)
-    options = {"settings": settings, "canvas_size": 64, "blend": "gradient", "colour_match": "steady"}
+    options = {"settings": settings, "canvas_size": 64, "blend": "gradient", "colour_match": "steady", "seen": "off"}
     once = pack.outpaint_video(model, vae, two_scenes, **options).get_components().images
     ours = pack.outpaint_video(model, vae, two_scenes, **options, second_pass=80, second_denoise=0.5)
     assert [scene.latents.shape[-2:] for scene in ours.video.scenes] == [(6, 10), (6, 10)]
@@ -69,7 +69,7 @@ def test_the_second_pass_holds_few_finished_frames_at_once(pack, outpaint, compo
 def test_the_text_tells_pass_scene_and_clip(pack, outpaint, two_scenes, monkeypatch, second_pass, names) -> None:
     told = []
     monkeypatch.setattr(pack.module("nodes.host.progress").NodeText, "end", lambda self, text: told.append(text))
-    outpaint(two_scenes, second_pass=second_pass)
+    outpaint(two_scenes, second_pass=second_pass, seen="off")
     texts = [text.split(", about")[0].split(", a few")[0] for text in told]
     assert texts[-1].startswith("22 frames in ")
     for name in names:
