@@ -104,7 +104,7 @@ def test_the_command_line_says_what_to_lower(error, monkeypatch, capsys):
     def full(arguments):
         raise error
 
-    monkeypatch.setattr(command_line, "_outpaint", full)
+    monkeypatch.setattr("m3ddm_core.command.outpaint.run", full)
     models = ["--checkpoint", "a.safetensors", "--vae", "b.safetensors"]
     assert command_line.main(["outpaint", "in.mp4", "out.mp4", "--ratio", "16:9", *models]) == 2
     said = capsys.readouterr().err
