@@ -264,7 +264,8 @@ def outpaint_source(
     source_mask: Tensor | None = None,
     report: Report = lambda standing: None,
 ) -> FinishedVideo:
-    """Outpaint a video scene by scene, holding nothing but latents of all its frames.
+    """Outpaint a video scene by scene, holding nothing of all its frames but latents, and where
+    seen pixels lie.
 
     What comes back makes its frames when they are asked for. source_mask: (1 or n, h, w), float: 1 where the source's
     own pixels are to be made anew too. ``first_frames``: how many the source was cut to, 0 if it was not; a mask may be

@@ -1,4 +1,4 @@
-"""A video in, an outpainted video out, of any length: nothing but latents is held for all of its frames."""
+"""A video in, an outpainted video out, of any length: of all its frames only latents and recipes are held."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ class OutpaintVideo(io.ComfyNode):
             display_name="M3DDM Outpaint Video",
             category=CATEGORY,
             description="Outpaints a video of any length from file to file, scene by scene. Frames are read when they "
-            "are needed and finished while the result is saved, so a long video takes no more memory than a short one.",
+            "are needed and finished while the result is saved, so a long video takes hardly more memory than a short "
+            "one.",
             search_aliases=["outpaint video", "video outpainting", "long video", "scene cuts", "uncrop video", "m3ddm"],
             inputs=[
                 io.Model.Input("model", tooltip="From M3DDM Load Checkpoint, with or without patches such as LoRA."),

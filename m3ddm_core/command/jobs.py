@@ -3,57 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-VIDEOS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".gif"}
-"""What a folder is searched for. A list or a table may name files of any suffix."""
+from ..video.suffixes import VIDEOS
+from .settings import SETTINGS
+
 LIST, TABLE = ".txt", ".csv"
 DELIMITERS = ",;\t"
 """Of a table's columns: spreadsheets write the second where the first stands in numbers."""
-
-
-def _numbers(count: int) -> Callable[[str], tuple[int, ...]]:
-    def read(text: str) -> tuple[int, ...]:
-        numbers = tuple(int(part) for part in text.replace(",", " ").split())
-        if len(numbers) != count:
-            raise ValueError(f"{count} whole numbers")
-        return numbers
-
-    return read
-
-
-SETTINGS: dict[str, Callable[[str], Any]] = {
-    "ratio": str,
-    "pixels": _numbers(4),
-    "anchor": str,
-    "offset": _numbers(2),
-    "canvas_size": int,
-    "canvas_shape": str,
-    "fill": str,
-    "size_multiple": int,
-    "preset": str,
-    "seed": int,
-    "steps": int,
-    "sampler": str,
-    "scheduler": str,
-    "context_scale": float,
-    "global_scale": float,
-    "second_pass": int,
-    "second_denoise": float,
-    "seen": str,
-    "cut_threshold": float,
-    "first_frames": int,
-    "feather": int,
-    "colour_match": str,
-    "resampling": str,
-    "blend": str,
-}
-"""What a table may have columns for, and what reads them: arguments of ``outpaint`` by their names."""
-SHAPES = ("ratio", "pixels")
-"""One of them tells the target's shape: one in a table takes the place of either on the command line."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +46,7 @@ def find_jobs(source: Path, out: Path) -> list[Job]:
     else:
         jobs = _jobs_of_list(source, out)
     if not jobs:
-        raise ValueError(f"got {source}, which names no video, expected at least one ({', '.join(sorted(VIDEOS))})")
+        raise ValueError(f"got {source}, which names no video, expected at least one ({', '.join(VIDEOS)})")
     _require_apart(jobs)
     return jobs
 

@@ -16,33 +16,34 @@ class Manifest:
 
     def __init__(self, folder: Path):
         self.path = folder / NAME
-        self._last = self._read()
+        self._last: dict[str, dict[str, Any]] = {}
+        self._made: set[str] = set()
+        text = self.path.read_text(encoding="utf-8", errors="replace") if self.path.exists() else ""
+        for line in text.splitlines():
+            try:
+                self._remember(json.loads(line))
+            except (ValueError, KeyError, TypeError):
+                continue
+        # After a line without an end the next one would not be read either.
+        self._torn = bool(text) and not text.endswith("\n")
 
-    def _read(self) -> dict[str, dict[str, Any]]:
-        """The last entry of each target."""
-        last = {}
-        if self.path.exists():
-            for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    entry = json.loads(line)
-                    last[entry["target"]] = entry
-                except (ValueError, KeyError, TypeError):
-                    continue
-        return last
+    def _remember(self, entry: dict[str, Any]) -> None:
+        self._last[entry["target"]] = entry
+        if entry["outcome"] == DONE:
+            self._made.add(entry["target"])
 
     def add(self, entry: dict[str, Any]) -> None:
         """Write an entry, which has at least ``target`` and ``outcome``; it is on the disk once this returns."""
-        # After a line without an end this one would not be read either.
-        torn = self.path.exists() and self.path.read_bytes()[-1:] not in (b"", b"\n")
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(("\n" if torn else "") + json.dumps(entry, ensure_ascii=False) + "\n")
+            file.write(("\n" if self._torn else "") + json.dumps(entry, ensure_ascii=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        self._last[entry["target"]] = entry
+        self._torn = False
+        self._remember(entry)
 
-    def names(self, target: str) -> bool:
-        """Whether a file was made, or tried to be, by an earlier run."""
-        return target in self._last
+    def made(self, target: str) -> bool:
+        """Whether a file of this name was made by a run, not by somebody else."""
+        return target in self._made
 
     def has_done(self, asked: dict[str, Any]) -> bool:
         """Whether a video's target is there, made from what is ``asked``: as its entry began with."""

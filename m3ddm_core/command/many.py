@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ..pipeline import Models
-from .jobs import SHAPES, Job, find_jobs
+from .jobs import Job, find_jobs
 from .manifest import Manifest
 from .memory import is_of_memory, out_of_memory
 from .one import outpaint_one
 from .queue import Report, asked_of, run_jobs
+from .settings import SHAPES
 
 SOME_FAILED = 1
 FILES = ("source", "checkpoint", "vae", "source_mask")
@@ -51,8 +52,8 @@ def outpaint_many(
 
     def make_job(job: Job, heard: Report) -> dict[str, Any]:
         own = _own(arguments, job)
-        # What an earlier run has made, and --resume has not passed over, was made otherwise or of another file.
-        own.overwrite = arguments.overwrite or manifest.names(own.target)
+        # What an earlier run has made, and --resume has not passed over, was made otherwise; no other file is replaced.
+        own.overwrite = arguments.overwrite or manifest.made(own.target)
         job.target.parent.mkdir(parents=True, exist_ok=True)
         try:
             return outpaint_one(own, models, heard)

@@ -14,7 +14,7 @@ from ..checkpoint import DTYPES
 from ..journal.store import Journal
 from ..pipeline import Models, Options, check_files, load_models, load_network, load_vae, outpaint_file, read_mask
 from ..sampling.settings import preset_settings
-from .outpaint import SAMPLING
+from .settings import SAMPLING
 
 
 def load(arguments: argparse.Namespace) -> Models:

@@ -10,21 +10,7 @@ from pathlib import Path
 
 from .jobs import is_many
 from .lines import running_line
-
-SAMPLING = {
-    "steps": int,
-    "sampler": str,
-    "scheduler": str,
-    "context_scale": float,
-    "global_scale": float,
-    "guidance_start": float,
-    "guidance_end": float,
-    "unconditional_every": int,
-    "denoise": float,
-    "guide_noise": int,
-    "clips_per_batch": int,
-}
-"""The flat names of `SamplingSettings` and what reads them; spelled out, since --help is not to wait for torch."""
+from .settings import SAMPLING
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

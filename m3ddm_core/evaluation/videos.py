@@ -12,10 +12,10 @@ from torch import Tensor
 
 from ..video.reader import BrokenVideo, read_facts, read_pictures
 from ..video.source import VideoInfo
+from ..video.suffixes import VIDEOS
 from ..video.writer import write_lossless
 from .protocol import LEAST_FRAMES, Clip, Protocol, Source
 
-VIDEOS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".gif"}
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 PICTURES_FPS = 24.0
 """The rate of a folder of pictures, which does not tell; DAVIS's is 24."""

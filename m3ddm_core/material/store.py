@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ..video.suffixes import VIDEOS
 from .panoramas import PANORAMAS, read_panorama
 from .pictures import PICTURES, UnusableMaterial, read_cut_out, read_photograph
-from .videos import VIDEOS, read_shots
+from .videos import read_shots
 
 FORMAT = 1
 PIXELS, PIECES = "pixels.u8", "pieces.json"

@@ -15,7 +15,6 @@ from ..video.shown import Orientation, pixel_aspect, square_size
 from .film import is_the_film, training_shots
 from .pictures import UnusableMaterial
 
-VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".gif")
 ROOM = 1.5
 """How much larger than asked for frames are kept, where they are: for a view to move and zoom in."""
 CUT_THRESHOLD = 0.25

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from m3ddm_core.__main__ import main
-from m3ddm_core.command.outpaint import SAMPLING
+from m3ddm_core.command.settings import SAMPLING
 from m3ddm_core.sampling.settings import SamplingSettings
 from m3ddm_core.video.file import FileSource
 from m3ddm_core.video.source import TensorSource
@@ -164,6 +164,31 @@ def test_a_folder_of_videos_goes_to_a_folder(clip, tmp_path, capsys):
     entries = [json.loads(line) for line in (tmp_path / "other" / "manifest.jsonl").read_text().splitlines()]
     assert entries[0]["settings"]["pixels"] == [8, 0, 8, 0] and entries[0]["settings"]["ratio"] is None
     assert entries[1]["settings"]["ratio"] == "1:1"
+
+
+def test_resume_goes_on_in_the_middle_of_a_video_and_replaces_no_file_of_others(clip, tmp_path, monkeypatch, capsys):
+    videos, out = tmp_path / "videos", tmp_path / "results"
+    (videos / "more").mkdir(parents=True)
+    (out / "more").mkdir(parents=True)
+    for name in ("a.mp4", "more/b.mp4"):
+        (videos / name).write_bytes(clip.read_bytes())
+    (out / "more" / "b.mp4").write_text("somebody's own")
+    arguments = ["outpaint", str(videos), str(out), *MODELS, "--ratio", "1:1", "--canvas-size", "64"]
+
+    def stop(*rest, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("m3ddm_core.pipeline.write_video", stop)
+        assert main([*arguments, "--resume"]) == 130
+    assert "the same command with --resume goes on from here" in capsys.readouterr().err
+    for _ in range(2):
+        assert main([*arguments, "--resume"]) == 1
+        assert "which exists, expected a new name" in capsys.readouterr().err
+        assert (out / "more" / "b.mp4").read_text() == "somebody's own"
+    entries = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    assert [entry["outcome"] for entry in entries] == ["done", "failed", "failed"]
+    assert entries[0]["clips_of_an_earlier_run"] == 1
 
 
 def test_one_video_goes_on_without_resume(clip, tmp_path, capsys):

@@ -11,7 +11,6 @@ import os
 import random
 import threading
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -24,12 +23,11 @@ from m3ddm_core.journal.store import Journal
 from m3ddm_core.outpaint.clips import NonFiniteLatents
 from m3ddm_core.pipeline import Models, Options, load_models, load_network, outpaint_file
 from m3ddm_core.sampling.settings import SamplingSettings
-from m3ddm_core.video.source import TensorSource
 from m3ddm_core.video.whole import CannotWrite
-from m3ddm_core.video.writer import write_video
 from tests.helpers.checkpoint_files import TINY
 from tests.helpers.failing import FailingAt, out_of_memory
 from tests.helpers.killed_runs import decode, encode
+from tests.helpers.panned_files import write_pan
 
 FRAMES = 17
 """Two clips."""
@@ -39,11 +37,7 @@ MOMENTS = 10
 @pytest.fixture
 def run(tmp_path, tiny):
     """Outpaint a clip with a small network and a journal; returns the file's bytes."""
-    noise = torch.rand(1, 3, 6, 8, generator=torch.Generator().manual_seed(0))
-    wide = torch.nn.functional.interpolate(noise, (32, 32 + FRAMES), mode="bilinear")[0]
-    frames = torch.stack([wide[:, :, number : number + 32] for number in range(FRAMES)]).movedim(1, -1)
-    source = TensorSource(frames, Fraction(25), torch.linspace(-0.5, 0.5, FRAMES * 320).expand(1, -1), 8000)
-    write_video(tmp_path / "in.mp4", source.frames(), source.info, source.sound)
+    write_pan(tmp_path / "in.mp4", FRAMES, 32)
     save_checkpoint(tmp_path / "tiny.safetensors", tiny, TINY)
     (tmp_path / "out").mkdir()
     network = load_network(tmp_path / "tiny.safetensors")

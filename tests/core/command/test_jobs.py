@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from m3ddm_core.command.jobs import SETTINGS, Job, find_jobs, is_many
-from m3ddm_core.command.outpaint import SAMPLING, add_arguments
+from m3ddm_core.command.jobs import Job, find_jobs, is_many
+from m3ddm_core.command.outpaint import add_arguments
+from m3ddm_core.command.settings import SAMPLING, SETTINGS
 
 
 @pytest.fixture

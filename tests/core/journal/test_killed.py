@@ -7,7 +7,6 @@ import os
 import random
 import subprocess
 import sys
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,8 @@ import torch
 from m3ddm_core.checkpoint import save_checkpoint
 from m3ddm_core.outpaint.plan import plan_video
 from m3ddm_core.video.file import FileSource
-from m3ddm_core.video.source import TensorSource
-from m3ddm_core.video.writer import write_video
 from tests.helpers.checkpoint_files import TINY
+from tests.helpers.panned_files import write_pan
 
 ROOT = Path(__file__).resolve().parents[3]
 FRAMES = 64
@@ -57,11 +55,7 @@ class Runs:
 @pytest.fixture
 def files(tmp_path, tiny):
     """A clip of one scene that moves, with a tone, and a small checkpoint."""
-    noise = torch.rand(1, 3, 6, 10, generator=torch.Generator().manual_seed(0))
-    wide = torch.nn.functional.interpolate(noise, (48, 32 + FRAMES), mode="bilinear")[0]
-    frames = torch.stack([wide[:, :, number : number + 32] for number in range(FRAMES)]).movedim(1, -1)
-    source = TensorSource(frames, Fraction(25), torch.linspace(-0.5, 0.5, FRAMES * 320).expand(1, -1), 8000)
-    write_video(tmp_path / "in.mp4", source.frames(), source.info, source.sound)
+    write_pan(tmp_path / "in.mp4", FRAMES, 48)
     save_checkpoint(tmp_path / "tiny.safetensors", tiny, TINY)
     (tmp_path / "out").mkdir()
     return tmp_path / "in.mp4", tmp_path / "out" / "out.mp4", tmp_path / "tiny.safetensors"

@@ -53,7 +53,7 @@ def test_shots_are_kept_and_what_cannot_be_used_is_named(footage: Path, tmp_path
 
 def test_footage_is_decoded_once(footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = open_store("film", footage, WANTED, tmp_path / "stores", 1.0)
-    monkeypatch.setitem(store.KINDS, "film", (videos.VIDEOS, None))
+    monkeypatch.setitem(store.KINDS, "film", (store.VIDEOS, None))
     again = open_store("film", footage, WANTED, tmp_path / "stores", 1.0)
     assert again == first
     np.testing.assert_array_equal(again.pixels(again.pieces[1]), first.pixels(first.pieces[1]))
@@ -66,7 +66,7 @@ def test_a_store_that_was_cut_off_is_none(footage: Path, tmp_path: Path, monkeyp
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setitem(store.KINDS, "film", (videos.VIDEOS, fail))
+        patch.setitem(store.KINDS, "film", (store.VIDEOS, fail))
         open_store("film", footage, WANTED, tmp_path / "stores", 1.0)
     assert list((tmp_path / "stores").iterdir()) == []
     assert open_store("film", footage, WANTED, tmp_path / "stores", 1.0).pieces
