@@ -1,4 +1,4 @@
-"""``python run.py test``: the tiers of tests one after the other, each in a process of its own, and one closing line.
+"""``python run.py test``: the tiers of tests one after the other, each in processes of its own, and one closing line.
 
 ComfyUI in a process changes it for good, so what must not see it (the core) and what loads it cannot share one.
 """
@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import children
+from . import children, workers
 from . import host as hosts
 from .lint import lint
 from .report import Problem, elapsed, say
@@ -78,11 +78,14 @@ def run_tiers(names: list[str], arguments: list[str]) -> int:
         )
     host = hosts.find(hosts.TEST_MODULES)
     say(f"Host: {host}")
+    spread = workers.possible(host.python)
+    if not spread:
+        say("pytest-xdist is not installed beside this ComfyUI: every tier runs in one process, which takes longer.")
     total, lines, started = Counts(), [], time.monotonic()
     for name in chosen:
         begun = time.monotonic()
         say(f"\n== {name} ==")
-        counts = _lint(host) if name == "lint" else _pytest(host, _tier(name), files, arguments)
+        counts = _lint(host) if name == "lint" else _pytest(host, _tier(name), files, arguments, spread)
         lines.append(f"  {name:8s} {counts}  [{elapsed(time.monotonic() - begun)}]")
         total.add(counts)
     say("\n" + "\n".join(lines))
@@ -95,8 +98,9 @@ def _tier(name: str) -> Tier:
     return next(tier for tier in TIERS if tier.name == name)
 
 
-def _pytest(host: hosts.Host, tier: Tier, files: list[str], arguments: list[str]) -> Counts:
-    environment = hosts.clean_environment()
+def _pytest(host: hosts.Host, tier: Tier, files: list[str], arguments: list[str], spread: bool) -> Counts:
+    count = _workers(host, tier, files, arguments) if spread else 1
+    environment = hosts.clean_environment(**workers.environment(count))
     environment.pop("COMFYUI_PATH", None)
     if tier.comfy:
         environment["COMFYUI_PATH"] = str(host.path)
@@ -106,7 +110,8 @@ def _pytest(host: hosts.Host, tier: Tier, files: list[str], arguments: list[str]
         report = Path(scratch) / "report.xml"
         command = [str(host.python), "-c", _LAUNCH, *(files or [tier.folder]), "-m", tier.markers]
         # These two are there for ComfyUI's own tests, and warn in a run that has no use for them.
-        command += ["-p", "no:asyncio", "-p", "no:aiohttp", f"--junitxml={report}", "--durations=5", *arguments]
+        command += ["-p", "no:asyncio", "-p", "no:aiohttp", f"--junitxml={report}", "--durations=5"]
+        command += [*(workers.options(count) if spread else ()), *arguments]
         code = children.run(command, cwd=PACK, env=environment, stdin=subprocess.DEVNULL).returncode
         counts = _read(report)
     if code == NO_TESTS_COLLECTED:
@@ -118,6 +123,12 @@ def _pytest(host: hosts.Host, tier: Tier, files: list[str], arguments: list[str]
         say(f"pytest ended with code {code}.")
         counts.failed += 1
     return counts
+
+
+def _workers(host: hosts.Host, tier: Tier, files: list[str], arguments: list[str]) -> int:
+    """One for what is named, to be seen at work, and where a graphics card would be shared: some measure its memory."""
+    alone = files or (tier.comfy and host.device != "cpu")
+    return 1 if alone else workers.number(arguments)
 
 
 def _read(report: Path) -> Counts:
