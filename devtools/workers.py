@@ -27,7 +27,7 @@ def number(arguments: Sequence[str]) -> int:
     """How many to start, at least one; one where ``arguments``, which are pytest's, want to be seen at work."""
     if _IN_SIGHT & set(arguments):
         return 1
-    return max(1, min(_cores(), int(_memory_gib() / GIB_EACH)))
+    return max(1, int(min(_cores(), _memory_gib() / GIB_EACH)))
 
 
 def options(count: int) -> list[str]:
