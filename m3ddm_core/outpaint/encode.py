@@ -50,10 +50,10 @@ def encode_global_frames(
     Raises ``ValueError`` for an empty video, a count below one or a mask that does not fit.
     """
     require_frames(frames, "global frames")
-    chosen = global_numbers(len(frames), count)
+    distinct, places = once_each(global_numbers(len(frames), count))
     mask = check_mask(source_mask, (frames.shape[2], frames.shape[1]), len(frames), None)
-    pictures = global_pictures(frames[chosen], mask if mask is None or len(mask) == 1 else mask[chosen])
-    return GlobalFrames(encode_frames(pictures, encode), len(frames))
+    pictures = global_pictures(frames[distinct], mask if mask is None or len(mask) == 1 else mask[distinct])
+    return GlobalFrames(encode_frames(pictures, encode)[places], len(frames))
 
 
 def global_numbers(frames: int, count: int = GLOBAL_FRAMES) -> list[int]:
@@ -64,6 +64,12 @@ def global_numbers(frames: int, count: int = GLOBAL_FRAMES) -> list[int]:
     if count < 1:
         raise ValueError(f"got a count of {count} global frames, expected 1 or more; the published code takes 16")
     return np.linspace(0, frames - 1, count, dtype=int).tolist()
+
+
+def once_each(numbers: list[int]) -> tuple[list[int], list[int]]:
+    """The distinct ones of ``numbers``, and where each is among them: a short video repeats frames, encoded once."""
+    distinct, places = np.unique(numbers, return_inverse=True)
+    return distinct.tolist(), places.tolist()
 
 
 def global_pictures(frames: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -14,7 +14,7 @@ from ..canvas.build import Shown, make_canvas, make_start_canvas
 from ..canvas.placement import Placement
 from ..canvas.source_mask import MASK_THRESHOLD, covers, masks_of
 from ..frames import frames_at_once, frames_through_vae, grouped
-from ..outpaint.encode import encode_canvas, encode_frames, global_numbers, global_pictures
+from ..outpaint.encode import encode_canvas, encode_frames, global_numbers, global_pictures, once_each
 from ..outpaint.state import OutpaintState
 from ..vae import Encode
 
@@ -141,6 +141,7 @@ def encode_scene(
             yield canvas, hole
 
     def global_latents() -> Tensor:
-        return encode_frames(torch.stack([shown[number] for number in numbers]), encode)
+        distinct, places = once_each(numbers)
+        return encode_frames(torch.stack([shown[number] for number in distinct]), encode)[places]
 
     return encode_canvas(parts(), global_latents, encode, fps, placement, fill)

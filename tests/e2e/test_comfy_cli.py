@@ -22,6 +22,7 @@ pytestmark = pytest.mark.server
 QUICK_AT = {
     "M3DDM_SamplingSettings": (0, (25, 50)),
     "M3DDM_EdgeMask": (9, (256, 768)),
+    "M3DDM_EncodeGlobalFrames": (0, (16,)),
     "M3DDM_SecondPass": (0, (512,)),
     "M3DDM_OutpaintVideo": (9, (0, 256)),
     "KSampler": (2, (25,)),

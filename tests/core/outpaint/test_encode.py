@@ -7,7 +7,14 @@ import torch
 
 from m3ddm_core.canvas.build import make_canvas
 from m3ddm_core.canvas.placement import place
-from m3ddm_core.outpaint.encode import GlobalFrames, add_guide_frames, encode_context, encode_global_frames
+from m3ddm_core.outpaint.encode import (
+    GlobalFrames,
+    add_guide_frames,
+    encode_context,
+    encode_global_frames,
+    global_numbers,
+    global_pictures,
+)
 
 
 def mean_colours(frames):
@@ -48,8 +55,18 @@ def test_global_frames_are_spread_from_first_to_last(video):
     torch.testing.assert_close(seen[0][:, 0, 0, 0] * 31, torch.tensor([0.0, 10, 20, 30]))
 
 
-def test_one_frame_serves_as_all_global_frames():
-    assert encode_global_frames(torch.rand(1, 8, 8, 3), mean_colours).latents.shape == (16, 4, 32, 32)
+@pytest.mark.parametrize("frames", [1, 2, 5, 15, 16, 17])
+def test_a_short_videos_frames_serve_more_than_once_and_are_encoded_once(video, frames):
+    seen = []
+
+    def encode(some):
+        seen.append(some)
+        return mean_colours(some)
+
+    latents = encode_global_frames(video[:frames], encode).latents
+    assert latents.shape == (16, 4, 32, 32) and sum(map(len, seen)) == min(frames, 16)
+    for latent, number in zip(latents, global_numbers(frames), strict=True):
+        assert torch.equal(latent, mean_colours(global_pictures(video[number : number + 1]))[0])
 
 
 def test_the_state_knows_what_its_latents_look_like(state):
