@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -52,33 +54,58 @@ class Runs:
         self.process.wait(timeout=60)
 
 
+class Whole(NamedTuple):
+    """A run that nobody killed: a folder with its files, those that it made and its journal; and what it told."""
+
+    folder: Path
+    events: str
+
+    @property
+    def content(self) -> bytes:
+        return paths_in(self.folder)[1].read_bytes()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, tiny):
+    """Of a clip of one scene that moves, with a tone, and a small checkpoint."""
+    folder = tmp_path_factory.mktemp("whole")
+    paths = paths_in(folder)
+    write_pan(paths[0], FRAMES, 48)
+    save_checkpoint(paths[2], tiny, TINY)
+    paths[1].parent.mkdir()
+    runs = Runs(*paths)
+    told = runs()
+    runs.close()
+    assert told["events"].count("b") == told["events"].count("k") == CLIPS and told["there"] and not told["killed"]
+    return Whole(folder, told["events"])
+
+
 @pytest.fixture
-def files(tmp_path, tiny):
-    """A clip of one scene that moves, with a tone, and a small checkpoint."""
-    write_pan(tmp_path / "in.mp4", FRAMES, 48)
-    save_checkpoint(tmp_path / "tiny.safetensors", tiny, TINY)
-    (tmp_path / "out").mkdir()
-    return tmp_path / "in.mp4", tmp_path / "out" / "out.mp4", tmp_path / "tiny.safetensors"
+def files(tmp_path, whole):
+    """The same clip and checkpoint, of which nothing has been made."""
+    paths = paths_in(tmp_path)
+    for kept, path in zip(paths_in(whole.folder)[::2], paths[::2], strict=True):
+        shutil.copyfile(kept, path)
+    paths[1].parent.mkdir()
+    return paths
+
+
+def paths_in(folder: Path) -> tuple[Path, Path, Path]:
+    """Source, target and checkpoint."""
+    return folder / "in.mp4", folder / "out" / "out.mp4", folder / "tiny.safetensors"
 
 
 def frames_of(path):
     return torch.stack(list(FileSource(str(path)).frames()))
 
 
-def test_a_run_that_is_killed_again_and_again_ends_in_the_same_file(files):
+def test_a_run_that_is_killed_again_and_again_ends_in_the_same_file(files, whole):
     _, target, _ = files
     runs = Runs(*files)
-    whole = runs()
-    assert whole["events"].count("b") == whole["events"].count("k") == CLIPS and whole["there"]
-    expected, content = frames_of(target), target.read_bytes()
-    target.unlink()
-    for path in (target.parent / ".out.mp4.journal").iterdir():
-        path.unlink()
-
     draw, begun = random.Random(0), 0
     # Each run is killed after a part of what is still to be done, at the beginning, while sampling, while writing.
     for number in range(KILLS):
-        answer = runs(f"{draw.randint(1, len(whole['events']) // 3)} {draw.choice((0, 1, 5, 20))}")
+        answer = runs(f"{draw.randint(1, len(whole.events) // 3)} {draw.choice((0, 1, 5, 20))}")
         assert answer["killed"] and not answer["there"], (number, answer)
         begun += answer["events"].count("b")
     last = runs()
@@ -86,38 +113,36 @@ def test_a_run_that_is_killed_again_and_again_ends_in_the_same_file(files):
     runs.close()
     assert last["there"] and not last["killed"]
     assert CLIPS <= begun <= CLIPS + KILLS, "no kill costs more than the clip that was under way"
-    assert torch.equal(frames_of(target), expected)
-    assert target.read_bytes() == content, "the container too, with its sound and times"
+    assert torch.equal(frames_of(target), frames_of(paths_in(whole.folder)[1]))
+    assert target.read_bytes() == whole.content, "the container too, with its sound and times"
     assert last["beside"] == [".out.mp4.journal"]
 
 
-def test_a_kill_while_the_file_is_written_leaves_none_under_its_name(files):
+def test_a_kill_while_the_file_is_written_leaves_none_under_its_name(files, whole):
+    shutil.copytree(whole.folder / "out" / ".out.mp4.journal", files[1].with_name(".out.mp4.journal"))
     runs = Runs(*files)
-    events = runs()["events"]
-    content = files[1].read_bytes()
-    files[1].unlink()
-    sampled = len(events.rstrip("s")) - 2 * events.count("b")
+    sampled = len(whole.events.rstrip("s")) - 2 * whole.events.count("b")
     killed = runs(f"{sampled + FRAMES // 2} 0")
     assert killed["killed"] and not killed["there"]
     assert any(name.startswith(".out.mp4.") and name.endswith(".part") for name in killed["beside"])
     assert "b" not in killed["events"], "all clips were there"
     last = runs()
-    assert "b" not in last["events"] and files[1].read_bytes() == content
+    assert "b" not in last["events"] and files[1].read_bytes() == whole.content
     assert last["beside"] == [".out.mp4.journal"]
     runs.close()
 
 
-def test_two_that_make_one_file_at_once_over_one_journal_both_end_in_it(files):
+def test_two_that_make_one_file_at_once_over_one_journal_both_end_in_it(files, whole):
     both = [Runs(*files), Runs(*files)]
     for runs in both:
         runs.begin()
     answers = [runs.end() for runs in both]
-    content = files[1].read_bytes()
+    assert files[1].read_bytes() == whole.content
     assert all(answer["there"] and not answer["killed"] for answer in answers)
     assert CLIPS <= sum(answer["events"].count("b") for answer in answers) <= 2 * CLIPS
     files[1].unlink()
     last = both[0]()
-    assert "b" not in last["events"] and files[1].read_bytes() == content
+    assert "b" not in last["events"] and files[1].read_bytes() == whole.content
     assert last["beside"] == [".out.mp4.journal"]
     for runs in both:
         runs.close()
