@@ -2,9 +2,9 @@
 
     PYTHON -m benchmarks.journal_cost --gigabytes 2.6
 
-PYTHON has torch in it. The file is made of random bytes beside the journal (in a temporary folder, or in ``--folder``) and
-read once before it is hashed, as a network that was just loaded is. A clip is one of the published size: 16 frames on a
-canvas of 256x256.
+PYTHON has torch in it. The file is made of random bytes beside the journal (in a temporary folder, or in ``--folder``)
+and read once before it is hashed, as a network that was just loaded is. A clip is one of the published size: 16 frames
+on a canvas of 256x256.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     PYTHON -m benchmarks.soak --runs 200
 
-PYTHON has torch, PyAV, matplotlib and psutil in it. Each prompt is a shipped workflow with settings drawn at random, over
-a small clip, with a small network of seeded weights; every third is cancelled after a random number of the server's
-messages. After each, the server's process is looked at. The journal is on, and small, so that it is pruned as well.
+PYTHON has torch, PyAV, matplotlib and psutil in it. Each prompt is a shipped workflow with settings drawn at random,
+over a small clip, with a small network of seeded weights; every third is cancelled after a random number of the
+server's messages. After each, the server's process is looked at. The journal is on, and small, so that it is pruned.
 """
 
 from __future__ import annotations

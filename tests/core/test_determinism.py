@@ -19,8 +19,8 @@ from tests.helpers.same_again import hashed, made
 
 ROOT = Path(__file__).resolve().parents[2]
 MOST, USUAL = 1e-3, 1e-5
-"""What docs/measuring.md states of frames in 0..1, for other batches of clips and other numbers of threads: at most, and
-in the mean."""
+"""What docs/measuring.md states of frames in 0..1, for other batches of clips and other numbers of threads: at most,
+and in the mean."""
 
 
 @pytest.fixture(scope="module")

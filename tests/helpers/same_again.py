@@ -1,7 +1,7 @@
-"""A clip that is outpainted to be compared with itself; `python -m tests.helpers.same_again CHECKPOINT THREADS SEED` does
-so in another process, and prints the hash of what it made.
+"""A clip that is outpainted to be compared with itself.
 
-The tests' small network under all of its guidance, the demonstration's autoencoder, three levels, a seam that is blended.
+`python -m tests.helpers.same_again CHECKPOINT THREADS SEED` does so in another process, and prints the hash of what it
+made. The tests' small network under all of its guidance, the demonstration's autoencoder, three levels, a blended seam.
 """
 
 from __future__ import annotations
