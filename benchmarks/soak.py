@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import statistics
@@ -65,8 +66,8 @@ def cancelling(client: Client, after: int | None) -> Callable[[Progress], None]:
     return hear
 
 
-def soak(runs: int, seed: int) -> dict[str, Any]:
-    """Queue prompts one after another, and look at the server after each."""
+def soak(runs: int, seed: int, minutes: float) -> dict[str, Any]:
+    """Queue prompts one after another, no more once so many minutes are over, and look at the server after each."""
     import psutil
 
     os.environ["M3DDM_JOURNAL"] = str(JOURNAL_GIGABYTES)
@@ -82,7 +83,7 @@ def soak(runs: int, seed: int) -> dict[str, Any]:
         with Server(hosts.find(), base=base, models=models, inputs=clips, start_timeout=1800) as server:
             process, info = psutil.Process(server.pid), server.client.object_info()
             begun = time.monotonic()
-            for number in range(1, runs + 1):
+            while len(samples) < runs and time.monotonic() - begun < 60 * minutes:
                 prompt = random_prompt(draw, info, list(CLIPS), network.name)
                 after = draw.randint(1, MOST_MESSAGES) if draw.random() < 1 / 3 else None
                 outcome = _outcome(server.client, prompt, after)
@@ -90,7 +91,7 @@ def soak(runs: int, seed: int) -> dict[str, Any]:
                     made.unlink()
                 samples.append({"second": round(time.monotonic() - begun, 1), "outcome": outcome})
                 samples[-1] |= look_at(process, base)
-                print(f"{number:3d}: {json.dumps(samples[-1])}", flush=True)
+                print(f"{len(samples):3d}: {json.dumps(samples[-1])}", flush=True)
             tracebacks = server.log.read_text(encoding="utf-8", errors="replace").count("Traceback")
     return {"outcomes": Counter(sample["outcome"] for sample in samples), "tracebacks": tracebacks, "samples": samples}
 
@@ -142,9 +143,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="after which no more is queued")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder for soak.json and soak.png")
     options = parser.parse_args()
-    result = soak(options.runs, options.seed)
+    result = soak(options.runs, options.seed, options.minutes)
     plot(result["samples"], options.out / "soak.png")
     shown = {"levels": levels(result["samples"]), **{name: result[name] for name in ("outcomes", "tracebacks")}}
     (options.out / "soak.json").write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")

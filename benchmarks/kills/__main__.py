@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import tempfile
@@ -46,6 +47,7 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--steps", type=int, default=1, help="of each clip")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="after which no other kill is begun")
     parser.add_argument("--json", type=Path, help="where to write all figures")
     arguments = parser.parse_args()
     if not hasattr(os, "fork"):
@@ -56,7 +58,7 @@ def main() -> int:
         in_fork(lambda: write_clip(source, arguments.frames))
         in_fork(lambda: write_network(network))
         way = WAYS[arguments.way](folder, source, network, arguments.steps)
-        result = measure(way, arguments.kills, arguments.seed)
+        result = measure(way, arguments.kills, arguments.seed, arguments.minutes)
     print(summary(result))
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import random
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,8 +27,12 @@ class Kill:
     left: list[str]
 
 
-def measure(way: Way, kills: int, seed: int) -> dict:
-    """Kill and go on, ``kills`` times. Raises RuntimeError where a half-made file stands under the final name."""
+def measure(way: Way, kills: int, seed: int, minutes: float = math.inf) -> dict:
+    """Kill and go on, ``kills`` times, but no more once so many minutes are over.
+
+    Raises RuntimeError where a half-made file stands under the final name.
+    """
+    begun = time.monotonic()
     whole = way.run()
     (made,) = videos(way.out)
     content = made.read_bytes()
@@ -35,7 +41,7 @@ def measure(way: Way, kills: int, seed: int) -> dict:
     print(f"undisturbed: {spent}, {whole.begun} clips, {len(content):,} bytes", flush=True)
 
     draw, found = random.Random(seed), []
-    while len(found) < kills:
+    while len(found) < kills and time.monotonic() - begun < 60 * minutes:
         moment = draw.uniform(0, whole.cpu)
         first = way.run(lambda cpu, moment=moment: cpu >= moment)
         if not first.killed:  # It was quicker than the undisturbed one.
