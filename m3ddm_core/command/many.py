@@ -11,7 +11,7 @@ from typing import Any
 from ..pipeline import Models
 from .jobs import Job, find_jobs
 from .manifest import Manifest
-from .memory import is_of_memory, out_of_memory
+from ..sampling.memory import is_of_memory, out_of_memory
 from .one import outpaint_one
 from .queue import Report, asked_of, run_jobs
 from .settings import SHAPES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from torch import Tensor
@@ -30,6 +30,11 @@ class WaveSampler(ABC):
         ``batches`` are taken as they are needed: each is made when it is taken. Their callbacks are called where this
         iterator is advanced, never in another thread; what they raise ends all of them.
         """
+
+    def towards(self, left: Callable[[], float]) -> WaveSampler:
+        """Return this sampler for a video of which ``left()`` is still to be done: what is nearest to done comes first,
+        where several wait."""
+        return self
 
 
 class OneByOne(WaveSampler):
