@@ -72,7 +72,7 @@ class ActorHand:
         self._actor = self._make()
         weights = self._weights
         device = weights.device or ("" if self._gpus else "cpu")
-        missing = self._answer("begin", self._threads, weights.files, weights.digests, device, weights.dtype)
+        missing = self._answer("begin", weights.files, weights.digests, device, weights.dtype, self._threads)
         for name in missing:
             self._send(name)
         identity = self._answer("load")

@@ -77,4 +77,5 @@ def fleet_models(fleet: Fleet) -> Models:
         clips_at_once=lambda settings, height, width: settings.clips_per_batch or 1,
         advice=read_advice(identity["advice"]),
         recipe=made_by,
+        scenes_at_once=fleet.at_once,
     )

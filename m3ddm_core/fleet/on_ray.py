@@ -87,6 +87,8 @@ def _connect(where: Where) -> None:
                 include_dashboard=False,
                 object_store_memory=STORE_BYTES,
                 runtime_env={"env_vars": {"PYTHONPATH": str(ROOT.parent)}},
+                # Ray would have its workers give way to everything else that runs: here they are what runs.
+                _system_config={"worker_niceness": 0},
                 **quiet,
             )
             return

@@ -52,4 +52,3 @@ def unpack_batch(packed: bytes) -> NoCallback:
     tensors = unpack(packed)
     start, noise = tensors.pop("start"), tensors.pop("noise")
     return ClipConditions(**{**tensors, "fps": int(tensors["fps"])}), start, noise
-

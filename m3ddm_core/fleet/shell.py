@@ -14,14 +14,11 @@ class Shell:
     """A worker and its process. What goes wrong with what it is given is answered, not raised: errors of Ray's own
     tell that the process is gone."""
 
-    def begin(self, threads: int, *given: Any) -> tuple[str, Any]:
+    def begin(self, *given: Any) -> tuple[str, Any]:
         """Make the worker; answers which of its files it misses."""
         import importlib
 
         try:
-            import torch
-
-            torch.set_num_threads(threads)
             self._worker = importlib.import_module("m3ddm_core.fleet.worker").Worker(*given)
         except ImportError as error:
             return REFUSED, f"got no {error.name} there, expected it installed: {error}"

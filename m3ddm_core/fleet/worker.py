@@ -47,9 +47,10 @@ class _Stopped(Exception):
 
 class Worker:
     """A network and a VAE in one process. ``files``: their paths, under "network" and "vae", and ``digests`` those of
-    the bytes that they are to hold."""
+    the bytes that they are to hold; ``threads``: how many it computes with on a CPU."""
 
-    def __init__(self, files: dict[str, str], digests: dict[str, str], device: str, dtype: str):
+    def __init__(self, files: dict[str, str], digests: dict[str, str], device: str, dtype: str, threads: int):
+        torch.set_num_threads(threads)
         self._files, self._digests = dict(files), digests
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._dtype = dtype
