@@ -155,9 +155,9 @@ class Worker:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             note(f"out of memory with {size} clips at once; samples {self._most_clips} at once from now on")
-        parts = []
-        for first in range(0, size, self._most_clips):
-            rows = slice(first, first + self._most_clips)
+        parts, length = [], self._most_clips
+        for first in range(0, size, length):
+            rows = slice(first, first + length)
             own = ClipConditions(
                 conditions.masked_video[rows], conditions.blank_video[rows], conditions.global_latents, conditions.fps
             )
