@@ -22,6 +22,7 @@ from .sampling_settings import SamplingSettings
 from .second_pass import SecondPass
 from .seen_pixels import SeenPixels
 from .tiled_model import TiledModel
+from .video_folder import VideoFolder
 from .video_frames import VideoFrames
 
 
@@ -51,6 +52,7 @@ class M3DDMExtension(ComfyExtension):
             ClipConditioning,
             ClipResult,
             OutpaintVideo,
+            VideoFolder,
         ]
         return [with_checked_wires(node) for node in nodes]
 
