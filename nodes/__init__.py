@@ -10,6 +10,7 @@ from .demo_clip import DemoClip
 from .edge_mask import EdgeMask
 from .encode_context import EncodeContext
 from .encode_global_frames import EncodeGlobalFrames
+from .fleet import Fleet
 from .forget_frames import ForgetFrames
 from .guide_frames import GuideFrames
 from .host.wires import with_checked_wires
@@ -53,6 +54,7 @@ class M3DDMExtension(ComfyExtension):
             ClipResult,
             OutpaintVideo,
             VideoFolder,
+            Fleet,
         ]
         return [with_checked_wires(node) for node in nodes]
 

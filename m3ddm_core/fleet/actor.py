@@ -29,8 +29,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Weights:
-    """The files of network and VAE as they are here, and how a worker is to compute with them: ``device`` "" takes a
-    GPU where it has one; ``dtype``: a key of `DTYPES`, of the network."""
+    """The files of network and VAE, "" for none, as they are here, and how a worker is to compute with them:
+    ``device`` "" takes a GPU where it has one; ``dtype``: a key of `DTYPES`, of the network."""
 
     network: str
     vae: str
@@ -40,7 +40,8 @@ class Weights:
     @property
     def files(self) -> dict[str, str]:
         """Their whole paths by name."""
-        return {"network": str(Path(self.network).absolute()), "vae": str(Path(self.vae).absolute())}
+        given = {"network": self.network, "vae": self.vae}
+        return {name: str(Path(path).absolute()) for name, path in given.items() if path}
 
     @cached_property
     def digests(self) -> dict[str, str]:
@@ -55,7 +56,7 @@ class Weights:
         """What every worker must have too."""
         from ..checkpoint import DTYPES
 
-        return own_identity(self.digests["network"], self.digests["vae"], str(DTYPES[self.dtype]))
+        return own_identity(self.digests["network"], self.digests.get("vae", ""), str(DTYPES[self.dtype]))
 
 
 class ActorHand:

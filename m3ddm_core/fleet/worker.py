@@ -45,9 +45,19 @@ class _Stopped(Exception):
     """Nobody waits for the answer any more."""
 
 
+class _NoVAE:
+    """Stands where a host has a VAE of its own."""
+
+    def encode(self, given: Tensor) -> Tensor:
+        """Raises ValueError."""
+        raise ValueError("got no VAE, expected one to encode or decode")
+
+    decode = encode
+
+
 class Worker:
-    """A network and a VAE in one process. ``files``: their paths, under "network" and "vae", and ``digests`` those of
-    the bytes that they are to hold; ``threads``: how many it computes with on a CPU."""
+    """A network, and a VAE or none, in one process. ``files``: their paths, under "network" and "vae", and ``digests``
+    those of the bytes that they are to hold; ``threads``: how many it computes with on a CPU."""
 
     def __init__(self, files: dict[str, str], digests: dict[str, str], device: str, dtype: str, threads: int):
         torch.set_num_threads(threads)
@@ -83,10 +93,11 @@ class Worker:
     def load(self) -> dict[str, Any]:
         """Load the two; returns who this is. Raises ValueError and OSError for files that are none."""
         network = load_network(self._files["network"], self._device, DTYPES[self._dtype])
-        vae = WeightsFile.at(self._files["vae"])
-        self._models = load_models(network, load_vae(self._files["vae"], self._device))
+        path = self._files.get("vae", "")
+        self._models = load_models(network, load_vae(path, self._device) if path else _NoVAE())
+        vae = WeightsFile.at(path).digest() if path else ""
         return {
-            **own_identity(network.weights.digest(), vae.digest(), network.computes[1]),
+            **own_identity(network.weights.digest(), vae, network.computes[1]),
             "device": device_name(self._device),
             "advice": network.advice.metadata(),
         }
