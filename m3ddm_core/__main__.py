@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from .command.lines import progress_line
-from .command.memory import is_of_memory, out_of_memory
+from .sampling.memory import is_of_memory, out_of_memory
 
 BAD_INPUT = 2
 INTERRUPTED = 130

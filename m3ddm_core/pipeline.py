@@ -33,6 +33,7 @@ from .journal.store import Journal
 from .journal.weights import WeightsFile
 from .outpaint.encode import GLOBAL_FRAMES, add_guide_frames, encode_context, encode_global_frames
 from .outpaint.plan import INFILL_STRIDE
+from .outpaint.side_by_side import Later, SideBySide
 from .outpaint.stages import Progress, outpaint_video
 from .outpaint.state import OutpaintState
 from .sampling.advice import Advice, read_advice
@@ -41,6 +42,7 @@ from .sampling.placed import PlacedNetwork
 from .sampling.prediction import noise_network
 from .sampling.settings import CheckpointSettings, SamplingSettings, Settings
 from .sampling.solvers import make_sampler
+from .sampling.wave import WaveSampler
 from .seen.recipe import Seen, refuse_mask
 from .vae import VAE, Decode, Encode, load_vae
 from .video.cuts import CUT_THRESHOLD, find_cuts, scene_lengths
@@ -48,7 +50,7 @@ from .video.file import FileSource
 from .video.finished import FinishedVideo
 from .video.progress import Pass, Report, Work, frame_report, plan_work, scan_report
 from .video.refine import refine_scenes
-from .video.scenes import outpaint_scenes, split_scenes
+from .video.scenes import OutpaintScene, outpaint_scenes, split_scenes
 from .video.seen import look_at_source, show_frames, show_from_source, uses_beside, uses_of
 from .video.source import Source
 from .video.steady import SteadyFile
@@ -70,15 +72,17 @@ class Models:
     ``sampler(settings, seed)`` makes a sampler of clips. ``clips_at_once(settings, h, w)``: how many clips of latents
     of that height and width it is to be given side by side. ``advice``: what the checkpoint says it is best used with.
     ``recipe(settings, seed)``: for a journal, a hash of all that decides what the sampler makes of its inputs. It
-    raises `Unidentified` where that cannot be told.
+    raises `Unidentified` where that cannot be told. ``scenes_at_once``: how many scenes are to be sampled side by side,
+    by samplers that are a `WaveSampler`.
     """
 
     encode: Encode
     decode: Decode
-    sampler: Callable[[SamplingSettings, int], SampleClips]
+    sampler: Callable[[SamplingSettings, int], SampleClips | WaveSampler]
     clips_at_once: Callable[[SamplingSettings, int, int], int]
     advice: Advice = field(default_factory=Advice)
     recipe: Callable[[SamplingSettings, int], str] = _unidentified
+    scenes_at_once: int = 1
 
 
 @dataclass(frozen=True)
@@ -172,12 +176,16 @@ def state_sampler(
     seed: int,
     strides: Sequence[int] | None = None,
     journal: Journal | None = None,
+    left: Callable[[], float] = lambda: 0.0,
 ) -> SampleState:
-    """Make what samples states, at the levels of their length unless ``strides`` are given.
+    """Make what samples states, at the levels of their length unless ``strides`` are given; ``left``: how much of the
+    video is still to be done, for samplers that have several.
 
     Raises ValueError for settings that cannot be, before anything is encoded.
     """
     sample_clips = models.sampler(settings, seed)
+    if isinstance(sample_clips, WaveSampler):
+        sample_clips = sample_clips.towards(left)
     kept = clips_in(journal, lambda: models.recipe(settings, seed))
 
     def sample(state: OutpaintState, on_progress: Callable[[Progress], None] | None) -> OutpaintState:
@@ -288,13 +296,20 @@ def outpaint_source(
     sample = _scene_sampler(models, settings, options, first)
     refining = replace(settings, denoise=options.second_denoise)
     refiners = [_scene_sampler(models, refining, options, work) for work in second]
+    at_once = models.scenes_at_once
     seen = look_at_source(source, placement, scenes, report) if starts or lies_over else None
     show = show_from_source(source, seen) if starts else None
     layer = seen if lies_over else None
-    scenes = outpaint_scenes(source.frames(), scenes, encode, sample, fps, fill=fill, show=show, on_frame=first.encoded)
+    with SideBySide(at_once) as side:
+        start, on_frame = _in_threads(side, sample, first)
+        scenes = outpaint_scenes(source.frames(), scenes, encode, start, fps, fill=fill, show=show, on_frame=on_frame)
+        side.finish()
     finished = FinishedVideo(source, scenes, models.decode, options.blending, seen=layer)
     for work, sample in zip(second, refiners, strict=True):
-        scenes = refine_scenes(finished, options.second_pass, encode, sample, fill=fill, on_frame=work.encoded)
+        with SideBySide(at_once) as side:
+            start, on_frame = _in_threads(side, sample, work)
+            scenes = refine_scenes(finished, options.second_pass, encode, start, fill=fill, on_frame=on_frame)
+            side.finish()
         finished = FinishedVideo(source, scenes, models.decode, options.blending, seen=layer)
     return finished
 
@@ -377,16 +392,31 @@ def _passes(placement: Placement, second_pass: int) -> list[Pass]:
     return [first, Pass(canvas, (INFILL_STRIDE,))]
 
 
-def _scene_sampler(
-    models: Models, settings: SamplingSettings, options: Options, work: Work
-) -> Callable[[int, OutpaintState], OutpaintState]:
-    """Make what samples the scene of a number."""
-    sample = state_sampler(models, settings, options.seed, work.strides, options.journal)
+SampleScene = Callable[[int, OutpaintState, Later], Tensor]
+"""``sample(number, state, later)``: the latents of a scene; its progress is told `Later`."""
 
-    def sample_scene(number: int, state: OutpaintState) -> OutpaintState:
-        return sample(state, lambda progress: work.sampled(number, state, progress))
+
+def _scene_sampler(models: Models, settings: SamplingSettings, options: Options, work: Work) -> SampleScene:
+    """Make what samples the scene of a number."""
+    sample = state_sampler(models, settings, options.seed, work.strides, options.journal, lambda: work.left)
+
+    def sample_scene(number: int, state: OutpaintState, later: Later) -> Tensor:
+        return sample(state, lambda progress: later(work.sampled, number, state, progress)).latents
 
     return sample_scene
+
+
+def _in_threads(side: SideBySide, sample: SampleScene, work: Work) -> tuple[OutpaintScene, Callable[[], None]]:
+    """Make what starts the sampling of scenes side by side, and what is called for each frame of those that come."""
+
+    def start(number: int, state: OutpaintState, then: Callable[[Tensor], None]) -> None:
+        side.start(lambda later: sample(number, state, later), then)
+
+    def on_frame() -> None:
+        side.listen()
+        work.encoded()
+
+    return start, on_frame
 
 
 def require_writable(placement: Placement, frames: int) -> None:

@@ -10,6 +10,7 @@ from .demo_clip import DemoClip
 from .edge_mask import EdgeMask
 from .encode_context import EncodeContext
 from .encode_global_frames import EncodeGlobalFrames
+from .fleet import Fleet
 from .forget_frames import ForgetFrames
 from .guide_frames import GuideFrames
 from .host.wires import with_checked_wires
@@ -22,6 +23,7 @@ from .sampling_settings import SamplingSettings
 from .second_pass import SecondPass
 from .seen_pixels import SeenPixels
 from .tiled_model import TiledModel
+from .video_folder import VideoFolder
 from .video_frames import VideoFrames
 
 
@@ -51,6 +53,8 @@ class M3DDMExtension(ComfyExtension):
             ClipConditioning,
             ClipResult,
             OutpaintVideo,
+            VideoFolder,
+            Fleet,
         ]
         return [with_checked_wires(node) for node in nodes]
 

@@ -11,11 +11,13 @@ from comfy_api.latest import Input, io
 
 from ..m3ddm_core.canvas.limits import MOST_CANVAS
 from ..m3ddm_core.canvas.placement import LATENT_SCALE
+from ..m3ddm_core.fleet.on_ray import Where
 from ..m3ddm_core.outpaint.time_left import spoken
 from ..m3ddm_core.pipeline import Options, outpaint_source
 from ..m3ddm_core.sampling.settings import CheckpointSettings, Settings
 from ..m3ddm_core.seen.recipe import USES
 from ..m3ddm_core.video.progress import scan_report
+from .host.fleet import fleet_input, sampled_by
 from .host.inputs import (
     check_target,
     composite_inputs,
@@ -108,6 +110,7 @@ class OutpaintVideo(io.ComfyNode):
                     "lets sampling begin from them; both does both. A still camera shows nothing, and nothing changes. "
                     "Beside a source_mask nothing of this is done.",
                 ),
+                fleet_input(),
             ],
             outputs=[
                 io.Video.Output(
@@ -138,6 +141,7 @@ class OutpaintVideo(io.ComfyNode):
         second_denoise: float = 0.4,
         source_mask: torch.Tensor | None = None,
         seen: str = "off",  # Prompts saved before there was such an input go on meaning what they meant.
+        fleet: Where | None = None,
         feather: int = 8,
         colour_match: str = "none",
         resampling: str = "lanczos",
@@ -155,11 +159,15 @@ class OutpaintVideo(io.ComfyNode):
             blending={"feather": feather, "colour_match": colour_match, "resampling": resampling, "blend": blend},
             seen=seen,
         )
-        with open_journal("M3DDM video") as journal, progress_bar(model, "M3DDM video", "tick") as bar:
+        with (
+            sampled_by(fleet, model, comfy_models(model, vae)) as models,
+            open_journal("M3DDM video") as journal,
+            progress_bar(model, "M3DDM video", "tick") as bar,
+        ):
             begun, report = time.monotonic(), video_report(bar)
             finished = outpaint_source(
                 open_source(video, first_frames, scan_report(report)),
-                comfy_models(model, vae),
+                models,
                 replace(asked, journal=journal),
                 first_frames=first_frames,
                 source_mask=source_mask,

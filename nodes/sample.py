@@ -7,16 +7,17 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..m3ddm_core.fleet.on_ray import Where
 from ..m3ddm_core.journal.clips import clips_in
 from ..m3ddm_core.outpaint.plan import INFILL_STRIDE, INTERPOLATION_STRIDE, KEYFRAME_STRIDE, THREE_LEVEL_FRAMES
 from ..m3ddm_core.outpaint.stages import outpaint_stage
 from ..m3ddm_core.outpaint.state import OutpaintState
 from ..m3ddm_core.sampling.settings import CheckpointSettings, Settings
-from .host.guider import clip_sampler
+from .host.fleet import fleet_input, sampled_by
 from .host.inputs import seed_input
-from .host.journal import open_journal, recipe_of
-from .host.memory import clips_at_once
+from .host.journal import open_journal
 from .host.model import advice_of, require_m3ddm
+from .host.models import comfy_network
 from .host.outputs import state_output, state_outputs
 from .host.progress import stage_progress
 from .host.sockets import CATEGORY, SamplingSocket, State
@@ -42,6 +43,7 @@ def sampler_schema(
                 optional=True,
                 tooltip="From M3DDM Sampling Settings. Without it, the settings that the checkpoint's file recommends.",
             ),
+            fleet_input(),
         ],
         outputs=state_outputs("The state with the frames of this level known."),
     )
@@ -70,9 +72,15 @@ class SampleKeyframes(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: Any, state: OutpaintState, seed: int, stride: int, settings: Settings | None = None
+        cls,
+        model: Any,
+        state: OutpaintState,
+        seed: int,
+        stride: int,
+        settings: Settings | None = None,
+        fleet: Where | None = None,
     ) -> io.NodeOutput:
-        return sample_coarse_level("M3DDM keyframes", model, state, seed, stride, settings)
+        return sample_coarse_level("M3DDM keyframes", model, state, seed, stride, settings, fleet)
 
 
 class SampleInterpolation(io.ComfyNode):
@@ -95,9 +103,15 @@ class SampleInterpolation(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: Any, state: OutpaintState, seed: int, stride: int, settings: Settings | None = None
+        cls,
+        model: Any,
+        state: OutpaintState,
+        seed: int,
+        stride: int,
+        settings: Settings | None = None,
+        fleet: Where | None = None,
     ) -> io.NodeOutput:
-        return sample_coarse_level("M3DDM interpolation", model, state, seed, stride, settings)
+        return sample_coarse_level("M3DDM interpolation", model, state, seed, stride, settings, fleet)
 
 
 class SampleInfill(io.ComfyNode):
@@ -112,36 +126,59 @@ class SampleInfill(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: Any, state: OutpaintState, seed: int, settings: Settings | None = None) -> io.NodeOutput:
-        return sample_level("M3DDM infill", model, state, seed, INFILL_STRIDE, settings)
+    def execute(
+        cls,
+        model: Any,
+        state: OutpaintState,
+        seed: int,
+        settings: Settings | None = None,
+        fleet: Where | None = None,
+    ) -> io.NodeOutput:
+        return sample_level("M3DDM infill", model, state, seed, INFILL_STRIDE, settings, fleet)
 
 
 def sample_coarse_level(
-    title: str, patcher: Any, state: OutpaintState, seed: int, stride: int, settings: Settings | None
+    title: str,
+    patcher: Any,
+    state: OutpaintState,
+    seed: int,
+    stride: int,
+    settings: Settings | None,
+    fleet: Where | None,
 ) -> io.NodeOutput:
     """Run a level above the infill, which short videos do without."""
     require_m3ddm(patcher)
     if state.num_frames < THREE_LEVEL_FRAMES:
         logging.info("%s: %d frames are few enough for the infill alone; passed on unchanged.", title, state.num_frames)
         return state_output(state)
-    return sample_level(title, patcher, state, seed, stride, settings)
+    return sample_level(title, patcher, state, seed, stride, settings, fleet)
 
 
 def sample_level(
-    title: str, patcher: Any, state: OutpaintState, seed: int, stride: int, settings: Settings | None
+    title: str,
+    patcher: Any,
+    state: OutpaintState,
+    seed: int,
+    stride: int,
+    settings: Settings | None,
+    fleet: Where | None,
 ) -> io.NodeOutput:
-    """Run one level through the core's stage loop."""
+    """Run one level through the core's stage loop, here or by the workers of a fleet."""
     require_m3ddm(patcher)
     settings = (settings or CheckpointSettings()).beside(advice_of(patcher).sampling)
-    with open_journal(title) as journal, stage_progress(patcher, title, state.latent_rgb) as on_progress:
+    with (
+        sampled_by(fleet, patcher, comfy_network(patcher)) as models,
+        open_journal(title) as journal,
+        stage_progress(patcher, title, state.latent_rgb) as on_progress,
+    ):
         state = outpaint_stage(
             state,
             stride,
-            clip_sampler(patcher, settings, seed),
+            models.sampler(settings, seed),
             seed=seed,
-            clips_per_batch=clips_at_once(patcher, settings, *state.start.shape[-2:]),
+            clips_per_batch=models.clips_at_once(settings, *state.start.shape[-2:]),
             guide_noise=settings.guide_noise,
-            journal=clips_in(journal, lambda: recipe_of(patcher, settings, seed)),
+            journal=clips_in(journal, lambda: models.recipe(settings, seed)),
             on_progress=on_progress,
         )
     return state_output(state)

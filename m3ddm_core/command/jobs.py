@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..video.suffixes import VIDEOS
+from ..video.suffixes import VIDEOS, find_videos
 from .settings import SETTINGS
 
 LIST, TABLE = ".txt", ".csv"
@@ -53,14 +53,7 @@ def find_jobs(source: Path, out: Path) -> list[Job]:
 
 def _jobs_of_folder(folder: Path, out: Path) -> list[Job]:
     own = out.resolve()
-    found = [
-        path.relative_to(folder)
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in VIDEOS
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and own not in path.resolve().parents
-    ]
+    found = [path for path in find_videos(folder) if own not in (folder / path).resolve().parents]
     return [Job(folder / path, out / target) for path, target in zip(found, _targets(found), strict=True)]
 
 

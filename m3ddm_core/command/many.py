@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..pipeline import Models
+from ..sampling.memory import is_of_memory, out_of_memory
 from .jobs import Job, find_jobs
 from .manifest import Manifest
-from .memory import is_of_memory, out_of_memory
 from .one import outpaint_one
 from .queue import Report, asked_of, run_jobs
 from .settings import SHAPES
@@ -19,7 +19,10 @@ from .settings import SHAPES
 SOME_FAILED = 1
 FILES = ("source", "checkpoint", "vae", "source_mask")
 PLACES = {"source", "target"}
-NO_SETTINGS = {"run", "kept", "smaller", "in_one_line", "resume", "overwrite", "no_journal", "clips_per_batch"}
+NO_SETTINGS = {
+    *("run", "kept", "smaller", "in_one_line", "resume", "overwrite", "no_journal", "clips_per_batch"),
+    *("ray", "ray_workers", "ray_gpus", "ray_threads"),
+}
 """Arguments that a finished video does not depend on."""
 
 
@@ -46,8 +49,9 @@ def outpaint_many(
         return _asked(_own(arguments, job))
 
     out.mkdir(parents=True, exist_ok=True)
+    at_once = 1
     if not (arguments.resume and all(manifest.has_done(asked_of(job, ask)) for job in jobs)):
-        models()  # What is wrong with them is wrong for every video.
+        at_once = models().scenes_at_once  # And what is wrong with them is wrong for every video.
     arguments.kept = f"the same command with --resume goes on from here; {manifest.path} says what is done"
 
     def make_job(job: Job, heard: Report) -> dict[str, Any]:
@@ -70,6 +74,7 @@ def outpaint_many(
         resume=arguments.resume,
         report=report,
         tell=lambda line: print(f"\nnot made: {line}", file=sys.stderr),
+        at_once=at_once,
     )
     before = f", {tally.before} by an earlier run" if tally.before else ""
     print(f"{tally.made} of {len(jobs)} videos made{before}, {tally.failed} not; see {manifest.path}")

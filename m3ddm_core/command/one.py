@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,22 @@ import torch
 
 from ..canvas.framing import Framing
 from ..checkpoint import DTYPES
+from ..fleet.actor import Weights
+from ..fleet.models import fleet_models
+from ..fleet.on_ray import Where, ray_fleet
 from ..journal.store import Journal
 from ..pipeline import Models, Options, check_files, load_models, load_network, load_vae, outpaint_file, read_mask
 from ..sampling.settings import preset_settings
 from .settings import SAMPLING
 
 
-def load(arguments: argparse.Namespace) -> Models:
-    """Load the two networks. Raises ValueError or OSError for files that are none."""
+def load(arguments: argparse.Namespace, opened: ExitStack) -> Models:
+    """Load the two networks, or have the workers of a fleet do so until ``opened`` is closed. Raises ValueError or
+    OSError for files that are none."""
+    if arguments.ray:
+        weights = Weights(arguments.checkpoint, arguments.vae, arguments.device or "", arguments.dtype)
+        where = Where(arguments.ray, arguments.ray_workers, arguments.ray_gpus, arguments.ray_threads)
+        return fleet_models(opened.enter_context(ray_fleet(where, weights)))
     device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
     network = load_network(arguments.checkpoint, device, DTYPES[arguments.dtype])
     return load_models(network, load_vae(arguments.vae, device))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import sys
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
@@ -91,6 +92,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="keep no finished clips. Without this they lie in the folder .OUT.mp4.journal until OUT.mp4 is whole, and "
         "the same command goes on where it was killed",
     )
+    fleet = parser.add_argument_group("many machines")
+    fleet.add_argument(
+        "--ray",
+        metavar="WHERE",
+        help="sample on the workers of a Ray: local starts one on this machine, auto takes the one that runs here, "
+        "HOST:PORT that one",
+    )
+    fleet.add_argument("--ray-workers", type=int, default=0, help="how many (0: as many as there is room for)")
+    fleet.add_argument("--ray-gpus", type=float, default=1.0, help="the share of a GPU that a worker takes (1)")
+    fleet.add_argument("--ray-threads", type=int, default=1, help="threads of a worker on a CPU (1)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -102,12 +113,14 @@ def run(arguments: argparse.Namespace) -> int:
     from .many import outpaint_many
     from .one import load, outpaint_one
 
-    models = cache(lambda: load(arguments))
-    if is_many(Path(arguments.source)):
-        return outpaint_many(arguments, models, running_line())
-    if arguments.resume:
+    many = is_many(Path(arguments.source))
+    if arguments.resume and not many:
         raise ValueError(f"got --resume for {arguments.source}, expected it for many videos: one goes on without it")
-    taken = outpaint_one(arguments, models, running_line())["clips_of_an_earlier_run"]
+    with ExitStack() as opened:
+        models = cache(lambda: load(arguments, opened))
+        if many:
+            return outpaint_many(arguments, models, running_line())
+        taken = outpaint_one(arguments, models, running_line())["clips_of_an_earlier_run"]
     if taken:
         print(f"clips that an earlier run had finished: {taken}", file=sys.stderr)
     print(arguments.target)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+from ..outpaint.side_by_side import Later, SideBySide
 from ..outpaint.time_left import Pace, time_left
 from .jobs import Job
 from .manifest import DONE, FAILED, Manifest
@@ -35,43 +37,67 @@ def run_jobs(
     resume: bool,
     report: Report,
     tell: Callable[[str], None],
+    at_once: int = 1,
 ) -> Tally:
-    """Make all videos.
+    """Make all videos, ``at_once`` of them side by side.
 
     ask: what of a job decides its result, as JSON takes it: with ``resume`` a target that was made of the same is left
         as it is. report: hears of the whole run. tell: hears of each video that could not be made.
     """
-    counts, pace = {"made": 0, "before": 0, "failed": 0}, Pace()
-    for number, job in enumerate(jobs):
-        asked = asked_of(job, ask)
-        if resume and manifest.has_done(asked):
-            counts["before"] += 1
-            pace.pause()
-            continue
+    run = _Run(len(jobs), manifest, report, tell)
+    with SideBySide(at_once) as side:
+        for number, job in enumerate(jobs):
+            asked = asked_of(job, ask)
+            if resume and manifest.has_done(asked):
+                run.was_done(number)
+            else:
+                side.start(partial(run.make, make, number, job), partial(run.ended, number, job, asked))
+        side.finish()
+    return run.tally
+
+
+class _Run:
+    """What has become of the videos so far, and how far those are that are being made."""
+
+    def __init__(self, count: int, manifest: Manifest, report: Report, tell: Callable[[str], None]):
+        self.tally = Tally()
+        self._manifest, self._report, self._tell = manifest, report, tell
+        self._pace, self._shares = Pace(), [0.0] * count
+
+    def make(self, make: Make, number: int, job: Job, later: Later) -> dict[str, Any]:
+        """Make a video; returns what became of it. Runs beside others."""
         begun, figures = time.monotonic(), {"outcome": DONE}
         try:
-            figures |= make(job, _part(report, pace, number, len(jobs), job.source.name))
-            counts["made"] += 1
+            figures |= make(job, lambda share, text: later(self._heard, number, job.source.name, share, text))
         except (ValueError, OSError) as error:
             figures |= {"outcome": FAILED, "error": str(error)}
-            counts["failed"] += 1
-            tell(f"{job.source}: {error}")
-        manifest.add({**asked, **figures, "seconds": round(time.monotonic() - begun, 3)})
-    return Tally(**counts)
+        return {**figures, "seconds": round(time.monotonic() - begun, 3)}
+
+    def was_done(self, number: int) -> None:
+        """An earlier run has made this one."""
+        self.tally = replace(self.tally, before=self.tally.before + 1)
+        self._shares[number] = 1.0
+        self._pace.pause()
+
+    def ended(self, number: int, job: Job, asked: dict[str, Any], figures: dict[str, Any]) -> None:
+        """Write down what became of a video."""
+        self._shares[number] = 1.0
+        if figures["outcome"] == DONE:
+            self.tally = replace(self.tally, made=self.tally.made + 1)
+        else:
+            self.tally = replace(self.tally, failed=self.tally.failed + 1)
+            self._tell(f"{job.source}: {figures['error']}")
+        self._manifest.add({**asked, **figures})
+
+    def _heard(self, number: int, name: str, share: float, text: str) -> None:
+        """Report one video as a part of all."""
+        count, self._shares[number] = len(self._shares), share
+        done = sum(self._shares)
+        self._pace.reached(done)
+        left = time_left(self._pace.seconds_for(count - done))
+        self._report(done / count, f"video {number + 1} of {count}, {name}: {text}{left and f' (all videos{left})'}")
 
 
 def asked_of(job: Job, ask: Callable[[Job], dict[str, Any]]) -> dict[str, Any]:
     """What a job's entry in the manifest begins with."""
     return {"source": str(job.source), "target": str(job.target), **ask(job)}
-
-
-def _part(report: Report, pace: Pace, number: int, count: int, name: str) -> Report:
-    """Make what reports one of ``count`` videos as a part of all."""
-
-    def heard(share: float, text: str) -> None:
-        done = number + share
-        pace.reached(done)
-        left = time_left(pace.seconds_for(count - done))
-        report(done / count, f"video {number + 1} of {count}, {name}: {text}{left and f' (all videos{left})'}")
-
-    return heard

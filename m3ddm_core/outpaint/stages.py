@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from torch import Tensor
 
 from ..journal.clips import ClipJournal
 from ..sampling.clip import Callback, SampleClips
+from ..sampling.wave import Batch, OneByOne, WaveSampler
 from .clips import clip_inputs, require_finite, with_clips
 from .plan import Clip, Wave, levels, plan_stage, plan_video
 from .state import OutpaintState
@@ -42,7 +43,7 @@ class Progress(NamedTuple):
 def outpaint_stage(
     state: OutpaintState,
     stride: int,
-    sample: SampleClips,
+    sample: SampleClips | WaveSampler,
     *,
     seed: int,
     clips_per_batch: int = 1,
@@ -52,7 +53,8 @@ def outpaint_stage(
 ) -> OutpaintState:
     """Sample every clip of one level and return the state in which their frames are known.
 
-    ``clips_per_batch`` clips of a wave are handed to ``sample`` at once; the result does not depend on it.
+    ``clips_per_batch`` clips of a wave are handed to ``sample`` at once; the result does not depend on it, nor on
+    whether a `WaveSampler` samples the batches of a wave side by side.
     ``guide_noise`` is the timestep, 0 to 999, to which the known frames that a clip is shown are noised (condition
     perturbation, LVDM, arXiv 2211.13221); what is stored of them stays clean. ``seed`` draws the noise: the same for
     every clip, as the published code has it. ``journal``: where finished clips are kept, and taken from if an earlier
@@ -65,26 +67,73 @@ def outpaint_stage(
     if not 0 <= guide_noise <= 999:
         raise ValueError(f"got guide_noise={guide_noise}, expected a timestep in 0..999, 0 for none")
     waves = plan_stage(state.num_frames, stride, state.known, state.guides)
-    total = sum(len(wave) for wave in waves)
-    done = 0
+    sampler = sample if isinstance(sample, WaveSampler) else OneByOne(sample)
+    level = _Level(state, sum(len(wave) for wave in waves), journal, on_progress)
     for wave in waves:
-        for clips in batches(wave, clips_per_batch):
-            inputs = clip_inputs(state, clips, seed=seed, guide_noise=guide_noise)
-            keys = journal.keys(*inputs) if journal else ()
-            taken = journal.take(keys) if journal else None
-            latents = sample(*inputs, watch(clips, done, total, on_progress)) if taken is None else taken
-            state = with_clips(state, clips, latents)
-            done += len(clips)
-            if journal and taken is None:
-                journal.put(keys, latents)
-            elif taken is not None and on_progress is not None:
-                on_progress(Progress(done, total, clips, latents, steps=1, taken=True))
-    return state
+        coming = level.batches(batches(wave, clips_per_batch), seed=seed, guide_noise=guide_noise)
+        for number, latents in sampler.sample_wave(coming):
+            level.finish(number, latents)
+    return level.state
+
+
+class _Level:
+    """A level while its clips are sampled: the state so far, and how far each batch is that is under way."""
+
+    def __init__(
+        self,
+        state: OutpaintState,
+        total: int,
+        journal: ClipJournal | None,
+        on_progress: Callable[[Progress], None] | None,
+    ):
+        self.state, self._total = state, total
+        self._journal, self._on_progress = journal, on_progress
+        self._done = 0
+        self._steps_of: dict[int, int] = {}
+        self._under_way: dict[int, tuple[tuple[Clip, ...], tuple[str, ...]]] = {}
+
+    def batches(self, wave: Iterable[tuple[Clip, ...]], *, seed: int, guide_noise: int) -> Iterator[Batch]:
+        """Make the batches of a wave that are to be sampled, when they are asked for; those in the journal are not."""
+        number = 0
+        for clips in wave:
+            inputs = clip_inputs(self.state, clips, seed=seed, guide_noise=guide_noise)
+            keys = self._journal.keys(*inputs) if self._journal else ()
+            taken = self._journal.take(keys) if self._journal else None
+            if taken is not None:
+                self._take(clips, taken)
+                continue
+            self._under_way[number] = clips, keys
+            yield Batch(*inputs, watch(clips, self._reached(number, len(clips)), self._total, self._on_progress))
+            number += 1
+
+    def finish(self, number: int, latents: Tensor) -> None:
+        """Put the latents of a batch into the state, and into the journal."""
+        clips, keys = self._under_way.pop(number)
+        self.state = with_clips(self.state, clips, latents)
+        self._steps_of.pop(number, None)
+        self._done += len(clips)
+        if self._journal:
+            self._journal.put(keys, latents)
+
+    def _take(self, clips: tuple[Clip, ...], latents: Tensor) -> None:
+        self.state = with_clips(self.state, clips, latents)
+        self._done += len(clips)
+        if self._on_progress is not None:
+            self._on_progress(Progress(self._done, self._total, clips, latents, steps=1, taken=True))
+
+    def _reached(self, number: int, clips: int) -> Callable[[int, int], int]:
+        """Make what counts the clip steps that are done when a batch has done some of its own."""
+
+        def reached(step: int, steps: int) -> int:
+            self._steps_of[number] = (step + 1) * clips
+            return self._done * steps + sum(self._steps_of.values())
+
+        return reached
 
 
 def outpaint_video(
     state: OutpaintState,
-    sample: SampleClips,
+    sample: SampleClips | WaveSampler,
     *,
     seed: int,
     strides: Sequence[int] | None = None,
@@ -133,13 +182,21 @@ def batches(wave: Wave, size: int) -> Iterator[tuple[Clip, ...]]:
         yield wave[first : first + size]
 
 
-def watch(clips: tuple[Clip, ...], done: int, total: int, on_progress: Callable[[Progress], None] | None) -> Callback:
-    """Make a sampler's callback that checks every step's latents and reports the stage's progress."""
+def watch(
+    clips: tuple[Clip, ...],
+    reached: Callable[[int, int], int],
+    total: int,
+    on_progress: Callable[[Progress], None] | None,
+) -> Callback:
+    """Make a sampler's callback that checks every step's latents and reports the stage's progress.
+
+    ``reached(step, steps)``: how many clip steps of the stage are then done.
+    """
 
     def callback(step: int, steps: int, denoised: Tensor) -> None:
         require_finite(denoised, clips, f"in step {step + 1} of {steps}")
+        done = reached(step, steps)
         if on_progress is not None:
-            reached = done * steps + (step + 1) * len(clips)
-            on_progress(Progress(reached, total * steps, clips, denoised, steps))
+            on_progress(Progress(done, total * steps, clips, denoised, steps))
 
     return callback

@@ -95,11 +95,22 @@ class Work:
         ]
         self.sampling = [CLIP_LENGTH * steps * count for count in clips]
         self.num_frames, self.total = self.ends[-1], self.ends[-1] + sum(self.sampling)
-        self.done_encoding = self.done_sampling = 0
+        self.done_encoding = 0
+        self.parts = [0] * len(lengths)
         self.encoding_pace, self.sampling_pace = Pace(), Pace()
         self.strides, self.report, self.name = strides, report, name
         self.shares = SCAN_SHARE, 1.0
         """Those of all the work at which this pass begins and ends."""
+
+    @property
+    def done_sampling(self) -> int:
+        """Of all scenes, several of which may be sampled side by side."""
+        return sum(self.parts)
+
+    @property
+    def left(self) -> int:
+        """How much of this pass is not done yet."""
+        return self.total - self.done_encoding - self.done_sampling
 
     def encoded(self) -> None:
         """Another frame is about to go through the VAE."""
@@ -112,8 +123,7 @@ class Work:
 
     def sampled(self, scene: int, state: OutpaintState, progress: Progress) -> None:
         """A step of some clips of a scene was made, or all of their steps by an earlier run."""
-        part = self.sampling[scene] * progress.done // progress.total
-        self.done_sampling = sum(self.sampling[:scene]) + part
+        self.parts[scene] = self.sampling[scene] * progress.done // progress.total
         self.encoding_pace.pause()
         if progress.taken:
             # How long sampling takes is not to be judged by clips that took none of it.

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 from torch import Tensor
 
 from ..canvas.placement import with_canvas
-from ..outpaint.state import OutpaintState
 from ..vae import Encode
 from .finished import FinishedVideo
-from .scenes import Scene, encode_scene
+from .scenes import OutpaintScene, Scene, encode_scene, put_latents
 
 
 def refine_scenes(
     finished: FinishedVideo,
     canvas_size: int,
     encode: Encode,
-    outpaint: Callable[[int, OutpaintState], OutpaintState],
+    outpaint: OutpaintScene,
     *,
     fill: str = "smooth",
     on_frame: Callable[[], None] = lambda: None,
@@ -29,7 +29,7 @@ def refine_scenes(
 
     Sampling starts from the finished frames, which are made as they are needed and not kept. The source is known as
     before; what its mask covers starts from the finished frames too. ``canvas_size``: longest side of the canvas in
-    pixels; ``outpaint(number, state)``, ``fill`` and ``on_frame`` as in `outpaint_scenes`. Scenes with nothing to
+    pixels; ``outpaint``, ``fill`` and ``on_frame`` as in `outpaint_scenes`. Scenes with nothing to
     outpaint stay as they are.
 
     Raises ValueError for a canvas size that `place` does not take.
@@ -60,5 +60,6 @@ def refine_scenes(
             continue
         scene = replace(scene, placement=with_canvas(scene.placement, canvas_size, "target"))
         state = encode_scene(own, scene, encode, fps, fill=fill, pictures=pictures, on_frame=on_frame)
-        scenes.append(replace(scene, latents=outpaint(number, state).latents))
+        scenes.append(scene)
+        outpaint(number, state, partial(put_latents, scenes, number))
     return scenes

@@ -18,6 +18,9 @@ from ..outpaint.encode import encode_canvas, encode_frames, global_numbers, glob
 from ..outpaint.state import OutpaintState
 from ..vae import Encode
 
+OutpaintScene = Callable[[int, OutpaintState, Callable[[Tensor], None]], None]
+"""``outpaint(number, state, then)`` runs the levels of a scene and calls ``then(latents)``, now or later."""
+
 ShowFrames = Callable[[int, int], Shown]
 """``show(first, last)``: what other frames show on the canvas of those from ``first`` to before ``last``, in order."""
 
@@ -63,7 +66,7 @@ def outpaint_scenes(
     frames: Iterator[Tensor],
     scenes: Sequence[Scene],
     encode: Encode,
-    outpaint: Callable[[int, OutpaintState], OutpaintState],
+    outpaint: OutpaintScene,
     fps: float,
     *,
     fill: str = "smooth",
@@ -72,7 +75,7 @@ def outpaint_scenes(
 ) -> list[Scene]:
     """Outpaint the scenes of a video one after the other, reading ``frames`` (h, w, 3) only as far as the scene goes.
 
-    ``outpaint(number, state)`` runs the levels of a scene, which has global frames of its own. ``fill``: of its canvas,
+    ``outpaint`` runs the levels of a scene, which has global frames of its own. ``fill``: of its canvas,
     a key of `FILL_METHODS`, beside what ``show`` gives of the video's frames. ``on_frame`` is called for each frame
     that is encoded.
     """
@@ -88,8 +91,14 @@ def outpaint_scenes(
         passed = 0
         of_scene = None if show is None else partial(_shown_from, show, start)
         state = encode_scene(own, scene, encode, fps, fill=fill, show=of_scene, on_frame=on_frame)
-        done.append(replace(scene, latents=outpaint(number, state).latents))
+        done.append(scene)
+        outpaint(number, state, partial(put_latents, done, number))
     return done
+
+
+def put_latents(scenes: list[Scene], number: int, latents: Tensor) -> None:
+    """Put the latents (length, 4, h, w) of a scene where it waits for them."""
+    scenes[number] = replace(scenes[number], latents=latents)
 
 
 def _shown_from(show: ShowFrames, start: int, first: int, last: int) -> Shown:

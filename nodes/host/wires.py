@@ -32,6 +32,7 @@ ACCEPTS: dict[str, Accepts] = {
     "M3DDM_SAMPLING": _named("SamplingSettings", "CheckpointSettings"),
     "M3DDM_SEEN": _named("Seen"),
     "M3DDM_PLANNED_CLIP": _named("Clip"),
+    "M3DDM_FLEET": _named("Where"),
 }
 """What may come over a wire, by ComfyUI's name of its type. What is wrong with a value of its type, the core says."""
 

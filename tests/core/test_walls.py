@@ -21,6 +21,7 @@ OPTIONAL = {"cv2", "diffusers"}
 EXTRAS = {
     "material": {"PIL", "av"},
     "evaluation": {"PIL", "av", "lpips", "matplotlib", "skimage", "tqdm"},
+    "fleet": {"ray"},
     "video": {"av"},
     "training": {"PIL", "accelerate", "av", "matplotlib", "tensorboard", "tomli"},
 }
@@ -38,6 +39,9 @@ STANDARD_LIBRARY_ONLY = {
     "canvas/motion_path",
     "canvas/placement",
     "canvas/quoted",
+    "fleet/schedule",
+    "fleet/simulate",
+    "fleet/shell",
     "outpaint/frame_numbers",
     "outpaint/plan",
     "outpaint/time_left",
@@ -58,7 +62,17 @@ ROOMS: dict[str, set[str]] = {
     "synthetic": set(),
     "video": {"canvas", "outpaint", "composite", "seen"},
     "material": {"video"},
-    "command": {"canvas", "checkpoint", "journal", "outpaint/time_left", "sampling", "video/suffixes"},
+    "fleet": {"checkpoint", "journal", "outpaint/clips", "outpaint/plan", "sampling"},
+    "command": {
+        "canvas",
+        "checkpoint",
+        "fleet",
+        "journal",
+        "outpaint/side_by_side",
+        "outpaint/time_left",
+        "sampling",
+        "video/suffixes",
+    },
     "training": {
         "canvas",
         "checkpoint",
@@ -85,7 +99,7 @@ ROOMS: dict[str, set[str]] = {
 """The rooms, and which others each may enter, or which one file of another. Every one may ask `frames` and `vae`, which
 lie flat beside them."""
 
-ABOVE_THE_PIPELINE = {"command", "training", "evaluation"}
+ABOVE_THE_PIPELINE = {"command", "fleet", "training", "evaluation"}
 
 
 def sources(folder: str) -> dict[str, str]:

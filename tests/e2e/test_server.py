@@ -28,6 +28,8 @@ NODES = {
     "M3DDM_LoadVAE": ("vae_name",),
     "M3DDM_DemoClip": (),
     "M3DDM_VideoFrames": ("video",),
+    "M3DDM_Fleet": ("address", "workers", "gpus"),
+    "M3DDM_VideoFolder": ("folder", "first", "most"),
     "M3DDM_EdgeMask": (
         *("images", "target", "custom_ratio", "left", "top", "right", "bottom", "anchor", "offset_x", "offset_y"),
         *("canvas_size", "canvas_shape", "fill", "size_multiple", "first_frames", "source_mask"),

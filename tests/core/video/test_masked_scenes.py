@@ -17,6 +17,7 @@ from m3ddm_core.video.finished import FinishedVideo
 from m3ddm_core.video.refine import refine_scenes
 from m3ddm_core.video.scenes import outpaint_scenes, split_scenes
 from m3ddm_core.video.source import TensorSource
+from tests.helpers.scenes_at_once import at_once
 
 WIDTH, HEIGHT, FRAMES = 40, 64, 20
 MASKED = range(6, 13)
@@ -79,9 +80,11 @@ def test_state_and_frames_are_those_of_the_clip_in_memory(source, placement: Pla
         states[number] = state
         return darker(number, state)
 
-    done = outpaint_scenes(source.frames(), scenes, block_colours, outpaint, 25.0)
+    done = outpaint_scenes(source.frames(), scenes, block_colours, at_once(outpaint), 25.0)
     frames = torch.stack(list(FinishedVideo(source, done, blocks_as_frames, BLENDING).frames()))
-    larger = refine_scenes(FinishedVideo(source, done, blocks_as_frames, BLENDING), 96, block_colours, outpaint)
+    larger = refine_scenes(
+        FinishedVideo(source, done, blocks_as_frames, BLENDING), 96, block_colours, at_once(outpaint)
+    )
     start = 0
     for number, length in enumerate(lengths):
         part = slice(start, start + length)
@@ -130,7 +133,7 @@ def test_what_is_not_masked_is_not_even_read(source) -> None:
     mask[6, 3, 3] = 1
     scenes = split_scenes(FULL, LENGTHS, mask)
     assert [scene.is_full for scene in scenes] == [True, False, True]
-    outpaint_scenes(counted(), scenes, block_colours, outpaint, 25.0, on_frame=lambda: told.append(1))
+    outpaint_scenes(counted(), scenes, block_colours, at_once(outpaint), 25.0, on_frame=lambda: told.append(1))
     assert numbers == [(1, 9)] and (len(read), len(told)) == (9, 4)
 
 
@@ -169,8 +172,8 @@ def test_no_stack_of_masks_or_frames_is_made(monkeypatch, count: int, pixels: tu
     with Largest(source.images, mask) as largest:
         scenes = split_scenes(placement, [34, 6], mask)
         assert all(scene.mask.untyped_storage().data_ptr() == mask.untyped_storage().data_ptr() for scene in scenes)
-        scenes = outpaint_scenes(source.frames(), scenes, block_colours, darker, 25.0)
-        scenes = refine_scenes(FinishedVideo(source, scenes, blocks_as_frames, {}), 96, block_colours, darker)
+        scenes = outpaint_scenes(source.frames(), scenes, block_colours, at_once(darker), 25.0)
+        scenes = refine_scenes(FinishedVideo(source, scenes, blocks_as_frames, {}), 96, block_colours, at_once(darker))
         finished = list(map(len, FinishedVideo(source, scenes, blocks_as_frames, {}).frames()))
     assert finished == [height] * frames
     assert height * width < largest.bytes < 34 * height * width

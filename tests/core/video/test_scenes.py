@@ -15,6 +15,7 @@ from m3ddm_core.video.finished import FinishedVideo
 from m3ddm_core.video.refine import refine_scenes
 from m3ddm_core.video.scenes import outpaint_scenes, split_scenes
 from m3ddm_core.video.source import TensorSource
+from tests.helpers.scenes_at_once import at_once
 
 RATE = Fraction(25)
 BLENDING = {"feather": 2, "colour_match": "linear", "resampling": "bicubic"}
@@ -54,7 +55,7 @@ def placement(source):
 
 def outpainted(source, placement, lengths, outpaint=lambda number, state: state, **more):
     scenes = split_scenes(placement, lengths)
-    scenes = outpaint_scenes(source.frames(), scenes, block_colours, outpaint, 25.0, **more)
+    scenes = outpaint_scenes(source.frames(), scenes, block_colours, at_once(outpaint), 25.0, **more)
     return FinishedVideo(source, scenes, blocks_as_frames, BLENDING)
 
 
@@ -84,7 +85,7 @@ def test_scenes_are_filled_as_asked_in_both_passes(source, placement, monkeypatc
         return state
 
     once = outpainted(source, placement, [9, 11], outpaint, fill="telea")
-    refine_scenes(once, 48, block_colours, outpaint, fill="telea")
+    refine_scenes(once, 48, block_colours, at_once(outpaint), fill="telea")
     assert [state.fill for state in states] == ["telea"] * 4
     border = states[0].masks.bool().expand(-1, 3, -1, -1)
     assert border.any() and (states[0].start[:, :3][border] == 0.75).all()
@@ -102,7 +103,7 @@ def test_frames_are_read_only_as_far_as_the_scene_goes(source, placement):
         seen.append(len(read))
         return state
 
-    outpaint_scenes(counted(), split_scenes(placement, [7, 13]), block_colours, outpaint, 25.0)
+    outpaint_scenes(counted(), split_scenes(placement, [7, 13]), block_colours, at_once(outpaint), 25.0)
     assert seen == [7, 20]
 
 

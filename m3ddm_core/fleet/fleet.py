@@ -1,0 +1,234 @@
+"""A fleet: workers, each with a thread here that keeps it busy, and those who ask."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, NamedTuple
+
+from .hand import FleetError, Hand, Lost, Order, OutOfMemory, Refused
+from .schedule import Schedule
+
+MOST_STARTS = 3
+"""A worker that did not start so many times in a row is given up."""
+
+
+class Heard(NamedTuple):
+    """What those who ask hear of a task of theirs: a step of it, its result, or why there is none."""
+
+    number: int
+    step: tuple[int, int, bytes] | None = None
+    result: bytes | None = None
+    error: Exception | None = None
+
+
+class _Dropped(Exception):
+    """Nobody asks for the task any more."""
+
+
+@dataclass(eq=False)
+class _Task:
+    number: int
+    order: Order
+    heard: queue.SimpleQueue[Heard]
+    dropped: threading.Event = field(default_factory=threading.Event)
+
+
+class Fleet:
+    """Workers that do what several threads ask of them, as a context. Entering it starts them and waits for the first.
+
+    ``at_once``: how many there are, so that much should be asked at a time.
+    """
+
+    def __init__(self, hands: Sequence[Hand]):
+        self.at_once = len(hands)
+        self._hands = list(hands)
+        self._schedule = Schedule()
+        self._change = threading.Condition()
+        self._present: set[Hand] = set()
+        self._hoped_for = set(hands)
+        self._said: list[str] = []
+        self._closed = False
+        self.identity: dict[str, Any] = {}
+        self.devices: set[str] = set()
+
+    def __enter__(self) -> Fleet:
+        for hand in self._hands:
+            threading.Thread(target=self._keep, args=(hand,), name=f"m3ddm {hand.name}", daemon=True).start()
+        try:
+            with self._change:
+                self._change.wait_for(lambda: self._present or not self._hoped_for)
+                self._require_workers()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *of_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers. Whoever still asks hears of it."""
+        with self._change:
+            self._closed = True
+            waiting = self._schedule.stranded(set())
+            self._change.notify_all()
+        _fail(waiting, "the fleet was closed")
+        for hand in self._hands:
+            hand.end()
+
+    def ask(self, orders: Iterable[Order], left: float) -> Iterator[Heard]:
+        """Have orders done, side by side; yields what is heard of each, under its number, until all are done.
+
+        ``orders`` are taken as they can be handed out, some before they are needed. ``left``: see `Schedule`. Leaving
+        the iterator drops what is not done. Errors are raised: `FleetError`.
+        """
+        coming, heard = enumerate(orders), queue.SimpleQueue()
+        asked: dict[int, _Task] = {}
+        try:
+            while True:
+                for number, order in islice(coming, self.at_once + 1 - len(asked)):
+                    asked[number] = self._hand_in(_Task(number, order, heard), left)
+                if not asked:
+                    return
+                news = heard.get()
+                if news.error is not None:
+                    raise news.error
+                if news.result is not None:
+                    del asked[news.number]
+                yield news
+        finally:
+            self._drop(asked.values())
+
+    def one(self, order: Order, left: float) -> bytes:
+        """Have one order done."""
+        return next(news.result for news in self.ask([order], left) if news.result is not None)
+
+    def _hand_in(self, task: _Task, left: float) -> _Task:
+        with self._change:
+            self._require_workers()
+            self._schedule.add(task, left)
+            self._change.notify_all()
+        return task
+
+    def _drop(self, tasks: Iterable[_Task]) -> None:
+        with self._change:
+            for task in tasks:
+                task.dropped.set()
+                self._schedule.drop(task)
+
+    def _require_workers(self) -> None:
+        if self._closed:
+            raise FleetError("the fleet was closed")
+        if not self._hoped_for:
+            raise FleetError(f"got no worker that can be used: {'; '.join(dict.fromkeys(self._said))}")
+
+    def _keep(self, hand: Hand) -> None:
+        """Keep a worker at work until the fleet is closed or the worker is given up."""
+        failures = 0
+        while failures < MOST_STARTS and not self._closed:
+            try:
+                identity = hand.start()
+                self._welcome(hand, identity)
+            except Lost as error:
+                failures += 1
+                self._say(f"{hand.name} did not start: {error}")
+                continue
+            except Refused as error:
+                self._say(f"{hand.name}: {error}")
+                break
+            failures = 0
+            try:
+                self._work(hand)
+                return
+            except Lost as error:
+                self._say(f"{hand.name} is gone ({error}); what it was at is done again")
+        self._give_up(hand)
+
+    def _welcome(self, hand: Hand, identity: dict[str, Any]) -> None:
+        with self._change:
+            self.identity = self.identity or identity
+            self.devices.add(identity["device"])
+            if len(self.devices) == 2:
+                logging.warning(
+                    "M3DDM: the workers compute on unlike devices (%s): a clip depends, in its last digits, on which "
+                    "made it.",
+                    ", ".join(sorted(self.devices)),
+                )
+            self._present.add(hand)
+            self._change.notify_all()
+
+    def _work(self, hand: Hand) -> None:
+        """Do one task after the other. Raises `Lost`."""
+        while (task := self._next(hand)) is not None:
+
+            def on_step(step: int, steps: int, denoised: bytes, task: _Task = task) -> None:
+                if task.dropped.is_set() or self._closed:
+                    raise _Dropped
+                task.heard.put(Heard(task.number, step=(step, steps, denoised)))
+
+            try:
+                result = hand.run(task.order, on_step)
+            except Lost as error:
+                self._on_death(hand, task, error)
+                raise
+            except OutOfMemory as error:
+                self._on_refusal(hand, error)
+            except _Dropped:
+                self._done(hand)
+            except FleetError as error:
+                self._done(hand)
+                task.heard.put(Heard(task.number, error=error))
+            else:
+                self._done(hand)
+                task.heard.put(Heard(task.number, result=result))
+
+    def _next(self, hand: Hand) -> _Task | None:
+        with self._change:
+            while not self._closed:
+                task = self._schedule.take(hand)
+                if task is not None:
+                    return task
+                self._change.wait()
+        return None
+
+    def _done(self, hand: Hand) -> None:
+        with self._change:
+            self._schedule.done(hand)
+
+    def _on_death(self, hand: Hand, task: _Task, error: Lost) -> None:
+        with self._change:
+            self._present.discard(hand)
+            again = self._schedule.lost(hand)
+            self._change.notify_all()
+        if not again:
+            _fail([task], f"every worker that tried one clip died: {error}")
+
+    def _on_refusal(self, hand: Hand, error: OutOfMemory) -> None:
+        with self._change:
+            self._schedule.refused(hand)
+            stranded = self._schedule.stranded(self._hoped_for)
+            self._change.notify_all()
+        self._say(f"{hand.name} is out of memory ({error})")
+        _fail(stranded, f"no worker has memory enough: {error}")
+
+    def _give_up(self, hand: Hand) -> None:
+        with self._change:
+            self._hoped_for.discard(hand)
+            stranded = self._schedule.stranded(self._hoped_for)
+            self._change.notify_all()
+        _fail(stranded, f"no worker is left: {'; '.join(dict.fromkeys(self._said))}")
+
+    def _say(self, text: str) -> None:
+        if not self._closed:
+            self._said.append(text)
+            logging.warning("M3DDM: worker %s.", text)
+
+
+def _fail(tasks: Iterable[_Task], why: str) -> None:
+    for task in tasks:
+        task.heard.put(Heard(task.number, error=FleetError(why)))

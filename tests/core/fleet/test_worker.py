@@ -1,0 +1,149 @@
+"""A worker in this process: who it is, the same bits as without it, short memory, and weights that are sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from m3ddm_core.checkpoint import save_checkpoint
+from m3ddm_core.fleet.actor import Weights
+from m3ddm_core.fleet.identity import difference
+from m3ddm_core.fleet.packets import DONE, ENCODE, FAILED, MEMORY, NOTE, SAMPLE, STEP, pack, pack_batch, unpack
+from m3ddm_core.fleet.shell import OK, REFUSED, Shell
+from m3ddm_core.fleet.worker import Worker
+from m3ddm_core.pipeline import load_models, load_network, load_vae
+from m3ddm_core.sampling.clip import ClipConditions
+from m3ddm_core.sampling.settings import SamplingSettings
+from m3ddm_core.sampling.wave import Batch
+from tests.helpers.checkpoint_files import TINY
+
+VAE = Path(__file__).resolve().parents[3] / "models" / "m3ddm_demo_vae.safetensors"
+SETTINGS = SamplingSettings(steps=2, sampler="euler")
+ORDER = {"settings": SETTINGS.flat(), "seed": 1}
+
+
+@pytest.fixture
+def weights(tmp_path, tiny):
+    save_checkpoint(tmp_path / "tiny.safetensors", tiny, TINY)
+    return Weights(str(tmp_path / "tiny.safetensors"), str(VAE), "cpu")
+
+
+@pytest.fixture
+def worker(weights):
+    worker = Worker(weights.files, weights.digests, weights.device, weights.dtype, torch.get_num_threads())
+    assert worker.missing() == []
+    worker.load()
+    return worker
+
+
+def batch_of(clips):
+    draw = torch.Generator().manual_seed(0)
+
+    def latents(channels):
+        return torch.randn((clips, channels, 16, 8, 8), generator=draw)
+
+    conditions = ClipConditions(latents(5), latents(5), torch.randn((2, 4, 32, 32), generator=draw), 25)
+    return Batch(conditions, latents(4), latents(4), lambda *step: None)
+
+
+def test_a_worker_is_known_by_code_torch_and_weights(weights, worker):
+    identity = worker.load()
+    assert difference(identity, weights.identity) == ""
+    assert identity["device"] == "cpu" and "canvas_size" in identity["advice"]
+    assert difference({**identity, "network": "f" * 64}, weights.identity).startswith(
+        "got another network (ffffffffffff), expected that of the one who asks ("
+    )
+    assert "version of torch (1.0)" in difference({**identity, "torch": "1.0"}, weights.identity)
+    assert "version of this library (none)" in difference({"torch": torch.__version__}, weights.identity)
+
+
+def test_a_worker_makes_the_same_bits(weights, worker):
+    batch = batch_of(1)
+    models = load_models(load_network(weights.network), load_vae(weights.vae))
+    *steps, (what, packed) = worker.work(SAMPLE, ORDER, pack_batch(batch))
+    assert what == DONE
+    assert [step[:3] for step in steps] == [(STEP, 0, 2), (STEP, 1, 2)]
+    assert torch.equal(unpack(packed)["result"], models.sampler(SETTINGS, 1)(*batch))
+    frames = torch.rand((2, 16, 16, 3), generator=torch.Generator().manual_seed(1))
+    ((what, packed),) = worker.work(ENCODE, {}, pack(input=frames))
+    assert what == DONE and torch.equal(unpack(packed)["result"], models.encode(frames))
+
+
+def test_what_does_not_fit_is_sampled_in_halves_and_so_from_then_on(worker, monkeypatch):
+    sizes = []
+
+    class Small:
+        """A GPU with room for two clips."""
+
+        def sampler(self, settings, seed):
+            def sample(conditions, start, noise, callback):
+                sizes.append(len(start))
+                if len(start) > 2:
+                    raise torch.OutOfMemoryError("CUDA out of memory")
+                assert len(conditions.masked_video) == len(conditions.blank_video) == len(noise) == len(start)
+                return start + noise
+
+            return sample
+
+    monkeypatch.setattr(worker, "_models", Small())
+    batch = batch_of(7)
+    *notes, (what, packed) = worker.work(SAMPLE, ORDER, pack_batch(batch))
+    assert what == DONE and torch.equal(unpack(packed)["result"], batch.start + batch.noise)
+    assert [note[0] for note in notes] == [NOTE, NOTE]
+    assert "out of memory with 7 clips at once; samples 3 at once" in notes[0][1] and sizes[:3] == [7, 3, 1]
+    sizes.clear()
+    list(worker.work(SAMPLE, ORDER, pack_batch(batch_of(4))))
+    assert sizes == [1, 1, 1, 1]
+
+
+def test_one_clip_that_does_not_fit_is_told_and_other_faults_too(worker, monkeypatch):
+    class Broken:
+        def __init__(self, error):
+            self.error = error
+
+        def sampler(self, settings, seed):
+            def sample(*given):
+                raise self.error
+
+            return sample
+
+    for error, of in ((torch.OutOfMemoryError("CUDA out of\nmemory"), MEMORY), (KeyError("x"), "other")):
+        monkeypatch.setattr(worker, "_models", Broken(error))
+        ((what, found, text),) = worker.work(SAMPLE, ORDER, pack_batch(batch_of(1)))
+        assert (what, found) == (FAILED, of) and "\n" not in text
+    ((what, found, text),) = worker.work("dance", ORDER, pack_batch(batch_of(1)))
+    assert what == FAILED and "got 'dance', expected sample, encode or decode" in text
+
+
+def test_a_worker_that_is_told_to_stop_does_so_after_a_step(worker):
+    answers = worker.work(SAMPLE, ORDER, pack_batch(batch_of(1)))
+    assert next(answers)[0] == STEP
+    worker.stop()
+    assert [answer[0] for answer in answers][-1] in (FAILED, DONE)
+
+
+def test_weights_that_are_not_seen_there_are_sent_in_parts(weights, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "there"))
+    (tmp_path / "there").mkdir()
+    content = Path(weights.network).read_bytes()
+    digests = weights.digests
+    Path(weights.network).unlink()
+    shell = Shell()
+    assert shell.begin(weights.files, digests, "cpu", "fp32", 1) == (OK, ["network"])
+    half = len(content) // 2
+    shell.receive("network", content[:half], False)
+    assert shell.load()[0] == REFUSED, "half a file is none"
+    shell.receive("network", content[half:], True)
+    outcome, identity = shell.load()
+    assert outcome == OK and identity["network"] == digests["network"]
+    assert Shell().begin(weights.files, digests, "cpu", "fp32", 1) == (OK, []), "once for a machine"
+
+
+def test_what_is_no_checkpoint_is_refused_in_one_line(weights):
+    Path(weights.network).write_bytes(b"no checkpoint")
+    shell = Shell()
+    shell.begin(weights.files, weights.digests, "cpu", "fp32", 1)
+    outcome, text = shell.load()
+    assert outcome == REFUSED and "tiny.safetensors" in text and "\n" not in text
