@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..canvas.framing import Framing
+from ..canvas.result_size import parse_result_size
 from ..checkpoint import DTYPES
 from ..journal.store import Journal
 from ..pipeline import Models, Options, check_files, load_models, load_network, load_vae, outpaint_file, read_mask
@@ -61,6 +62,7 @@ def _options_of(arguments: argparse.Namespace, journal: Journal | None) -> Optio
         ratio=arguments.ratio,
         pixels=arguments.pixels and tuple(arguments.pixels),
         offset=arguments.offset and tuple(arguments.offset),
+        size=parse_result_size(arguments.size),
         **{
             name: getattr(arguments, name)
             for name in ("anchor", "canvas_size", "canvas_shape", "fill", "size_multiple")
