@@ -22,7 +22,7 @@ from .canvas.build import make_canvas, make_start_canvas
 from .canvas.framing import Framing
 from .canvas.limits import require_memory_to_hold, require_memory_to_write
 from .canvas.placement import Placement, check_canvas_size, with_canvas
-from .canvas.source_mask import check_mask
+from .canvas.source_mask import check_mask, scale_mask
 from .checkpoint import build_unet, read_checkpoint
 from .composite.compositor import Compositor
 from .composite.layers import composite_layers
@@ -52,7 +52,7 @@ from .video.progress import Pass, Report, Work, frame_report, plan_work, scan_re
 from .video.refine import refine_scenes
 from .video.scenes import OutpaintScene, outpaint_scenes, split_scenes
 from .video.seen import look_at_source, show_frames, show_from_source, uses_beside, uses_of
-from .video.source import Source
+from .video.source import Source, scaled_source
 from .video.steady import SteadyFile
 from .video.whole import require_name, require_place
 from .video.writer import write_video
@@ -286,7 +286,8 @@ def outpaint_source(
     placement = options.framing.for_canvas(models.advice.canvas_size).place(source.info.size)
     require_writable(placement, count)
     starts, lies_over = uses_beside(options.seen, source_mask)
-    mask = check_mask(source_mask, placement.source, count, None if count == first_frames else count)
+    mask = check_mask(source_mask, source.info.size, count, None if count == first_frames else count)
+    mask, source = scale_mask(mask, placement.source), scaled_source(source, placement.source)
     cuts = [] if options.cut_threshold is None else find_cuts(source.thumbnails, options.cut_threshold)
     logging.info("M3DDM: %d frames, scenes begin at %s.", count, [0, *cuts])
     scenes = split_scenes(placement, scene_lengths(count, cuts), mask)

@@ -15,6 +15,7 @@ from .host.inputs import (
     check_target,
     framing_of,
     placement_inputs,
+    result_size_inputs,
     source_mask_input,
     warn_of_nothing,
 )
@@ -40,6 +41,7 @@ class EdgeMask(io.ComfyNode):
                 io.Image.Input("images", tooltip="The source frames, in order. One frame is enough."),
                 *placement_inputs(canvas_size_input()),
                 source_mask_input(),
+                *result_size_inputs(),
             ],
             outputs=[
                 io.Image.Output(
@@ -56,7 +58,8 @@ class EdgeMask(io.ComfyNode):
                 ),
                 io.Image.Output(
                     display_name="frames",
-                    tooltip="The source frames that are used, at full size: all, or the first ones.",
+                    tooltip="The source frames that are used, at the size that they have in the result: all, or the "
+                    "first ones.",
                 ),
             ],
         )
@@ -73,14 +76,15 @@ class EdgeMask(io.ComfyNode):
         count, height, width = images.shape[:3]
         asked = framing_of(**framing)
         placement = asked.place((width, height))
-        video = PlacedVideo(placement, min(first_frames or count, count), count, asked.fill, source_mask is not None)
+        used, masked = min(first_frames or count, count), source_mask is not None
+        video = PlacedVideo(placement, used, count, asked.fill, (width, height), masked)
         # M3DDM Composite will hold them all: that is to be told before anything is sampled.
         require_memory_to_hold(video.frames, placement.target)
-        frames, masks = video.used(drop_alpha(images)), video.used_masks(source_mask)
-        heard = frames_bar(video.frames)
+        frames = video.used(drop_alpha(images), frames_bar(video.frames))
+        masks, heard = video.used_masks(source_mask), frames_bar(video.frames)
         canvas, mask = make_canvas(frames, placement, masks, fill=video.fill, on_frames=heard)
         if not mask.any():
-            warn_of_nothing("M3DDM Edge Mask", (width, height), source_mask is not None)
+            warn_of_nothing("M3DDM Edge Mask", placement.source, masked)
         preview = canvas_preview(canvas[len(canvas) // 2], mask[len(mask) // 2], placement)
         # The drawing in the node (nodes/web) reads the size; before the first run it can only guess it from the file.
         shown = {**ui.PreviewImage(preview, cls=cls).as_dict(), "source_size": [width, height]}

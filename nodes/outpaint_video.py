@@ -24,6 +24,7 @@ from .host.inputs import (
     cut_inputs,
     framing_of,
     placement_inputs,
+    result_size_inputs,
     seed_input,
     source_mask_input,
     warn_of_nothing,
@@ -110,6 +111,7 @@ class OutpaintVideo(io.ComfyNode):
                     "lets sampling begin from them; both does both. A still camera shows nothing, and nothing changes. "
                     "Beside a source_mask nothing of this is done.",
                 ),
+                *result_size_inputs(),
                 fleet_input(),
             ],
             outputs=[

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from .placement import Placement, place
+from .result_size import ResultSize
 
 
 @dataclass(frozen=True)
 class Framing:
-    """The keywords of `place`: a ratio or pixels to add, where the source lies, and the canvas; and its fill.
+    """The keywords of `place`: a ratio or pixels to add, where the source lies, the canvas, and how large the result
+    is; and the canvas's fill.
 
     ``canvas_size`` 0 leaves it to the checkpoint: `for_canvas` puts in what that was made for.
     """
@@ -22,6 +24,7 @@ class Framing:
     canvas_shape: str = "square"
     size_multiple: int = 2
     fill: str = "smooth"
+    size: ResultSize = ResultSize()
 
     def for_canvas(self, size: int) -> Framing:
         """The same, on a canvas of ``size`` where none is asked for."""
@@ -38,4 +41,5 @@ class Framing:
             canvas_size=self.canvas_size,
             canvas_shape=self.canvas_shape,
             size_multiple=self.size_multiple,
+            size=self.size,
         )

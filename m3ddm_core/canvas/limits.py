@@ -24,7 +24,7 @@ def require_target(size: tuple[int, int]) -> None:
     if max(size) > MOST_SIDE or width * height > MOST_AREA:
         raise ValueError(
             f"got a target of {width}x{height}, expected at most {MOST_SIDE} pixels a side and {MOST_AREA:,} in all, "
-            "which is as far as video encoders go; ask for a smaller border, or scale the source down first"
+            "which is as far as video encoders go; ask for a smaller border or a smaller result size"
         )
 
 
@@ -40,13 +40,13 @@ def require_memory_to_write(frames: int, size: tuple[int, int]) -> None:
     """Raise ValueError where this machine's memory cannot hold what writing finished frames (width, height) takes."""
     pixels = size[0] * size[1]
     needed = pixels * (BYTES_TO_WRITE + BYTES_AHEAD * min(frames, FRAMES_AHEAD))
-    _require_memory(needed, f"a target of {size[0]}x{size[1]}", "ask for a smaller border, or scale the source down")
+    _require_memory(needed, f"a target of {size[0]}x{size[1]}", "ask for a smaller border or a smaller result size")
 
 
 def require_memory_to_hold(frames: int, size: tuple[int, int]) -> None:
     """Raise ValueError where so many frames (width, height) of floats are more than this machine's whole memory."""
     what = f"{frames} frames of {size[0]}x{size[1]}, all in memory at once"
-    remedy = "use fewer frames or a smaller target, or M3DDM Outpaint Video, which holds one after the other"
+    remedy = "use fewer frames or a smaller result size, or M3DDM Outpaint Video, which holds one after the other"
     _require_memory(frames * size[0] * size[1] * BYTES_OF_A_PIXEL, what, remedy)
 
 

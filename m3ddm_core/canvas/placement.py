@@ -16,6 +16,7 @@ from math import floor
 
 from .limits import MOST_CANVAS, require_target
 from .quoted import quoted
+from .result_size import ResultSize, Size, scaled
 
 LATENT_SCALE = 8
 """Pixels per latent, along each axis: canvas sides are multiples of it."""
@@ -51,9 +52,9 @@ class Placement:
     """
 
     source: tuple[int, int]
-    """The source frames' size."""
+    """The size of the source frames, scaled if the result was to have another size than they make."""
     target: tuple[int, int]
-    """The size of the finished frames, in source pixels."""
+    """The size of the finished frames, in pixels of that source."""
     offset: tuple[int, int]
     """Top-left corner of the source inside the target."""
     canvas: tuple[int, int]
@@ -103,6 +104,7 @@ def place(
     canvas_size: int = 256,
     canvas_shape: str = "square",
     size_multiple: int = 2,
+    size: ResultSize | None = None,
 ) -> Placement:
     """Place source frames of `source` (width, height) pixels inside a target and on a canvas.
 
@@ -123,6 +125,9 @@ def place(
     its short side the target's, rounded up to a multiple of 8. A side of the source that touches the target's edge
     touches it on the canvas too, and a border of half a canvas pixel or more is at least one canvas pixel wide.
 
+    `size`: how large the finished frames are to be, by default as the source makes them. The source is scaled with
+    them: `Placement.source` is its size from there on, to which its frames are to be brought (`scale_frames`).
+
     Raises ValueError for anything that does not fit together, and for a target beyond `MOST_SIDE` and `MOST_AREA`.
     """
     _check_whole("source_width", source[0], 1)
@@ -133,10 +138,14 @@ def place(
         raise ValueError(f"got ratio={quoted(ratio)} and pixels={quoted(pixels)}, expected exactly one of the two")
 
     if ratio is not None:
-        target = _target_of_ratio(source, ratio, size_multiple)
+        exact = _frame_of_ratio(source, ratio)
+        target = _rounded(exact, source, size_multiple)
         corner = _corner(source, target, anchor, offset)
     else:
-        target, corner = _target_of_pixels(source, pixels, size_multiple)
+        exact, target, corner = _target_of_pixels(source, pixels, size_multiple)
+    factor = 1 if size is None else size.factor(source, exact, by_pixels=ratio is None)
+    if factor != 1:
+        source, target, corner = scaled(source, exact, target, corner, factor, size_multiple)
     require_target(target)
 
     canvas, canvas_target, canvas_source = _rectangles(source, target, corner, canvas_size, canvas_shape)
@@ -171,7 +180,7 @@ def _rectangles(
     return canvas, inner, (inner[0] + left, inner[1] + top, width, height)
 
 
-def _target_of_ratio(source: tuple[int, int], ratio: str | tuple[float, float], multiple: int) -> tuple[int, int]:
+def _frame_of_ratio(source: tuple[int, int], ratio: str | tuple[float, float]) -> Size:
     wide, high = parse_ratio(ratio) if isinstance(ratio, str) else ratio
     try:
         # The decimal as it was written: 2.39 means 239/100, not the nearest binary fraction.
@@ -180,27 +189,29 @@ def _target_of_ratio(source: tuple[int, int], ratio: str | tuple[float, float], 
         raise ValueError(f"got the ratio {quoted(ratio)}, expected two positive numbers, width and height") from None
     _check_ratio(wide_part, high_part, ratio)
     shape = wide_part / high_part
-    width = max(Fraction(source[0]), source[1] * shape)
-    height = max(Fraction(source[1]), source[0] / shape)
-    return _round_size(width, source[0], multiple), _round_size(height, source[1], multiple)
+    return max(Fraction(source[0]), source[1] * shape), max(Fraction(source[1]), source[0] / shape)
 
 
 def _target_of_pixels(
     source: tuple[int, int], pixels: tuple[int, int, int, int], multiple: int
-) -> tuple[tuple[int, int], tuple[int, int]]:
+) -> tuple[Size, tuple[int, int], tuple[int, int]]:
     for side, value in zip(("left", "top", "right", "bottom"), pixels, strict=True):
         _check_whole(side, value, 0, "pixels are added to the source, never cut off")
-    sizes, corner = [], []
-    for size, before, after in zip(source, pixels[:2], pixels[2:], strict=True):
-        target = _round_size(Fraction(size + before + after), size, multiple)
-        extra = target - size - before - after
+    exact = (source[0] + pixels[0] + pixels[2], source[1] + pixels[1] + pixels[3])
+    target, corner = _rounded(exact, source, multiple), []
+    for size, length, before, after in zip(target, source, pixels[:2], pixels[2:], strict=True):
+        extra = size - length - before - after
         if before and after:
-            before = min(max(before + extra // 2, 0), target - size)
+            before = min(max(before + extra // 2, 0), size - length)
         elif before:
             before += extra
-        sizes.append(target)
         corner.append(before)
-    return (sizes[0], sizes[1]), (corner[0], corner[1])
+    return exact, target, (corner[0], corner[1])
+
+
+def _rounded(frame: Size, source: tuple[int, int], multiple: int) -> tuple[int, int]:
+    width, height = (_round_size(Fraction(side), own, multiple) for side, own in zip(frame, source, strict=True))
+    return width, height
 
 
 def _round_size(wanted: Fraction, source: int, multiple: int) -> int:

@@ -80,6 +80,16 @@ def matte_at(matte: Tensor, size: tuple[int, int]) -> Tensor:
     return found
 
 
+def scale_mask(mask: Tensor | None, size: tuple[int, int]) -> Tensor | None:
+    """A checked mask (m, h, w), float, of a source that was scaled to (width, height): (m, height, width), float.
+
+    It covers what `matte_at` says. A mask that has the size is given back as it is.
+    """
+    if mask is None or (mask.shape[2], mask.shape[1]) == size:
+        return mask
+    return matte_at(mask >= MASK_THRESHOLD, size).float()
+
+
 def matte_on_canvas(matte: Tensor, placement: Placement) -> Tensor:
     """A matte (m, h, w), bool, on the canvas: (m, ch, cw), bool, in whole latents.
 

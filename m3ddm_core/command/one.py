@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ..canvas.framing import Framing
+from ..canvas.result_size import parse_result_size
 from ..checkpoint import DTYPES
 from ..fleet.actor import Weights
 from ..fleet.models import fleet_models
@@ -70,6 +71,7 @@ def _options_of(arguments: argparse.Namespace, journal: Journal | None) -> Optio
         ratio=arguments.ratio,
         pixels=arguments.pixels and tuple(arguments.pixels),
         offset=arguments.offset and tuple(arguments.offset),
+        size=parse_result_size(arguments.size),
         **{
             name: getattr(arguments, name)
             for name in ("anchor", "canvas_size", "canvas_shape", "fill", "size_multiple")

@@ -50,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fill", choices=("smooth", "telea"), default="smooth", help="what sampling starts from (smooth)"
     )
     frame.add_argument("--size-multiple", type=int, default=2, help="width and height become multiples of this (2)")
+    frame.add_argument(
+        "--size",
+        default="automatic",
+        help="how large the result is: pixels of its short side such as 1080, height:720, longest:1920, 2.1MP, source "
+        "(nothing is scaled), or automatic, the source's short side, at most 1080 (automatic)",
+    )
 
     sampling = parser.add_argument_group("sampling")
     sampling.add_argument(

@@ -40,6 +40,7 @@ SETTINGS: dict[str, Callable[[str], Any]] = {
     "canvas_shape": str,
     "fill": str,
     "size_multiple": int,
+    "size": str,
     "preset": str,
     "seed": int,
     "second_pass": int,

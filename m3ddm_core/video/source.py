@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Protocol
 
 from torch import Tensor
 
-from ..frames import drop_alpha
+from ..frames import drop_alpha, scale_frames
 from .cuts import thumbnails_of
 from .sound import Sound, sound_of
 from .timeline import Timeline
@@ -74,3 +74,19 @@ class TensorSource:
 
     def frames(self) -> Iterator[Tensor]:
         return (image.float().cpu() for image in self.images)
+
+
+class ScaledSource:
+    """A video whose frames are scaled to (width, height) as they are read; all else is the video's."""
+
+    def __init__(self, source: Source, size: tuple[int, int]):
+        self.source, self.info = source, replace(source.info, size=size)
+        self.thumbnails, self.sound = source.thumbnails, source.sound
+
+    def frames(self) -> Iterator[Tensor]:
+        return (scale_frames(frame[None], self.info.size)[0] for frame in self.source.frames())
+
+
+def scaled_source(source: Source, size: tuple[int, int]) -> Source:
+    """The video with frames of (width, height): itself, where it has them."""
+    return source if source.info.size == size else ScaledSource(source, size)

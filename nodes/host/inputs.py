@@ -11,6 +11,16 @@ from ...m3ddm_core.canvas.framing import Framing
 from ...m3ddm_core.canvas.limits import MOST_CANVAS, MOST_SIDE
 from ...m3ddm_core.canvas.placement import ANCHORS, CANVAS_SHAPES, LATENT_SCALE, parse_ratio
 from ...m3ddm_core.canvas.quoted import quoted
+from ...m3ddm_core.canvas.result_size import (
+    AS_SOURCE,
+    AUTOMATIC,
+    KINDS,
+    MEASURES,
+    MEGAPIXELS,
+    MOST_BY_ITSELF,
+    MOST_MEGAPIXELS,
+    ResultSize,
+)
 from ...m3ddm_core.composite.blend import BLENDS
 from ...m3ddm_core.composite.colour_match import COLOUR_MATCHES
 from ...m3ddm_core.composite.resample import KERNELS
@@ -118,6 +128,41 @@ def placement_inputs(canvas_size: io.Input) -> list[io.Input]:
     ]
 
 
+def result_size_inputs() -> list[io.Input]:
+    """How large finished frames are to be: keywords of `framing_of`. Saved prompts of the first releases lack them."""
+    return [
+        io.Combo.Input(
+            "result_size",
+            options=list(KINDS),
+            default=AUTOMATIC,
+            optional=True,
+            extra_dict={IF_ABSENT: AS_SOURCE},
+            tooltip="How large the finished picture is; the source is scaled to fit, once. automatic: its short side is "
+            f"the source's, at most {MOST_BY_ITSELF} (where target is pixels, the source's short side is at most that). "
+            "short side, height and longest side use result_pixels, megapixels uses result_megapixels. as the source: "
+            "nothing is scaled, and the picture is as large as its shape makes it.",
+        ),
+        io.Int.Input(
+            "result_pixels",
+            default=MOST_BY_ITSELF,
+            min=16,
+            max=MOST_SIDE,
+            optional=True,
+            tooltip="Length in pixels of the side that result_size names.",
+        ),
+        io.Float.Input(
+            "result_megapixels",
+            default=2.0,
+            min=0.01,
+            max=MOST_MEGAPIXELS,
+            step=0.01,
+            optional=True,
+            tooltip="Size of the finished picture in millions of pixels; 1920x1080 is 2.07. Used when result_size is "
+            "megapixels.",
+        ),
+    ]
+
+
 def source_mask_input() -> io.Input:
     """The user's own mask over the source. Saved prompts of the first release do not have it."""
     return io.Mask.Input(
@@ -166,9 +211,13 @@ def framing_of(
     canvas_shape: str,
     fill: str,
     size_multiple: int,
+    result_size: str = AS_SOURCE,  # Prompts saved before there was such an input go on meaning what they meant.
+    result_pixels: int = MOST_BY_ITSELF,
+    result_megapixels: float = 2.0,
 ) -> Framing:
-    """What `placement_inputs`, all but ``first_frames``, ask for."""
+    """What `placement_inputs`, all but ``first_frames``, and `result_size_inputs` ask for."""
     by_pixels = target == PIXELS
+    value = result_pixels if result_size in MEASURES else result_megapixels if result_size == MEGAPIXELS else 0
     return Framing(
         ratio=None if by_pixels else custom_ratio if target == CUSTOM_RATIO else target,
         pixels=(left, top, right, bottom) if by_pixels else None,
@@ -178,6 +227,7 @@ def framing_of(
         canvas_shape=canvas_shape,
         size_multiple=size_multiple,
         fill=fill,
+        size=ResultSize(result_size, value),
     )
 
 

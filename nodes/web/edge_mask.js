@@ -7,7 +7,7 @@ import { Source } from "./source.js"
 
 const DRAWN = [
   "target", "custom_ratio", "left", "top", "right", "bottom", "anchor", "offset_x", "offset_y",
-  "canvas_size", "canvas_shape", "size_multiple",
+  "canvas_size", "canvas_shape", "size_multiple", "result_size", "result_pixels", "result_megapixels",
 ]
 const HEIGHT = 200
 const MOST_HEIGHT = 320

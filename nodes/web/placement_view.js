@@ -8,6 +8,8 @@ const MARGIN = 16
 /** The share of the room that a target takes up whose sides can be pulled outward. */
 const ROOM_TO_PULL = 0.7
 const FAST = 10
+/** Of finished frames in memory: m3ddm_core/canvas/limits.py. */
+const BYTES_OF_A_PIXEL = 12
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }
 /** Each side of the target: which way is outward, the side across from it, and the axis. */
@@ -110,10 +112,12 @@ export class PlacementView {
 
   tell(size, wired) {
     const { text, label } = this.node
-    const { target, offset, canvas, problem } = this.placed
+    const { offset, result, canvas, problem } = this.placed
     this.size.textContent = size ? name(size) : "?"
-    const latents = name(canvas.map((side) => side / 8))
-    this.facts.textContent = text("facts", { target: name(target), canvas: name(canvas), latents })
+    const facts = { target: name(result.target), source: name(result.source), canvas: name(canvas) }
+    facts.latents = name(canvas.map((side) => side / 8))
+    facts.memory = ((result.target[0] * result.target[1] * BYTES_OF_A_PIXEL) / 1e6).toFixed(1)
+    this.facts.textContent = text(name(this.known) === facts.source ? "facts" : "facts_scaled", facts)
     let note = ""
     if (wired.length) note = text("wired", { name: wired.map(label).join(", ") })
     else if (!size) note = text("unknown")

@@ -19,7 +19,7 @@ OPTIONS = {"feather": 4, "colour_match": "linear", "resampling": "lanczos"}
 def _placed(pack: Any, size: tuple[int, int], frames: int, **where: Any) -> Any:
     """What the Edge Mask says of a video of so many frames of (width, height), all of which are used."""
     placement = pack.module("m3ddm_core.canvas.placement").place(size, **where)
-    return pack.module("nodes.host.placed_video").PlacedVideo(placement, frames, frames, "smooth")
+    return pack.module("nodes.host.placed_video").PlacedVideo(placement, frames, frames, "smooth", placement.source)
 
 
 def _noise(*shape: int) -> torch.Tensor:
