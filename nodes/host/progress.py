@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from ...m3ddm_core.outpaint.stages import Progress
 from ...m3ddm_core.outpaint.time_left import Pace, spoken, time_left
+from ...m3ddm_core.vae import Encode
 from ...m3ddm_core.video.progress import Report, Standing, frame_report
 
 PREVIEW_FORMAT = "JPEG"
@@ -126,6 +127,20 @@ def frames_bar(count: int) -> Callable[[int], None]:
         bar.update_absolute(done, count)
 
     return report
+
+
+def telling(encode: Encode, count: int) -> Encode:
+    """An encoder that moves ComfyUI's bar over the ``count`` frames that it is to be given, some at a time."""
+    report, done = frames_bar(count), 0
+
+    def encode_and_tell(frames: Tensor) -> Tensor:
+        nonlocal done
+        latents = encode(frames)
+        done += len(frames)
+        report(done)
+        return latents
+
+    return encode_and_tell
 
 
 @contextmanager
