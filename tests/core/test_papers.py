@@ -27,8 +27,8 @@ CHINESE = json.loads((ROOT / "locales" / "zh" / "nodeDefs.json").read_text(encod
 LANGUAGES = ["es", "fr", "ja", "ko", "ru", "zh", "zh-TW"]
 """Those beside English that ComfyUI's frontend speaks, and this pack."""
 SCRIPTS = {"ja": "[ぁ-ヿ]", "ko": "[가-힣]", "ru": "[а-я]", "zh": "[一-鿿]", "zh-TW": "[一-鿿]"}
-WORKFLOWS = [*sorted((ROOT / "workflows").glob("*.json")), *sorted((ROOT / "subgraphs").glob("*.json"))]
-TEMPLATES = [file for file in WORKFLOWS if file.parent.name == "workflows"]
+WORKFLOWS = [*sorted((ROOT / "example_workflows").glob("*.json")), *sorted((ROOT / "subgraphs").glob("*.json"))]
+TEMPLATES = [file for file in WORKFLOWS if file.parent.name == "example_workflows"]
 READ_ON = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 """What the registry's package carries, and so may link only to what is in it."""
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
