@@ -1,9 +1,10 @@
 """``python run.py docs``: writes into the papers what the nodes' schemas say, or with ``--check`` names what is stale.
 
 A text stands once: in a node's schema (`nodes/*.py`), and its translations in ``locales/*/nodeDefs.json``. From the
-English and Chinese ones come the lists of inputs and outputs in the help pages and the node reference, ``docs/nodes.md``, each between two markers;
-what stands outside them is written by hand. There is no English ``nodeDefs.json``: ComfyUI's frontend shows the
-schema's own text where the locale in use has none, and takes what a locale has for a pattern with braces and bars.
+English and the Chinese come the lists of inputs and outputs in the help pages and the node reference,
+``docs/nodes.md``, each between two markers; what stands outside them is written by hand. There is no English
+``nodeDefs.json``: ComfyUI's frontend shows the schema's own text where the locale in use has none, and takes what a
+locale has for a pattern with braces and bars.
 """
 
 from __future__ import annotations

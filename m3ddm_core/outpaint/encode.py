@@ -204,7 +204,7 @@ def canvas_size(state: OutpaintState) -> tuple[int, int]:
 
 
 def encode_frames(frames: Tensor, encode: Encode) -> Tensor:
-    """Encode frames (n, h, w, 3), of any float, whose sides are multiples of 8; the VAE is given some at a time, float32.
+    """Encode frames (n, h, w, 3), of any float, whose sides are multiples of 8: some at a time, in float32.
 
     Raises ``ValueError`` where the VAE gives another shape than (n, 4, h / 8, w / 8): it is one of another family.
     """

@@ -330,7 +330,8 @@ def test_the_files_of_other_packs_loaders_are_drawn(frontend: Frontend) -> None:
                 constructor() {{
                     super('Load Video (Upload)')
                     this.addOutput('IMAGE', 'IMAGE')
-                    this.addWidget('combo', 'video', 'big_buck_bunny.mp4', () => {{}}, {{ values: ['big_buck_bunny.mp4'] }})
+                    const values = ['big_buck_bunny.mp4']
+                    this.addWidget('combo', 'video', values[0], () => {{}}, {{ values }})
                     this.addWidget('number', 'custom_width', 0, () => {{}}, {{}})
                 }}
             }})

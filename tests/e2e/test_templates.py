@@ -246,7 +246,9 @@ def test_it_runs_from_file_to_file(template: Path, ready: Server, object_info: d
     for kind in {entry["class_type"] for entry in prompt.values() if "seed" in entry["inputs"]}:
         workflow.set_inputs(prompt, kind, seed=7)
     for node in workflow.of_type(prompt, "M3DDM_EdgeMask"):
-        prompt[node]["inputs"]["custom_ratio"] = f"1:{1 + IDS.index(templates.title(template))}"  # not read: the target is 16:9
+        prompt[node]["inputs"]["custom_ratio"] = (
+            f"1:{1 + IDS.index(templates.title(template))}"  # not read: the target is 16:9
+        )
     result = ready.client.run(prompt)
 
     (save,) = workflow.of_type(prompt, "SaveVideo")
