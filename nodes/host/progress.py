@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ SHEET_ROWS = SHEET_COLUMNS = 4
 """Of 16 frames, always. The frontend's part (web/live_preview.js) takes the sheets apart by the same numbers."""
 SHEET_MARGIN = 2
 SECONDS_BETWEEN_TEXTS = 1.0
+LINE = 34
+"""Letters that a node of usual width has room for: the frontend breaks longer lines within words."""
 VIDEO_TICKS = 10_000
 
 
@@ -53,7 +56,7 @@ class NodeText:
         """Show a text that is to stay."""
         self._sent = time.monotonic()
         if self._server is not None and self._node is not None:
-            self._server.send_progress_text(text, self._node)
+            self._server.send_progress_text(textwrap.fill(text, LINE), self._node)
 
 
 class Bar:
