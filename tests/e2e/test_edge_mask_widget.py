@@ -123,6 +123,7 @@ def cases() -> list[tuple[tuple[int, int], dict[str, Any], list[Any]]]:
     """Sources, inputs of the node, and the target, offset and canvas that the core answers."""
     draw = random.Random(5)
     ratios = ["16:9", "9:16", "1:1", "21:9", "2.39:1", "1.78", " 4 / 5 ", ".5:.25", "1.123456789:1.987654321", "3:0.07"]
+    ratios += ["\uff11\uff16\uff1a\uff19", "2\uff0e39\u3000\uff0f 1"]
     found = []
     while len(found) < 400:
         size = (draw.randint(1, draw.choice((64, 4000))), draw.randint(1, draw.choice((64, 4000))))
