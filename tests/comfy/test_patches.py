@@ -13,7 +13,7 @@ STEPS, SEED = 4, 1
 
 @pytest.fixture
 def sample(pack: Any, small_state: Any) -> Callable[..., torch.Tensor]:
-    """The latents (16, 4, h, w) of one clip; what each evaluation of the network was given is counted in ``calls``."""
+    """The latents (frames, 4, h, w) that the infill node makes with a model."""
 
     def run(model: Any, state: Any = small_state, **settings: Any) -> torch.Tensor:
         asked = pack.settings(**{"steps": STEPS, "sampler": "euler", **settings})
@@ -42,9 +42,8 @@ def patched(node: str, model: Any, **values: Any) -> Any:
         "RenormCFG": "nodes_lumina2",
     }
     made = getattr(importlib.import_module(f"comfy_extras.{modules[node]}"), node)
-    if hasattr(made, "execute"):
-        return made.execute(model, **values).args[0]
-    return made().patch(model, **values)[0]
+    answer = made.execute(model, **values) if hasattr(made, "execute") else made().patch(model, **values)
+    return getattr(answer, "args", answer)[0]
 
 
 HEEDED = {
