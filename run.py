@@ -31,7 +31,9 @@ def main() -> int:
     demo.add_argument("--steps", type=int, help="denoising steps a clip (default: what the checkpoint says, else 50)")
 
     test = commands.add_parser("test", help="run the tests, all tiers or those named")
-    test.add_argument("tiers", nargs="*", metavar="TIER", help="lint, core, golden, comfy, e2e, browser (default: all)")
+    test.add_argument(
+        "tiers", nargs="*", metavar="TIER", help="lint, core, golden, comfy, e2e, browser, newest (default: all)"
+    )
     test.epilog = "Whatever else is given goes to pytest: a file or test::name of the one tier, -k NAME, -x, ..."
 
     docs = commands.add_parser("docs", help="write what the papers repeat of the nodes' schemas")

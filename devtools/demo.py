@@ -1,4 +1,4 @@
-"""``python run.py demo``: a real clip through the *outpaint a video* workflow, in a real server, through its API."""
+"""``python run.py demo``: a real clip through the template *Step by step*, in a real server, through its API."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import children, weights, workflow
+from . import children, templates, weights, workflow
 from . import host as hosts
 from .client import Progress, Prompt, PromptError
 from .report import LiveLine, Problem, bar, elapsed, say
 from .server import Server
 
 CLIP = hosts.PACK / "assets" / "big_buck_bunny.mp4"
-WORKFLOW = hosts.PACK / "workflows" / "outpaint_a_video.json"
+WORKFLOW = templates.titled("Step by step")
 STRIP = hosts.PACK / "devtools" / "inside" / "strip.py"
 
 TIMEOUT = 24 * 3600.0

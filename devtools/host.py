@@ -51,7 +51,8 @@ class Host:
     """A ComfyUI and the interpreter it runs under.
 
     ``path`` holds ``main.py``; ``device`` is "cuda", "mps" or "cpu"; ``comfy_cli`` is the `comfy` command of an
-    environment of its own, or None; ``own`` tells that the cache holds it, so that it may be added to.
+    environment of its own, or None; ``own`` tells that the cache holds it, so that it may be added to. ``frontend`` is
+    the folder of a frontend to hand out in place of the one installed in it, or None.
     """
 
     path: Path
@@ -61,6 +62,7 @@ class Host:
     device: str
     comfy_cli: Path | None
     own: bool
+    frontend: Path | None = None
 
     def __str__(self) -> str:
         return f"ComfyUI {self.version} in {self.path} (torch {self.torch}, {self.device})"

@@ -39,7 +39,7 @@ class Server:
         inputs: Sequence[Path] = (),
         arguments: Sequence[str] = (),
         log: Path | None = None,
-        start_timeout: float = 180.0,
+        start_timeout: float = 600.0,
     ) -> None:
         self.host = host
         self._temporary = base is None
@@ -91,6 +91,8 @@ class Server:
         command += ["--disable-all-custom-nodes", "--whitelist-custom-nodes", PACK_NAME]
         if self.host.device == "cpu":
             command += ["--cpu"]
+        if self.host.frontend:
+            command += ["--front-end-root", str(self.host.frontend)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command + self._arguments,

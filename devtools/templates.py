@@ -8,8 +8,10 @@ from pathlib import Path
 from .host import PACK
 from .server import link_file
 
-FOLDER = PACK / "workflows"
+FOLDER = PACK / "example_workflows"
 TEMPLATES = tuple(sorted(FOLDER.glob("*.json")))
+# ComfyUI shows the files' names on the cards, and searches from their beginning.
+PREFIX = "M3DDM Video Outpainting - "
 
 # What the templates' loaders ask for, and the files that their clip and guide frame choosers name.
 CHECKPOINT, CHECKPOINT_PLUS = "m3ddm.safetensors", "m3ddm_plus.safetensors"
@@ -25,6 +27,16 @@ QUICK = {
     "M3DDM_OutpaintVideo": {"canvas_size": 64},
     "KSampler": {"steps": 1},
 }
+
+
+def title(template: Path) -> str:
+    """What a template is called where it is known whose it is."""
+    return template.stem.removeprefix(PREFIX)
+
+
+def titled(title: str) -> Path:
+    """The template of a title."""
+    return FOLDER / f"{PREFIX}{title}.json"
 
 
 def provide(base: Path, checkpoint: Path, vae: Path) -> None:

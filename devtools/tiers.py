@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import children, workers
+from . import children, frontend, workers
 from . import host as hosts
 from .lint import lint
 from .report import Problem, elapsed, say
@@ -25,12 +25,15 @@ _LAUNCH = "import sys; sys.path[:] = [p for p in sys.path if p]; import pytest; 
 
 @dataclass(frozen=True)
 class Tier:
-    """A folder of tests and the markers that pick from it; ``comfy`` tells whether they may know where ComfyUI lies."""
+    """A folder of tests and the markers that pick from it; ``comfy`` tells whether they may know where ComfyUI lies,
+    ``newest_frontend`` whether the host is to hand out the newest frontend instead of its own.
+    """
 
     name: str
     folder: str
     markers: str
     comfy: bool
+    newest_frontend: bool = False
 
 
 TIERS = (
@@ -39,6 +42,7 @@ TIERS = (
     Tier("comfy", "tests/comfy", "", comfy=True),
     Tier("e2e", "tests/e2e", "not browser", comfy=True),
     Tier("browser", "tests/e2e", "browser", comfy=True),
+    Tier("newest", "tests/e2e", "browser", comfy=True, newest_frontend=True),
 )
 NAMES = ("lint", *(tier.name for tier in TIERS))
 
@@ -106,6 +110,10 @@ def _pytest(host: hosts.Host, tier: Tier, files: list[str], arguments: list[str]
         environment["COMFYUI_PATH"] = str(host.path)
         if host.comfy_cli:
             environment["M3DDM_COMFY_CLI"] = str(host.comfy_cli)
+    if tier.newest_frontend:
+        folder = frontend.newest(host.python)
+        say(f"Frontend: {folder.name}")
+        environment["M3DDM_FRONTEND"] = str(folder)
     with tempfile.TemporaryDirectory(prefix="m3ddm-tests-") as scratch:
         report = Path(scratch) / "report.xml"
         command = [str(host.python), "-c", _LAUNCH, *(files or [tier.folder]), "-m", tier.markers]

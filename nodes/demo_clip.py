@@ -16,7 +16,7 @@ class DemoClip(io.ComfyNode):
             category=CATEGORY,
             description="The clip that comes with the pack: 64 frames of 288x360 pixels with sound, from Big Buck "
             "Bunny (Blender Foundation, CC BY 3.0). Put Load Video in its place for a clip of your own.",
-            search_aliases=["m3ddm example video", "test clip", "big buck bunny", "video outpainting example"],
+            search_aliases=["m3ddm example video", "test clip", "big buck bunny"],
             inputs=[],
             outputs=[
                 io.Video.Output(

@@ -9,6 +9,7 @@ from comfy_api.latest import io
 
 from ..m3ddm_core.outpaint.encode import GlobalFrames, encode_context
 from .host.placed_video import PlacedVideo
+from .host.progress import telling
 from .host.sockets import CATEGORY, GlobalFramesSocket, PlacementSocket, State
 from .host.vae import warning_encoder
 
@@ -67,7 +68,9 @@ class EncodeContext(io.ComfyNode):
         fps: float,
         placement: PlacedVideo | None = None,
     ) -> io.NodeOutput:
-        encoded = (canvas, mask, global_frames, warning_encoder(vae), fps)
+        # Each frame twice, as it is and without what is to be generated, and one that is black.
+        encode = telling(warning_encoder(vae), 2 * len(canvas) + 1)
+        encoded = (canvas, mask, global_frames, encode, fps)
         if placement is None:
             return io.NodeOutput(encode_context(*encoded, None))
         placement.require_canvas(canvas)

@@ -8,8 +8,9 @@ import torch
 from comfy_api.latest import io
 
 from ..m3ddm_core.outpaint.encode import encode_global_frames
+from .host.progress import telling
 from .host.sockets import CATEGORY, GlobalFramesSocket
-from .host.vae import encoder
+from .host.vae import encoder, recalling
 
 
 class EncodeGlobalFrames(io.ComfyNode):
@@ -53,4 +54,6 @@ class EncodeGlobalFrames(io.ComfyNode):
     def execute(
         cls, frames: torch.Tensor, vae: Any, count: int, source_mask: torch.Tensor | None = None
     ) -> io.NodeOutput:
-        return io.NodeOutput(encode_global_frames(frames, encoder(vae), count, source_mask))
+        # Every change of M3DDM Edge Mask runs this anew, though most leave the frames as they were.
+        encode = telling(recalling(vae, encoder(vae)), count)
+        return io.NodeOutput(encode_global_frames(frames, encode, count, source_mask))

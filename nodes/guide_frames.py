@@ -9,6 +9,7 @@ from comfy_api.latest import io
 
 from ..m3ddm_core.outpaint.encode import add_guide_frames
 from ..m3ddm_core.outpaint.state import OutpaintState
+from .host.progress import telling
 from .host.sockets import CATEGORY, State
 from .host.vae import encoder
 
@@ -43,4 +44,4 @@ class GuideFrames(io.ComfyNode):
 
     @classmethod
     def execute(cls, state: OutpaintState, images: torch.Tensor, vae: Any, frame_numbers: str) -> io.NodeOutput:
-        return io.NodeOutput(add_guide_frames(state, images, frame_numbers, encoder(vae)))
+        return io.NodeOutput(add_guide_frames(state, images, frame_numbers, telling(encoder(vae), len(images))))

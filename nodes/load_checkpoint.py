@@ -39,7 +39,7 @@ class LoadCheckpoint(io.ComfyNode):
             description="Loads the M3DDM or M3DDM+ network from models/diffusion_models as a regular ComfyUI model. "
             f"{DEMO} comes with the pack: a small network for trying things out, trained on drawn scenes. It is a "
             "demonstration, not the published model; use it with m3ddm_demo_vae.safetensors.",
-            search_aliases=["m3ddm loader", "load m3ddm", "video outpainting model", "outpaint model"],
+            search_aliases=["m3ddm loader", "load m3ddm", "outpaint model"],
             inputs=[
                 io.Combo.Input(
                     "checkpoint",

@@ -29,7 +29,7 @@ class LoadVAE(io.ComfyNode):
             category=CATEGORY,
             description=f"Loads a VAE as ComfyUI's Load VAE does. It also lists {DEMO}, which comes with the pack and "
             "belongs to its small demonstration network. For the published weights Load VAE works just as well.",
-            search_aliases=["m3ddm vae", "load m3ddm vae", "demo vae", "video outpainting vae"],
+            search_aliases=["m3ddm vae", "load m3ddm vae", "demo vae"],
             inputs=[
                 io.Combo.Input(
                     "vae_name",

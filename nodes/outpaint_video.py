@@ -47,7 +47,11 @@ class OutpaintVideo(io.ComfyNode):
             description="Outpaints a video of any length from file to file, scene by scene. Frames are read when they "
             "are needed and finished while the result is saved, so a long video takes hardly more memory than a short "
             "one.",
-            search_aliases=["outpaint video", "video outpainting", "long video", "scene cuts", "uncrop video", "m3ddm"],
+            search_aliases=[
+                *("video outpainting", "outpaint video", "video outpaint", "m3ddm", "long video", "scene cuts"),
+                *("reframe", "reframe video", "widen", "widen video", "extend video", "expand video", "uncrop video"),
+                *("phone to wide", "vertical to horizontal", "扩图", "外扩", "扩展视频", "视频外扩", "视频扩图"),
+            ],
             inputs=[
                 io.Model.Input("model", tooltip="From M3DDM Load Checkpoint, with or without patches such as LoRA."),
                 io.Vae.Input("vae", tooltip="A VAE of Stable Diffusion 1.x."),

@@ -61,7 +61,7 @@ class SampleKeyframes(io.ComfyNode):
             "M3DDM Sample Keyframes",
             "First level: generates keyframes far apart, each clip continuing the one before. Videos under 50 frames "
             "pass through unchanged; M3DDM Sample Infill does all of them.",
-            ["outpaint keyframes", "m3ddm sampler", "video outpainting", "hierarchical sampling"],
+            ["outpaint keyframes", "m3ddm sampler", "hierarchical sampling"],
             [
                 stride_input(
                     KEYFRAME_STRIDE,
@@ -91,7 +91,7 @@ class SampleInterpolation(io.ComfyNode):
             "M3DDM Sample Interpolation",
             "Second level: generates frames between the keyframes. Videos under 50 frames pass through unchanged; "
             "M3DDM Sample Infill does all of them.",
-            ["outpaint interpolation", "m3ddm sampler", "video outpainting", "hierarchical sampling"],
+            ["outpaint interpolation", "m3ddm sampler", "hierarchical sampling"],
             [
                 stride_input(
                     INTERPOLATION_STRIDE,
@@ -121,7 +121,7 @@ class SampleInfill(io.ComfyNode):
             "M3DDM_SampleInfill",
             "M3DDM Sample Infill",
             "Last level: generates every frame that is still unknown; of a video under 50 frames, that is all of them.",
-            ["outpaint infill", "m3ddm sampler", "video outpainting", "outpaint video", "hierarchical sampling"],
+            ["outpaint infill", "m3ddm sampler", "hierarchical sampling"],
             [],
         )
 

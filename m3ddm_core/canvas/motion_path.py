@@ -7,6 +7,7 @@ from fractions import Fraction
 from math import floor
 
 from .quoted import quoted
+from .typed import plain
 
 MOST = 100_000
 """The farthest a corner may lie from the origin: beyond it, it is a slip of the keyboard."""
@@ -24,7 +25,7 @@ def parse_path(text: str, frames: int) -> dict[int, tuple[Fraction, Fraction]]:
     Raises ValueError, naming the part, for anything else, a frame named twice, or a corner beyond 100,000 pixels.
     """
     stops: dict[int, tuple[Fraction, Fraction]] = {}
-    for part in re.split(r"[;\n]", text):
+    for part in re.split(r"[;\n]", plain(text)):
         if not part.strip():
             continue
         match = _STOP.fullmatch(part)

@@ -17,6 +17,7 @@ from math import floor
 from .limits import MOST_CANVAS, require_target
 from .quoted import quoted
 from .result_size import ResultSize, Size, scaled
+from .typed import plain
 
 LATENT_SCALE = 8
 """Pixels per latent, along each axis: canvas sides are multiples of it."""
@@ -86,7 +87,7 @@ def parse_ratio(text: str) -> tuple[float, float]:
 
     Raises ValueError for anything else, for zero, and beyond 100:1 or 1:100.
     """
-    match = _RATIO.fullmatch(text) if isinstance(text, str) else None
+    match = _RATIO.fullmatch(plain(text)) if isinstance(text, str) else None
     if match is None:
         raise ValueError(f"got the ratio {quoted(text)}, expected width:height, such as 16:9, 2.39:1 or 1.78")
     width, height = match.group(1), match.group(2) or "1"

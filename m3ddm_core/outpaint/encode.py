@@ -210,13 +210,13 @@ def canvas_size(state: OutpaintState) -> tuple[int, int]:
 
 
 def encode_frames(frames: Tensor, encode: Encode) -> Tensor:
-    """Encode frames (n, h, w, 3), of any float, whose sides are multiples of 8; the VAE is given float32.
+    """Encode frames (n, h, w, 3), of any float, whose sides are multiples of 8: some at a time, in float32.
 
     Raises ``ValueError`` where the VAE gives another shape than (n, 4, h / 8, w / 8): it is one of another family.
     """
     n, height, width = frames.shape[:3]
     expected = (n, 4, height // LATENT_SCALE, width // LATENT_SCALE)
-    latents = encode(frames.float())
+    latents = torch.cat([encode(frames[some].float()) for some in chunks(n, width, height, VAE_PIXELS)])
     if tuple(latents.shape) != expected:
         raise ValueError(
             f"got latents of shape {tuple(latents.shape)} from the VAE, expected {expected}: M3DDM needs a Stable "

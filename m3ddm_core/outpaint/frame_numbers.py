@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ..canvas.quoted import quoted
+from ..canvas.typed import plain
 
 _PART = re.compile(r"([+-]?\d{1,18})(?:-([+-]?\d{1,18}))?", re.ASCII)
 _SPACED_DASH = re.compile(r"(?<=\d)\s*-\s+(?=[+-]?\d)", re.ASCII)
@@ -20,7 +21,7 @@ def parse_frames(text: str, frames: int) -> list[int]:
     Raises ``ValueError`` for anything else, for numbers out of range and for ranges that run backwards.
     """
     found: list[int] = []
-    for part in filter(None, re.split(r"[\s,;]+", _SPACED_DASH.sub("-", text))):
+    for part in filter(None, re.split(r"[\s,;]+", _SPACED_DASH.sub("-", plain(text)))):
         match = _PART.fullmatch(part)
         if match is None:
             raise ValueError(

@@ -16,11 +16,12 @@ from torch import Tensor
 from ...m3ddm_core.canvas.placement import LATENT_SCALE
 from ...m3ddm_core.canvas.quoted import quoted
 from ...m3ddm_core.sampling.clip import Callback, ClipConditions, SampleClips
-from ...m3ddm_core.sampling.guidance import Branch, Guidance, GuidanceRun, combine
+from ...m3ddm_core.sampling.guidance import Branch, Guidance, GuidanceRun
 from ...m3ddm_core.sampling.pndm import pndm_timesteps, sample_pndm
 from ...m3ddm_core.sampling.settings import SamplingSettings
 from ...m3ddm_core.sampling.solvers import PNDM
-from .model import condition
+from .model import condition, notices_of
+from .patches import GuidancePatches
 
 READ_BY_OTHERS = (Branch.FULL, Branch.UNCONDITIONAL)
 """What samplers of the CFG++ kind and functions that patch the guidance read. They say so by
@@ -33,9 +34,10 @@ ONE_CLIP_SAMPLERS = frozenset({"dpm_adaptive"})
 class M3DDMGuider(comfy.samplers.CFGGuider):
     """ComfyUI's guider with three conditions; a branch of weight zero is not evaluated."""
 
-    def __init__(self, patcher: Any, conditions: ClipConditions, guidance: Guidance):
+    def __init__(self, patcher: Any, conditions: ClipConditions, guidance: Guidance, patches: GuidancePatches):
         super().__init__(patcher)
         self.guidance = guidance
+        self.patches = patches
         self.one_by_one = False
         self.set_cfg(guidance.global_scale)
         self.inner_set_conds({COND_NAMES[branch]: [[None, condition(conditions, branch)]] for branch in Branch})
@@ -64,23 +66,20 @@ class M3DDMGuider(comfy.samplers.CFGGuider):
         sigma = timestep.max().item()
         also = READ_BY_OTHERS if options.get("disable_cfg1_optimization", False) else ()
         predictions = self.guided.predict(sigma, evaluate, unit=sigma**2 / (1 + sigma**2), also=also)
-        denoised = combine(predictions, self.guided.weights(sigma))
-        for function in options.get("sampler_post_cfg_function", []):
-            denoised = function(
-                {
-                    "denoised": denoised,
-                    "cond": self.conds["positive"],
-                    "uncond": self.conds["negative"],
-                    "cond_denoised": predictions[Branch.FULL],
-                    "uncond_denoised": predictions[Branch.UNCONDITIONAL],
-                    "cond_scale": self.cfg,
-                    "model": self.inner_model,
-                    "sigma": timestep,
-                    "model_options": options,
-                    "input": x,
-                }
-            )
-        return denoised
+        told = {"sigma": timestep, "input": x, "model": self.inner_model, "model_options": options}
+        pair = [self.conds["positive"], self.conds["negative"]]
+        denoised = self.patches.combine(predictions, self.guided.weights(sigma), {**told, "conds": pair})
+        return self.patches.after(
+            denoised,
+            {
+                **told,
+                "cond": self.conds["positive"],
+                "uncond": self.conds["negative"],
+                "cond_denoised": predictions[Branch.FULL],
+                "uncond_denoised": predictions[Branch.UNCONDITIONAL],
+                "cond_scale": self.cfg,
+            },
+        )
 
 
 class PNDMSampler(comfy.samplers.Sampler):
@@ -121,11 +120,13 @@ def clip_sampler(patcher: Any, settings: SamplingSettings, seed: int) -> SampleC
     Raises ValueError for settings without noise levels, before anything is encoded for them.
     """
     noise_levels(patcher, settings)
+    patches = GuidancePatches(notices_of(patcher), patcher.model_options)
+    singly = settings.sampler in ONE_CLIP_SAMPLERS or patches.act_on_guidance
 
     def sample(conditions: ClipConditions, start: Tensor, noise: Tensor, callback: Callback) -> Tensor:
-        if len(start) > 1 and settings.sampler in ONE_CLIP_SAMPLERS:
+        if len(start) > 1 and singly:
             return one_by_one(sample, conditions, start, noise, callback)
-        guider = M3DDMGuider(patcher, conditions, settings.guidance)
+        guider = M3DDMGuider(patcher, conditions, settings.guidance, patches)
         try:
             return run(guider, settings, seed, start, noise, callback)
         except comfy.model_management.OOM_EXCEPTION as error:

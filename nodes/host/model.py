@@ -11,6 +11,7 @@ import comfy.model_base
 import comfy.supported_models_base
 import torch
 from comfy.ldm.modules.attention import optimized_attention, wrap_attn
+from comfy.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from torch import Tensor
 
 from ...m3ddm_core.journal.weights import WeightsFile
@@ -18,6 +19,7 @@ from ...m3ddm_core.sampling.advice import Advice
 from ...m3ddm_core.sampling.clip import ClipConditions
 from ...m3ddm_core.sampling.guidance import Branch
 from ...m3ddm_core.unet import M3DDMUNet, UNetConfig, cpu
+from .patches import Notices, unheeded_in_network
 
 ACTIVATION_WIDTHS = 40
 """Peak memory of a forward pass in units of its finest feature map (frames x height x width x first width). The tensors
@@ -46,6 +48,7 @@ class HostedUNet(M3DDMUNet):
 
     def __init__(self, config: UNetConfig, *, dtype: torch.dtype, device: Any, operations: Any):
         super().__init__(config, operations=cpu.tuned(operations), attention=attention, dtype=dtype, device=device)
+        self.notices = Notices()
 
     def to(self, *args: Any, memory_format: torch.memory_format | None = None, **kwargs: Any) -> HostedUNet:
         """Move or cast as modules do. ``--force-channels-last`` asks for a layout that only weights of pictures can
@@ -70,7 +73,14 @@ class HostedUNet(M3DDMUNet):
     ) -> Tensor:
         if control is not None:
             raise ValueError("got a ControlNet, but M3DDM has none that fits its video layers; remove it")
-        return super().forward(x, timesteps, context, fps, transformer_options)
+        options = transformer_options if transformer_options is not None else {}
+        for patch in unheeded_in_network(options):
+            self.notices.ineffective(patch, "it changes layers of other networks")
+        network = WrapperExecutor.new_class_executor(
+            super().forward, self, get_all_wrappers(WrappersMP.DIFFUSION_MODEL, options)
+        )
+        # By place, and the options last: so the wrappers of ComfyUI's own nodes find them.
+        return network.execute(x, timesteps, context, fps, options)
 
 
 class M3DDMConfig(comfy.supported_models_base.BASE):
@@ -142,6 +152,13 @@ def condition(conditions: ClipConditions, branch: Branch) -> dict[str, Any]:
 def advice_of(patcher: Any) -> Advice:
     """What the checkpoint of a MODEL, which must be of ours, says that it is best used with."""
     return patcher.model.model_config.advice
+
+
+def notices_of(patcher: Any) -> Notices:
+    """What the network of a MODEL, which must be of ours, has said of patches; nothing yet, for a run begins."""
+    notices = patcher.model.diffusion_model.notices
+    notices.clear()
+    return notices
 
 
 def require_m3ddm(patcher: Any) -> None:

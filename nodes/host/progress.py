@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from tqdm import tqdm
 
 from ...m3ddm_core.outpaint.stages import Progress
 from ...m3ddm_core.outpaint.time_left import Pace, spoken, time_left
+from ...m3ddm_core.vae import Encode
 from ...m3ddm_core.video.progress import Report, Standing, frame_report
 
 PREVIEW_FORMAT = "JPEG"
@@ -27,6 +29,8 @@ SHEET_ROWS = SHEET_COLUMNS = 4
 """Of 16 frames, always. The frontend's part (web/live_preview.js) takes the sheets apart by the same numbers."""
 SHEET_MARGIN = 2
 SECONDS_BETWEEN_TEXTS = 1.0
+LINE = 34
+"""Letters that a node of usual width has room for: the frontend breaks longer lines within words."""
 VIDEO_TICKS = 10_000
 
 
@@ -52,7 +56,7 @@ class NodeText:
         """Show a text that is to stay."""
         self._sent = time.monotonic()
         if self._server is not None and self._node is not None:
-            self._server.send_progress_text(text, self._node)
+            self._server.send_progress_text(textwrap.fill(text, LINE), self._node)
 
 
 class Bar:
@@ -126,6 +130,20 @@ def frames_bar(count: int) -> Callable[[int], None]:
         bar.update_absolute(done, count)
 
     return report
+
+
+def telling(encode: Encode, count: int) -> Encode:
+    """An encoder that moves ComfyUI's bar over the ``count`` frames that it is to be given, some at a time."""
+    report, done = frames_bar(count), 0
+
+    def encode_and_tell(frames: Tensor) -> Tensor:
+        nonlocal done
+        latents = encode(frames)
+        done += len(frames)
+        report(done)
+        return latents
+
+    return encode_and_tell
 
 
 @contextmanager

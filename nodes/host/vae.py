@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import comfy.latent_formats
 import comfy.model_management
@@ -12,7 +14,12 @@ import torch.nn.functional as F
 from einops import rearrange
 
 from ...m3ddm_core.canvas.placement import LATENT_SCALE
+from ...m3ddm_core.journal.digest import digest
 from ...m3ddm_core.vae import Decode, Encode
+
+MOST_RECALLED = 16
+"""Groups of frames whose latents are kept for each VAE: of global frames, 2 MB in all."""
+_RECALLED: WeakKeyDictionary[Any, OrderedDict[str, torch.Tensor]] = WeakKeyDictionary()
 
 SDXL_FIT = 0.8
 """Correlation from which a linear picture of the latents counts as good."""
@@ -30,6 +37,21 @@ def encoder(vae: Any) -> Encode:
         return latent_format.process_in(vae.encode(frames).float())
 
     return encode
+
+
+def recalling(vae: Any, encode: Encode) -> Encode:
+    """An `encoder` of a VAE that still knows the latents of the last pictures that it was given through this."""
+    known = _RECALLED.setdefault(vae, OrderedDict())
+
+    def encode_or_recall(frames: torch.Tensor) -> torch.Tensor:
+        key = digest(frames)
+        if key not in known:
+            known[key] = encode(frames)
+            if len(known) > MOST_RECALLED:
+                known.popitem(last=False)
+        return known[key]
+
+    return encode_or_recall
 
 
 def decoder(vae: Any) -> Decode:

@@ -135,9 +135,15 @@ function atLeastOne(value) {
   return value < 1n ? 1n : value
 }
 
+/** Full-width digits and signs, as Chinese and Japanese keyboards have them, as plain ones: m3ddm_core/canvas/typed.py. */
+function plain(text) {
+  const half = (sign) => String.fromCharCode(sign.charCodeAt(0) - 0xfee0)
+  return text.replace(/[\uff01-\uff5e]/g, half).replaceAll("\u3000", " ")
+}
+
 /** The two parts of a ratio such as "16:9" as one fraction [numerator, denominator], or null if it is none. */
 function parseRatio(text) {
-  const match = RATIO.exec(text)
+  const match = RATIO.exec(plain(text))
   if (!match) return null
   const [wide, high] = [fraction(match[1]), fraction(match[2] ?? "1")]
   const [above, below] = [wide[0] * high[1], wide[1] * high[0]]

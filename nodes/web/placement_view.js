@@ -66,6 +66,7 @@ export class PlacementView {
     const room = [this.stage.clientWidth, this.stage.clientHeight]
     const drawn = JSON.stringify([size, asked, wired, room, this.hold, picture?.src])
     if (drawn === this.drawn || !room[0]) return
+    if (this.turnsToPixels(asked)) return this.takeOver()
     this.drawn = drawn
     this.asked = asked
     this.known = size ?? PLACEHOLDER
@@ -74,6 +75,20 @@ export class PlacementView {
     this.view = this.hold ? this.holdView() : this.fit(room)
     this.layOut(picture)
     this.tell(size, wired)
+  }
+
+  /** Whether pixels on the sides were asked for just now, and none are given yet. */
+  turnsToPixels(asked) {
+    const turned = asked.target === "pixels" && this.asked && this.asked.target !== "pixels"
+    return turned && !this.locked && Object.keys(SIDES).every((side) => asked[side] === 0)
+  }
+
+  /** Begin with the sides as they were drawn, rather than with nothing to be generated. */
+  takeOver() {
+    const { target, offset } = this.placed
+    const [right, bottom] = target.map((side, axis) => side - this.known[axis] - offset[axis])
+    this.asked = undefined
+    this.write({ left: offset[0], top: offset[1], right, bottom })
   }
 
   /** Scale and upper left corner of the target that put it in the middle of the room. */

@@ -5,8 +5,13 @@ import { app } from "../../scripts/app.js"
 
 /** Nodes that give frames of the size they get, and the input they get them by. */
 const PASSING = { M3DDM_VideoFrames: "video", GetVideoComponents: "video", "Video Slice": "video", ImageFromBatch: "image", Reroute: "" }
-/** Nodes that load a file, the widget that names it, and the element that can show it. */
-const LOADING = { LoadImage: ["image", "img"], LoadVideo: ["file", "video"] }
+/** The names of files that a browser can show, by the element that shows them; the kind of folder may stand behind. */
+const FILES = {
+  img: /\.(png|jpe?g|webp|gif|bmp|avif)( \[\w+\])?$/is,
+  video: /\.(mp4|m4v|mov|webm|mkv|ogv)( \[\w+\])?$/is,
+}
+/** Widgets by which loaders, such as VideoHelperSuite's, give another size than the file's; at 0 they do not. */
+const RESIZING = /width|height|size/
 
 export class Source {
   /**
@@ -64,11 +69,23 @@ function trace(node, input) {
   if (link == null) return { came: "" }
   const origin = node.getInputNode(slot)
   if (origin && origin.type in PASSING) return trace(origin, PASSING[origin.type])
-  const [name, tag] = LOADING[origin?.type] ?? []
-  const value = origin?.widgets?.find((widget) => widget.name === name)?.value
+  const [value, tag] = loaded(origin)
   if (!value) return { came: `link ${link}` }
-  const url = fileUrl(String(value))
+  const url = fileUrl(value)
   return { came: url, file: [url, tag] }
+}
+
+/** The file that a node loads, one of a list, and the element that can show it; [] where it does something else too. */
+function loaded(node) {
+  const widgets = node?.widgets ?? []
+  if (node?.inputs?.some((slot) => slot.link != null)) return []
+  if (widgets.some(({ name, value }) => RESIZING.test(name) && value && value !== "Disabled")) return []
+  for (const { value, options } of widgets) {
+    const listed = typeof value === "string" && options?.values !== undefined
+    const tag = listed && Object.keys(FILES).find((tag) => FILES[tag].test(value))
+    if (tag) return [value, tag]
+  }
+  return []
 }
 
 /**

@@ -164,6 +164,14 @@ def test_a_stage_tells_clip_and_time_left_at_most_once_a_second(pack, model, ser
     assert told[-1] == "12 clips in 1 min"
 
 
+def test_a_long_text_is_broken_between_words(pack, server):
+    pack.module("nodes.host.progress").NodeText().end(
+        "64 frames in 12 s, 3 clips made by an earlier run, finished while saving"
+    )
+    ((text, _),) = server.told
+    assert text == "64 frames in 12 s, 3 clips made by\nan earlier run, finished while\nsaving"
+
+
 def test_a_stage_with_nothing_to_do_says_so(pack, model, server):
     with pack.module("nodes.host.progress").stage_progress(model, "test"):
         pass

@@ -24,8 +24,11 @@ ROOT = Path(__file__).resolve().parents[2]
 HELP = ROOT / "nodes" / "web" / "docs"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 CHINESE = json.loads((ROOT / "locales" / "zh" / "nodeDefs.json").read_text(encoding="utf-8"))
-WORKFLOWS = [*sorted((ROOT / "workflows").glob("*.json")), *sorted((ROOT / "subgraphs").glob("*.json"))]
-TEMPLATES = [file for file in WORKFLOWS if file.parent.name == "workflows"]
+LANGUAGES = ["es", "fr", "ja", "ko", "ru", "zh", "zh-TW"]
+"""Those beside English that ComfyUI's frontend speaks, and this pack."""
+SCRIPTS = {"ja": "[ぁ-ヿ]", "ko": "[가-힣]", "ru": "[а-я]", "zh": "[一-鿿]", "zh-TW": "[一-鿿]"}
+WORKFLOWS = [*sorted((ROOT / "example_workflows").glob("*.json")), *sorted((ROOT / "subgraphs").glob("*.json"))]
+TEMPLATES = [file for file in WORKFLOWS if file.parent.name == "example_workflows"]
 READ_ON = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 """What the registry's package carries, and so may link only to what is in it."""
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
@@ -143,15 +146,48 @@ def test_workflows_name_the_pack_and_its_version(file: Path) -> None:
         assert named == {"cnr_id": PACK_NAME, "ver": PROJECT["project"]["version"]}, node["type"]
 
 
-def test_chinese_is_chinese() -> None:
-    for node_id, node in CHINESE.items():
-        for entry in [*node.get("inputs", {}).values(), *node["outputs"].values()]:
-            assert re.search(r"[一-鿿]", entry["tooltip"]), node_id
+def locale(language: str, name: str) -> dict[str, Any]:
+    return json.loads((ROOT / "locales" / language / f"{name}.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+def texts_in(tree: dict[str, Any], above: str = "") -> dict[str, str]:
+    """All texts of a locale by their dotted paths."""
+    found: dict[str, str] = {}
+    for key, value in tree.items():
+        found |= {above + key: value} if isinstance(value, str) else texts_in(value, f"{above}{key}.")
+    return found
+
+
+def test_these_are_the_languages() -> None:
+    assert sorted(path.parent.name for path in (ROOT / "locales").glob("*/nodeDefs.json")) == LANGUAGES
+    assert sorted(path.parent.name for path in (ROOT / "locales").glob("*/main.json")) == sorted(["en", *LANGUAGES])
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_translation_is_missing(language: str) -> None:
+    """Against Chinese, which `run.py docs --check` holds, as all of them, to the schemas."""
+    texts, chinese = texts_in(locale(language, "nodeDefs")), texts_in(CHINESE)
+    missing, gone = sorted(set(chinese) - set(texts)), sorted(set(texts) - set(chinese))
+    assert not missing and not gone, f"locales/{language}/nodeDefs.json lacks {missing}, and has too much: {gone}"
+    assert [path for path, text in texts.items() if not text.strip()] == []
+    # The frontend takes these for the beginning of a pattern.
+    assert [path for path, text in texts.items() if set("@{}|") & set(text)] == []
+    tooltips = {path: text for path, text in texts.items() if path.endswith(("tooltip", "description"))}
+    assert [path for path, text in tooltips.items() if not re.search(SCRIPTS.get(language, "[a-z]"), text)] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_drawings_texts_are_all_there(language: str) -> None:
+    texts, english = texts_in(locale(language, "main")), texts_in(locale("en", "main"))
+    assert set(texts) == set(english), f"locales/{language}/main.json: {sorted(set(texts) ^ set(english))}"
+    named = re.compile(r"\{\w+\}")
+    different = [path for path, text in texts.items() if set(named.findall(text)) != set(named.findall(english[path]))]
+    assert different == []
+
+
+@pytest.mark.parametrize("language", ["en", *LANGUAGES])
 def test_sockets_have_names(language: str) -> None:
-    main = json.loads((ROOT / "locales" / language / "main.json").read_text(encoding="utf-8"))
+    main = locale(language, "main")
     sockets = re.findall(r'io\.Custom\("(\w+)"\)', (ROOT / "nodes" / "host" / "sockets.py").read_text("utf-8"))
     assert len(sockets) >= 5 and set(main["dataTypes"]) == set(sockets)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +28,9 @@ CLIP = hosts.PACK / "assets" / "big_buck_bunny.mp4"
 @pytest.fixture(scope="session")
 def host() -> hosts.Host:
     """The ComfyUI that run.py chose, or the one it would choose; nothing is installed from within a test."""
-    return hosts.find(hosts.TEST_MODULES, install=False)
+    found = hosts.find(hosts.TEST_MODULES, install=False)
+    frontend = os.environ.get("M3DDM_FRONTEND")
+    return replace(found, frontend=Path(frontend)) if frontend else found
 
 
 @pytest.fixture(scope="session")

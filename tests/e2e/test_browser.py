@@ -80,7 +80,7 @@ def test_every_template_opens_without_a_complaint(frontend: Frontend, ready: Ser
 
 
 def test_a_template_runs_and_shows_its_video(frontend: Frontend, ready: Server) -> None:
-    frontend.open_template("outpaint_a_video")
+    frontend.open_template(templates.titled("Step by step").stem)
     frontend.page.evaluate(
         """() => {
             const set = (type, name, value) => {

@@ -123,6 +123,7 @@ def cases() -> list[tuple[tuple[int, int], dict[str, Any], list[Any]]]:
     """Sources, inputs of the node, and the target, offset and canvas that the core answers."""
     draw = random.Random(5)
     ratios = ["16:9", "9:16", "1:1", "21:9", "2.39:1", "1.78", " 4 / 5 ", ".5:.25", "1.123456789:1.987654321", "3:0.07"]
+    ratios += ["\uff11\uff16\uff1a\uff19", "2\uff0e39\u3000\uff0f 1"]
     found = []
     while len(found) < 400:
         size = (draw.randint(1, draw.choice((64, 4000))), draw.randint(1, draw.choice((64, 4000))))
@@ -254,6 +255,7 @@ def test_typed_numbers_move_the_drawing(mask: EdgeMask) -> None:
 def test_the_sides_can_be_pulled_where_pixels_are_asked_for(mask: EdgeMask) -> None:
     assert not mask.edge("right").is_visible()
     mask.set(target="pixels", size_multiple=4)
+    mask.set(left=0, right=0)
     scale, _ = mask.drawn()
     mask.drag(mask.edge("right"), 100 * scale, 0)
     pulled = mask.values()["right"]
@@ -274,6 +276,19 @@ def test_the_sides_can_be_pulled_where_pixels_are_asked_for(mask: EdgeMask) -> N
     assert mask.values()["anchor"] == "center"
 
 
+def test_pixels_begin_with_the_sides_that_were_drawn(mask: EdgeMask) -> None:
+    mask.set(anchor="offset", offset_x=20)
+    mask.set(target="pixels")
+    values = mask.values()
+    assert [values[side] for side in ("left", "top", "right", "bottom")] == [20, 0, TARGET[0] - CLIP[0] - 20, 0]
+    api.expect(mask.note).to_have_text("")
+    mask.set(left=0, right=0)
+    api.expect(mask.note).to_contain_text("Nothing to outpaint")
+    mask.set(target="1:1")
+    mask.set(target="pixels", bottom=8)
+    assert [mask.values()[side] for side in ("left", "right", "bottom")] == [0, 0, 8], "numbers that are there stay"
+
+
 def test_arrow_keys_move_by_the_size_multiple(mask: EdgeMask) -> None:
     mask.set(size_multiple=4)
     mask.source.focus()
@@ -285,6 +300,7 @@ def test_arrow_keys_move_by_the_size_multiple(mask: EdgeMask) -> None:
     mask.page.keyboard.press("Control+z")
     mask.page.wait_for_function(f"() => {NODE}?.widgets.find(w => w.name === 'offset_x').value === 180")
     mask.set(target="pixels")
+    mask.set(left=0, right=0)
     mask.edge("left").focus()
     mask.page.keyboard.press("ArrowLeft")
     mask.page.keyboard.press("Shift+ArrowLeft")
@@ -304,6 +320,30 @@ def test_without_a_file_it_says_that_it_does_not_know_the_size(frontend: Fronten
     mask.drag(mask.source, 0, 30 * scale)
     assert mask.values() == before
     mask.frontend.shoot("edge_mask_unknown")
+
+
+def test_the_files_of_other_packs_loaders_are_drawn(frontend: Frontend) -> None:
+    """As VideoHelperSuite's: a list of files, and numbers that are 0 while nothing is resized."""
+    mask = EdgeMask(frontend, None)
+    mask.page.evaluate(
+        f"""() => {{
+            LiteGraph.registerNodeType('VHS_LoadVideo', class extends LGraphNode {{
+                constructor() {{
+                    super('Load Video (Upload)')
+                    this.addOutput('IMAGE', 'IMAGE')
+                    const values = ['big_buck_bunny.mp4']
+                    this.addWidget('combo', 'video', values[0], () => {{}}, {{ values }})
+                    this.addWidget('number', 'custom_width', 0, () => {{}}, {{}})
+                }}
+            }})
+            window.loader = LiteGraph.createNode('VHS_LoadVideo')
+            app.graph.add(loader)
+            loader.connect(0, {NODE}, 0)
+        }}"""
+    )
+    api.expect(mask.source).to_contain_text("288×360")
+    mask.page.evaluate("() => { loader.widgets[1].value = 512 }")
+    api.expect(mask.source).to_have_text("?")
 
 
 def test_a_wired_number_cannot_be_dragged(mask: EdgeMask) -> None:

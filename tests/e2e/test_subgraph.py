@@ -186,5 +186,7 @@ def test_it_is_found_added_and_run(frontend: Any, server: Server, inner: Prompt)
     (written,) = set(server.output.rglob("*.mp4")) - before
     assert facts(written) == (20, (360, 360), True)
     frontend.shoot("subgraph")
+    box = page.locator('video[src*="output"]').first.bounding_box()
+    assert box["width"] < 600 and box["height"] < 600, "the player is on its node, not over the whole window"
     assert page.locator(COMPLAINTS).count() == 0
     assert frontend.failures == []

@@ -20,11 +20,11 @@ from tests.helpers.written_videos import facts, frames_of, psnr
 
 pytestmark = pytest.mark.server
 
-IDS = [file.stem for file in templates.TEMPLATES]
+IDS = [templates.title(file) for file in templates.TEMPLATES]
 EACH = pytest.mark.parametrize("template", templates.TEMPLATES, ids=IDS)
-TRY = "1_try_it_now"
-OTHERS = [template for template in templates.TEMPLATES if template.stem != TRY]
-EACH_OTHER = pytest.mark.parametrize("template", OTHERS, ids=[template.stem for template in OTHERS])
+TRY = "1 Try it now"
+OTHERS = [template for template in templates.TEMPLATES if templates.title(template) != TRY]
+EACH_OTHER = pytest.mark.parametrize("template", OTHERS, ids=[templates.title(template) for template in OTHERS])
 NOTES = {"MarkdownNote", "Note"}
 OTHER_MODELS = ("UpscaleModelLoader", "CheckpointLoaderSimple", "FrameInterpolationModelLoader")
 SAMPLERS = {"M3DDM_SampleKeyframes", "M3DDM_SampleInterpolation", "M3DDM_SampleInfill", "M3DDM_OutpaintVideo"}
@@ -33,13 +33,13 @@ CLIP = templates.INPUTS[0]
 TARGET = (640, 360)  # 16:9 around the clip's 288x360
 FEATHER = 8
 # Where the clip lies in the finished frames; in what a template does not name, centred.
-LEFT = {"guide_frames": [70] * 64, "moving_frames": [round(352 * frame / 23) for frame in range(24)]}
+LEFT = {"Guide frames": [70] * 64, "Stabilised footage": [round(352 * frame / 23) for frame in range(24)]}
 # Frames in the written video; what a template does not name is as long as the clip.
-TRIAL_FRAMES = {"short_clip": 24, "moving_frames": 24}
+TRIAL_FRAMES = {"Short clip": 24, "Stabilised footage": 24}
 # How many times the clip's frame rate; what a template does not name has the clip's.
-TIMES = {"smoother_motion": 2}
+TIMES = {"Smoother motion": 2}
 # What of the clip (top, bottom, left, right) the mask of a template covers.
-COVERED = {"replace_a_logo": (8, 56, 200, 280)}
+COVERED = {"Remove a logo or bars": (8, 56, 200, 280)}
 
 
 @pytest.fixture(scope="module")
@@ -96,17 +96,17 @@ def source_psnr(written: np.ndarray, name: str) -> float:
 
 
 def test_those_asked_for_are_there_and_nothing_else() -> None:
-    first = {"outpaint_a_video", "short_clip", "guide_frames"}
-    second = {"outpaint_any_length", "sharper_second_pass", "upscale_and_composite", "first_frame_by_prompt"}
-    third = {"m3ddm_plus", "moving_camera", "moving_frames", "smoother_motion", "replace_a_logo"}
+    first = {"Step by step", "Short clip", "Guide frames"}
+    second = {"Any length in one node", "Sharper second pass", "Upscaled border", "First frame by prompt"}
+    third = {"M3DDM Plus weights", "Moving camera", "Stabilised footage", "Smoother motion", "Remove a logo or bars"}
     assert set(IDS) == {TRY} | first | second | third
     assert min(IDS) == TRY, "nodes/web/template_order.js lists them by name"
     files = {file.name for file in templates.FOLDER.iterdir()}
-    assert files == {f"{name}{suffix}" for name in IDS for suffix in (".json", ".jpg")}
+    assert files == {f"{templates.PREFIX}{name}{suffix}" for name in IDS for suffix in (".json", ".jpg")}
 
 
 def test_the_server_lists_them(ready: Server) -> None:
-    assert sorted(ready.client.get("/workflow_templates")[PACK_NAME]) == IDS
+    assert sorted(ready.client.get("/workflow_templates")[PACK_NAME]) == [f"{templates.PREFIX}{name}" for name in IDS]
 
 
 @EACH
@@ -190,7 +190,7 @@ def test_what_it_names_is_what_its_note_speaks_of(template: Path) -> None:
         by_type.setdefault(node["type"], []).append(node)
     text = "\n".join(node["widgets_values"][0] for node in by_type["MarkdownNote"])
     (loader,), (vae,), (clip,) = by_type["M3DDM_LoadCheckpoint"], by_type["VAELoader"], by_type["LoadVideo"]
-    plus = template.stem == "m3ddm_plus"
+    plus = templates.title(template) == "M3DDM Plus weights"
     checkpoint = templates.CHECKPOINT_PLUS if plus else templates.CHECKPOINT
     assert loader["widgets_values"][0] == checkpoint
     assert vae["widgets_values"][0] == templates.VAE
@@ -246,7 +246,9 @@ def test_it_runs_from_file_to_file(template: Path, ready: Server, object_info: d
     for kind in {entry["class_type"] for entry in prompt.values() if "seed" in entry["inputs"]}:
         workflow.set_inputs(prompt, kind, seed=7)
     for node in workflow.of_type(prompt, "M3DDM_EdgeMask"):
-        prompt[node]["inputs"]["custom_ratio"] = f"1:{1 + IDS.index(template.stem)}"  # not read: the target is 16:9
+        prompt[node]["inputs"]["custom_ratio"] = (
+            f"1:{1 + IDS.index(templates.title(template))}"  # not read: the target is 16:9
+        )
     result = ready.client.run(prompt)
 
     (save,) = workflow.of_type(prompt, "SaveVideo")
@@ -254,19 +256,19 @@ def test_it_runs_from_file_to_file(template: Path, ready: Server, object_info: d
     video = ready.client.fetch(written, tmp_path / "out.mp4")
     frames, size, rate, seconds, loudest = facts(video)
     source_frames, _, source_rate, source_seconds, _ = facts(CLIP)
-    times = TIMES.get(template.stem, 1)
+    times = TIMES.get(templates.title(template), 1)
     # Between two frames there are new ones, behind the last there is none.
-    expected = (TRIAL_FRAMES.get(template.stem, source_frames) - 1) * times + 1
+    expected = (TRIAL_FRAMES.get(templates.title(template), source_frames) - 1) * times + 1
     assert (frames, size) == (expected, TARGET)
     assert rate == pytest.approx(times * source_rate, abs=1e-3)
     assert seconds == pytest.approx(min(source_seconds, expected / rate), abs=0.1)
     assert loudest > 0.01
     pictures = frames_of(video)
-    assert source_psnr(pictures, template.stem) >= 40.0
+    assert source_psnr(pictures, templates.title(template)) >= 40.0
     if times > 1:
         assert_halfway(pictures)
-    if template.stem in COVERED:
-        assert_replaced(pictures, COVERED[template.stem])
+    if templates.title(template) in COVERED:
+        assert_replaced(pictures, COVERED[templates.title(template)])
     for kind in ("M3DDM_EdgeMask", "M3DDM_SeenPixels"):
         for node in workflow.of_type(prompt, kind):
             assert result.files(node), f"{kind} shows no preview"
@@ -294,7 +296,7 @@ def assert_replaced(written: np.ndarray, covered: tuple[int, int, int, int]) -> 
     assert psnr(made, source[:, top:bottom, first:last]) < 25.0
 
 
-@pytest.mark.parametrize("name", ["outpaint_a_video", "m3ddm_plus"])
+@pytest.mark.parametrize("name", ["Step by step", "M3DDM Plus weights"])
 def test_keyframes_are_previewed(name: str, object_info: dict[str, Any]) -> None:
     prompt = workflow.load(templates.FOLDER / f"{name}.json", object_info)
     (preview,), (keyframes,) = (
@@ -307,14 +309,14 @@ def test_keyframes_are_previewed(name: str, object_info: dict[str, Any]) -> None
 
 
 def test_m3ddm_plus_has_its_strides(object_info: dict[str, Any]) -> None:
-    prompt = workflow.load(templates.FOLDER / "m3ddm_plus.json", object_info)
+    prompt = workflow.load(templates.titled("M3DDM Plus weights"), object_info)
     strides = [entry["inputs"]["stride"] for entry in prompt.values() if "stride" in entry["inputs"]]
     assert strides == [5, 3]
 
 
 def test_the_second_pass_starts_from_the_first(object_info: dict[str, Any]) -> None:
     """What comes out of the first pass goes into the second, and there alone noise is added in part."""
-    prompt = workflow.load(templates.FOLDER / "sharper_second_pass.json", object_info)
+    prompt = workflow.load(templates.titled("Sharper second pass"), object_info)
     (second,) = workflow.of_type(prompt, "M3DDM_SecondPass")
     first, last = workflow.of_type(prompt, "M3DDM_Composite")
     assert prompt[second]["inputs"]["generated"] == [first, 0]
@@ -329,7 +331,7 @@ def test_the_second_pass_starts_from_the_first(object_info: dict[str, Any]) -> N
 
 def test_the_frame_rate_grows_with_the_number_of_frames(object_info: dict[str, Any]) -> None:
     """One number says how many times as many frames there are, and how many times as fast they are shown."""
-    prompt = workflow.load(templates.FOLDER / "smoother_motion.json", object_info)
+    prompt = workflow.load(templates.titled("Smoother motion"), object_info)
     (interpolate,), (create,) = workflow.of_type(prompt, "FrameInterpolate"), workflow.of_type(prompt, "CreateVideo")
     (number,), (parts,) = workflow.of_type(prompt, "PrimitiveInt"), workflow.of_type(prompt, "GetVideoComponents")
     assert prompt[interpolate]["inputs"]["multiplier"] == [number, 0]
@@ -341,7 +343,7 @@ def test_the_frame_rate_grows_with_the_number_of_frames(object_info: dict[str, A
 
 def test_the_mask_goes_wherever_it_is_read(object_info: dict[str, Any]) -> None:
     """What is to be replaced is neither shown to the network nor left in the result."""
-    prompt = workflow.load(templates.FOLDER / "replace_a_logo.json", object_info)
+    prompt = workflow.load(templates.titled("Remove a logo or bars"), object_info)
     (mask,) = workflow.of_type(prompt, "GrowMask")
     readers = [entry["class_type"] for entry in prompt.values() if entry["inputs"].get("source_mask") == [mask, 0]]
     assert sorted(readers) == ["M3DDM_Composite", "M3DDM_EdgeMask", "M3DDM_EncodeGlobalFrames"]
@@ -350,14 +352,14 @@ def test_the_mask_goes_wherever_it_is_read(object_info: dict[str, Any]) -> None:
 
 
 def test_both_edge_masks_of_the_first_frame_are_of_one_shape(object_info: dict[str, Any]) -> None:
-    prompt = workflow.load(templates.FOLDER / "first_frame_by_prompt.json", object_info)
+    prompt = workflow.load(templates.titled("First frame by prompt"), object_info)
     one, other = (prompt[node]["inputs"] for node in workflow.of_type(prompt, "M3DDM_EdgeMask"))
     different = {name for name in one if one[name] != other[name]}
     assert different == {"canvas_size", "canvas_shape", "first_frames"}
 
 
 def test_the_frames_that_move_are_masked_wherever_they_are_looked_at(object_info: dict[str, Any]) -> None:
-    prompt = workflow.load(templates.FOLDER / "moving_frames.json", object_info)
+    prompt = workflow.load(templates.titled("Stabilised footage"), object_info)
     (move,) = workflow.of_type(prompt, "M3DDM_MoveFrames")
     for kind in ("M3DDM_EdgeMask", "M3DDM_EncodeGlobalFrames", "M3DDM_Composite"):
         (node,) = workflow.of_type(prompt, kind)
@@ -366,7 +368,7 @@ def test_the_frames_that_move_are_masked_wherever_they_are_looked_at(object_info
 
 def test_seen_pixels_are_started_from_and_laid_over(object_info: dict[str, Any]) -> None:
     """Both uses, of the frames and the placement of one Edge Mask."""
-    prompt = workflow.load(templates.FOLDER / "moving_camera.json", object_info)
+    prompt = workflow.load(templates.titled("Moving camera"), object_info)
     kinds = ("M3DDM_EdgeMask", "M3DDM_SeenPixels", "M3DDM_EncodeContext", "M3DDM_Composite")
     (edge,), (seen,), (context,), (composite,) = (workflow.of_type(prompt, kind) for kind in kinds)
     assert prompt[seen]["inputs"] == {

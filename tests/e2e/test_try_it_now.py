@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 
-TEMPLATE = "1_try_it_now"
+TEMPLATE = templates.titled("1 Try it now").stem
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ def noise(*shape: int) -> torch.Tensor:
         (" 5 :-1.5,.25 ;\n\n -1: +3., 0 ;", {5: (Fraction(-3, 2), Fraction(1, 4)), 59: (3, 0)}),
         ("0:1,2\n30:4,5", {0: (1, 2), 30: (4, 5)}),
         ("100: 8, 8; -60: 0, 0", {100: (8, 8), 0: (0, 0)}),
+        ("0\uff1a0\uff0c0\uff1b48\uff1a120\uff0c\uff0d10", {0: (0, 0), 48: (120, -10)}),
     ],
 )
 def test_paths_are_read(text: str, stops: dict) -> None:

@@ -117,14 +117,20 @@ def test_a_missing_page_is_named(root: Path) -> None:
         docs.stale(root, [NODE])
 
 
-def test_what_a_translation_lacks_and_has_too_much_is_named() -> None:
-    texts = json.loads(json.dumps(TEXTS))
-    texts["M3DDM_Try"]["inputs"]["size"]["tooltip"] = " "
-    texts["M3DDM_Try"]["inputs"]["gone"] = {"name": "旧", "tooltip": "旧。"}
+def test_what_translations_lack_and_have_too_much_is_named_in_one_go(root: Path) -> None:
+    chinese, french = (json.loads(json.dumps(TEXTS)) for _ in range(2))
+    chinese["M3DDM_Try"]["inputs"]["size"]["tooltip"] = " "
+    french["M3DDM_Try"]["inputs"]["gone"] = {"name": "vieux", "tooltip": "Vieux."}
+    (root / "locales" / "fr").mkdir()
+    for language, texts in (("zh", chinese), ("fr", french)):
+        (root / "locales" / language / "nodeDefs.json").write_text(json.dumps(texts), encoding="utf-8")
     with pytest.raises(Problem) as problem:
-        docs.translate([NODE], texts)
-    assert "lacks M3DDM_Try.inputs.size.tooltip" in str(problem.value)
-    assert "has M3DDM_Try.inputs.gone.name, which no node has" in str(problem.value)
+        docs.stale(root, [NODE])
+    assert str(problem.value).splitlines()[1:] == [
+        "locales/fr/nodeDefs.json has M3DDM_Try.inputs.gone.name, which no node has",
+        "locales/fr/nodeDefs.json has M3DDM_Try.inputs.gone.tooltip, which no node has",
+        "locales/zh/nodeDefs.json lacks M3DDM_Try.inputs.size.tooltip",
+    ]
 
 
 def test_a_translation_that_is_no_json_is_named(root: Path) -> None:

@@ -24,6 +24,8 @@ from m3ddm_core.outpaint.frame_numbers import parse_frame_numbers, parse_frames
         ("8--1, 0-1", [8, 9, 0, 1]),
         ("-10-1", [0, 1]),
         ("0--1", list(range(10))),
+        ("0\uff0c-1", [0, 9]),
+        ("\uff10\u3001\uff0d1\uff1b\u22123", [0, 9, 7]),
     ],
 )
 def test_frame_numbers_are_read(text, numbers):

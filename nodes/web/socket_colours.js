@@ -1,0 +1,32 @@
+/** Gives each of the pack's own kinds of wire a colour, that of no other kind, in classic and in modern nodes. */
+
+import { app } from "../../scripts/app.js"
+
+const COLOURS = {
+  M3DDM_STATE: "#ec407a",
+  M3DDM_GLOBAL_FRAMES: "#26c6da",
+  M3DDM_PLACEMENT: "#c0ca33",
+  M3DDM_SAMPLING: "#a1887f",
+  M3DDM_SEEN: "#7986cb",
+  M3DDM_PLANNED_CLIP: "#ff8a65",
+}
+
+/** Classic nodes and all wires: a palette of colours that the user chooses begins by taking all away. */
+function colourWires() {
+  for (const colours of [app.canvas?.default_connection_color_byType, window.LGraphCanvas?.link_type_colors]) {
+    if (colours) Object.assign(colours, COLOURS)
+  }
+  app.canvas?.setDirty(true, true)
+}
+
+app.registerExtension({
+  name: "M3DDM.SocketColours",
+  setup() {
+    const style = document.createElement("style")
+    const rules = Object.entries(COLOURS).map(([type, colour]) => `--color-datatype-${type}: ${colour};`)
+    style.textContent = `:root { ${rules.join(" ")} }`
+    document.head.append(style)
+    colourWires()
+    app.ui.settings.addEventListener("Comfy.ColorPalette.change", () => setTimeout(colourWires))
+  },
+})
