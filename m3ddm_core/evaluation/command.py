@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import sys
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .protocol import Source
+    from .protocol import Protocol, Source
     from .runner import Instruments
 
 NEEDED = {
@@ -79,11 +80,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", default="", help="the model's weights: any file or folder `convert` reads")
     parser.add_argument("--vae", default="", help="a Stable Diffusion 1.x VAE, or a tiny one in TAESD's format")
     parser.add_argument("--film", metavar="FILE", help=f"bbb.mp4, for {HELD_OUT_FILM}: see recipes/fetch_material.py")
-    parser.add_argument("--size", type=int, default=256, help="side of the square frames (256)")
     parser.add_argument(
-        "--direction", nargs="+", default=["horizontal", "vertical"], help="horizontal, vertical (both)"
+        "--protocol",
+        choices=("published",),
+        help="size, directions and ratios of the published tables, whose figures the report then sets beside: 256, "
+        "horizontal, the mean of 0.25 and 0.66",
     )
-    parser.add_argument("--ratio", nargs="+", type=float, default=[0.25, 0.66], help="shares taken away (0.25 0.66)")
+    parser.add_argument("--size", type=int, help="side of the square frames (256)")
+    parser.add_argument("--direction", nargs="+", help="horizontal, vertical (both)")
+    parser.add_argument("--ratio", nargs="+", type=float, help="shares taken away (0.25 0.66)")
     parser.add_argument("--frames", type=int, default=0, help="use at most so many frames of a clip (0: all)")
     parser.add_argument("--clips", type=int, default=0, help="use the first so many clips (0: all)")
     parser.add_argument("--only", metavar="PATTERN", help="use clips with such names, as in '*-fast-*'")
@@ -108,14 +113,11 @@ def run(arguments: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from .methods import FILLS, MODEL, parse_method
-    from .protocol import Protocol
     from .report import write_report
     from .runner import Bench
 
     arguments.device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    protocol = Protocol(
-        arguments.size, tuple(arguments.direction), tuple(arguments.ratio), arguments.frames, arguments.fit
-    )
+    protocol = _protocol(arguments)
     texts = arguments.method or [*FILLS, *([MODEL] if arguments.checkpoint else [])]
     files = {"checkpoint": arguments.checkpoint, "vae": arguments.vae}
     methods = [parse_method(text, files, arguments.device) for text in texts]
@@ -145,6 +147,23 @@ def run(arguments: argparse.Namespace) -> None:
     if (out / "chart.png") not in written:
         print("no chart: matplotlib is not installed", file=sys.stderr)
     print("\n".join(str(path) for path in written))
+
+
+def _protocol(arguments: argparse.Namespace) -> Protocol:
+    """The protocol of a name, or one put together. Raises ValueError for both at once."""
+    from .protocol import PROTOCOLS, Protocol
+
+    named = {"size": arguments.size, "directions": arguments.direction, "ratios": arguments.ratio}
+    asked = {name: tuple(value) if isinstance(value, list) else value for name, value in named.items() if value}
+    asked |= {"frames": arguments.frames, "fit": arguments.fit}
+    if arguments.protocol is None:
+        return Protocol(**asked)
+    if set(asked) & set(named):
+        raise ValueError(
+            f"got --protocol {arguments.protocol} beside --size, --direction or --ratio, expected one or the other; it "
+            "sets all three"
+        )
+    return replace(PROTOCOLS[arguments.protocol], **asked)
 
 
 def _sources(arguments: argparse.Namespace) -> list[Source]:

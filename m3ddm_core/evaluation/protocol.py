@@ -40,7 +40,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Protocol:
-    """The paper's by default: 256x256, both directions, ratios 0.25 and 0.66, all frames.
+    """The paper's sizes by default: 256x256, ratios 0.25 and 0.66, all frames; in both directions.
 
     ``fit`` makes frames square: "crop" scales the short side to ``size`` and keeps the middle, "stretch" scales both.
     ``frames`` is the most that is used of a clip, 0 for all. Raises ValueError for what cannot be measured.
@@ -84,6 +84,11 @@ class Protocol:
             frame = frame[y : y + side, x : x + side]
         pixels = resize(torch.from_numpy(np.ascontiguousarray(frame))[None].float(), (self.size, self.size))
         return pixels[0].round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+PROTOCOLS = {"published": Protocol(directions=("horizontal",))}
+"""Named ones. "published": what the tables of M3DDM and of those who compare with it state, as the mean of the two
+ratios, the known area put back (MOTIA, arXiv 2403.13745, section 5)."""
 
 
 @dataclass(frozen=True)

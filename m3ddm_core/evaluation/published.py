@@ -21,8 +21,10 @@ TO_REPEAT = (
     f"FVD: {I3D_FILE} (--i3d).",
 )
 
+ELSEWHERE = "The published figures are set beside these where the protocol is theirs: `--protocol published`."
+
 CAVEAT = (
-    "The code that measured the published figures was not released: how it made frames square (--fit), which frames it "
-    "used and how it averaged may differ from this. FVD depends on the number of windows: compare it between methods "
-    "of one run, not across papers; of few clips the I3D distance, each to its own truth, says more."
+    "The code that measured the published figures was not released: how it made frames square (--fit) and which frames "
+    "it used may differ from this. FVD depends on the number of windows: compare it between methods of one run, not "
+    "across papers; of few clips the I3D distance, each to its own truth, says more."
 )

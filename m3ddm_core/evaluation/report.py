@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from .published import CAVEAT, PUBLISHED, TO_REPEAT
+from .protocol import PROTOCOLS
+from .published import CAVEAT, ELSEWHERE, PUBLISHED, TO_REPEAT
 from .runner import Results
 from .summary import ALL, DETAILS, METRICS, REGIONS, Entry, Interval, paired_difference, summarise
 
@@ -94,11 +95,12 @@ def _markdown(results: Results, entries: Sequence[Entry], settings: dict[str, ob
     ]
     if results.skipped:
         lines.append(f"- skipped {len(results.skipped)}: {_skipped(results)}")
+    comparable = {record.case for record in results.records} == set(PROTOCOLS["published"].cases)
     for region, title in REGIONS.items():
         if table := _table(entries, methods, ALL, ALL, region):
-            published = _published(_metrics(entries, region)) if region == "frame" else []
+            published = _published(_metrics(entries, region)) if region == "frame" and comparable else []
             lines += ["", f"## {title}", "", *table, *published]
-    lines += ["", CAVEAT]
+    lines += ["", CAVEAT if comparable else f"{ELSEWHERE} {CAVEAT}"]
     groups = [group for group in dict.fromkeys(entry.group for entry in entries) if group != ALL]
     for part in [(group, ALL) for group in groups] + [(ALL, case) for case in cases]:
         lines += ["", f"## {next(name for name in part if name != ALL).capitalize()}"]

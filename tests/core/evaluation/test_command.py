@@ -86,12 +86,23 @@ def test_clips_cases_and_methods_are_chosen(videos, tmp_path):
     assert not (out / "grids").exists()
 
 
+def test_the_published_protocol_has_the_published_figures_beside(videos, tmp_path):
+    out = tmp_path / "out"
+    chosen = ["--method", "edge", "--only", "1*", "--no-grids", "--lpips", "none", "--frames", "2"]
+    assert main(["evaluate", str(videos), str(out), "--protocol", "published", *chosen]) == 0
+    content = json.loads((out / "table.json").read_text())
+    assert [row["case"] for row in content["clips"]] == ["horizontal 0.25", "horizontal 0.66"]
+    assert "256x256 (crop), 2 of each clip" in content["settings"]["frames"]
+    assert "M3DDM on DAVIS, published" in (out / "table.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--method", "blur"], "got the method 'blur'"),
         (["--method", "m3ddm"], "pass --checkpoint FILE"),
         (["--size", "30"], "got a size of 30"),
+        (["--protocol", "published"], "got --protocol published beside --size, --direction or --ratio, expected one"),
         (["--only", "nothing*"], "got no clip whose name matches 'nothing*'"),
         (["--i3d", "missing.pt"], "missing.pt: got no such file, expected what `python -m m3ddm_core convert-metric"),
         (["--dists", "missing.pt"], "missing.pt: got no such file, expected what `python -m m3ddm_core convert-metric"),
