@@ -19,6 +19,8 @@ from m3ddm_core.fleet.simulate import Costs, Outcome, simulate
 WORKERS = (1, 4, 16, 64, 250, 1000)
 VIDEOS = (1, 10, 100, 1000, 10000)
 SCENE = 60
+MOST_A_WORKER = 100
+"""More videos than this for each worker are not simulated: nothing but work and driver can bound them."""
 
 
 def cut(frames: int, length: int) -> tuple[int, ...]:
@@ -31,7 +33,7 @@ def limits(frames: int, costs: Costs, workers: tuple[int, ...], videos: tuple[in
     """Simulate every number of videos on every number of workers, as one scene each and cut into short ones."""
     for name, scenes in (("one scene", (frames,)), (f"scenes of {SCENE}", cut(frames, SCENE))):
         for count in videos:
-            for workers_now in workers:
+            for workers_now in (number for number in workers if count <= MOST_A_WORKER * number):
                 outcome = simulate([scenes] * count, [1.0] * workers_now, costs)
                 yield entry(name, count, workers_now, outcome)
 
@@ -54,8 +56,8 @@ def table(entries: list[dict[str, Any]]) -> str:
     lines = ["| | " + " | ".join(f"{count:,}" for count in workers) + " |", "| --- |" + " --- |" * len(workers)]
     for scenes, videos in dict.fromkeys((entry["scenes"], entry["videos"]) for entry in entries):
         row = [e for e in entries if (e["scenes"], e["videos"]) == (scenes, videos)]
-        cells = [f"{100 * e['efficiency']:.0f} % {e['bound']}" for e in sorted(row, key=lambda e: e["workers"])]
-        lines.append(f"| {videos:,} of {scenes} | " + " | ".join(cells) + " |")
+        cells = {e["workers"]: f"{100 * e['efficiency']:.0f} % {e['bound']}" for e in row}
+        lines.append(f"| {videos:,} of {scenes} | " + " | ".join(cells.get(count, "") for count in workers) + " |")
     return "\n".join(lines)
 
 

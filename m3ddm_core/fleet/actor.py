@@ -65,12 +65,12 @@ class ActorHand:
     def __init__(self, name: str, weights: Weights, gpus: float, threads: int):
         self.name = name
         self._weights, self._gpus, self._threads = weights, gpus, threads
-        self._actor: Any = None
+        self.actor: Any = None
 
     def start(self) -> dict[str, Any]:
         """As `Hand` has it; a worker that was there before is ended."""
         self.end()
-        self._actor = self._make()
+        self.actor = self._make()
         weights = self._weights
         device = weights.device or ("" if self._gpus else "cpu")
         missing = self._answer("begin", weights.files, weights.digests, device, weights.dtype, self._threads)
@@ -84,7 +84,7 @@ class ActorHand:
 
     def run(self, order: Order, on_step: OnStep) -> bytes:
         """As `Hand` has it."""
-        stream = self._actor.work.options(
+        stream = self.actor.work.options(
             num_returns="streaming", _generator_backpressure_num_objects=UNREAD_STEPS
         ).remote(order.what, dict(order.order), order.packed)
         try:
@@ -97,11 +97,11 @@ class ActorHand:
         """As `Hand` has it."""
         import ray
 
-        if self._actor is not None:
+        if self.actor is not None:
             # Ray may be gone already.
             with suppress(Exception):
-                ray.kill(self._actor)
-        self._actor = None
+                ray.kill(self.actor)
+        self.actor = None
 
     def _listen(self, answers: Iterator[tuple[Any, ...]], on_step: OnStep) -> bytes:
         for what, *told in answers:
@@ -119,7 +119,7 @@ class ActorHand:
     def _let_go(self) -> None:
         # It may be what is lost.
         with suppress(Exception):
-            self._actor.stop.remote()
+            self.actor.stop.remote()
 
     def _make(self) -> Any:
         import ray
@@ -137,7 +137,7 @@ class ActorHand:
     def _call(self, method: str, *given: Any) -> Any:
         import ray
 
-        call = getattr(self._actor, method)
+        call = getattr(self.actor, method)
         return _told(lambda: ray.get(call.remote(*given), timeout=START_SECONDS))
 
     def _send(self, name: str) -> None:

@@ -41,12 +41,13 @@ class _Task:
 class Fleet:
     """Workers that do what several threads ask of them, as a context. Entering it starts them and waits for the first.
 
-    ``at_once``: how many there are, so that much should be asked at a time.
+    ``at_once``: how many there are, so that much should be asked at a time. ``identity``: who the first one is, and
+    ``devices``: the kinds of device that there are.
     """
 
     def __init__(self, hands: Sequence[Hand]):
         self.at_once = len(hands)
-        self._hands = list(hands)
+        self.hands = list(hands)
         self._schedule = Schedule()
         self._change = threading.Condition()
         self._present: set[Hand] = set()
@@ -57,7 +58,7 @@ class Fleet:
         self.devices: set[str] = set()
 
     def __enter__(self) -> Fleet:
-        for hand in self._hands:
+        for hand in self.hands:
             threading.Thread(target=self._keep, args=(hand,), name=f"m3ddm {hand.name}", daemon=True).start()
         try:
             with self._change:
@@ -71,6 +72,11 @@ class Fleet:
     def __exit__(self, *of_error: object) -> None:
         self.close()
 
+    def wait_for_all(self) -> None:
+        """Wait until every worker is there or given up."""
+        with self._change:
+            self._change.wait_for(lambda: self._present == self._hoped_for)
+
     def close(self) -> None:
         """End all workers. Whoever still asks hears of it."""
         with self._change:
@@ -78,7 +84,7 @@ class Fleet:
             waiting = self._schedule.stranded(set())
             self._change.notify_all()
         _fail(waiting, "the fleet was closed")
-        for hand in self._hands:
+        for hand in self.hands:
             hand.end()
 
     def ask(self, orders: Iterable[Order], left: float) -> Iterator[Heard]:

@@ -21,17 +21,40 @@ STEP, NOTE, DONE, FAILED = "step", "note", "done", "failed"
 MEMORY, LATENTS, OTHER = "memory", "latents", "other"
 """What a failure is of."""
 
+LAYOUT = " layout"
+"""After the name of a tensor: its shape and strides."""
+
 NoCallback = tuple[ClipConditions, Tensor, Tensor]
 
 
 def pack(**tensors: Tensor) -> bytes:
-    """Turn tensors into bytes, whatever device they are on."""
-    return save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()})
+    """Turn tensors into bytes, whatever device they are on.
+
+    How they lie in memory goes along: kernels add up in another order where it is another, and bits would differ.
+    """
+    parts = {}
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu()
+        extent = _extent(tensor)
+        if extent > 2 * tensor.numel():  # A view of something larger.
+            tensor, extent = tensor.contiguous(), tensor.numel()
+        parts[name] = tensor.as_strided((extent,), (1,)).clone()
+        parts[name + LAYOUT] = torch.tensor([tensor.shape, tensor.stride()], dtype=torch.int64)
+    return save(parts)
 
 
 def unpack(packed: bytes) -> dict[str, Tensor]:
-    """Return the tensors that were packed, on the CPU."""
-    return load(packed)
+    """Return the tensors that were packed, on the CPU, in memory of their own."""
+    parts = load(packed)
+    names = [name for name in parts if not name.endswith(LAYOUT)]
+    return {name: parts[name].clone().as_strided(*parts[name + LAYOUT].tolist()) for name in names}
+
+
+def _extent(tensor: Tensor) -> int:
+    """How many elements lie from the first to the last."""
+    if not tensor.numel():
+        return 0
+    return 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
 
 
 def pack_batch(batch: Batch) -> bytes:

@@ -6,15 +6,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import folder_paths
 import pytest
 
 CLIP = Path(__file__).resolve().parents[2] / "assets" / "big_buck_bunny.mp4"
 
 
 @pytest.fixture
-def videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def videos(tmp_path: Path, pack: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An input folder with a folder of two videos, a broken one, a hidden one and a text."""
+    import folder_paths
+
     monkeypatch.setattr(folder_paths, "get_input_directory", lambda: str(tmp_path))
     folder = tmp_path / "adverts"
     (folder / "more").mkdir(parents=True)

@@ -64,7 +64,7 @@ def test_two_workers_make_the_same_bits_also_where_one_is_killed(tmp_path, tiny,
 
         def kill(progress):
             if not killed:
-                killed.append(process_of(fleet._hands[0]))
+                killed.append(process_of(fleet.hands[0]))
                 os.kill(killed[0], signal.SIGKILL)
 
         assert torch.equal(outpainted(models, kill), expected)
@@ -78,7 +78,7 @@ def test_two_workers_make_the_same_bits_also_where_one_is_killed(tmp_path, tiny,
 def process_of(hand) -> int:
     import ray
 
-    return ray.get(hand._actor.process.remote())
+    return ray.get(hand.actor.process.remote())
 
 
 def refused(weights) -> None:

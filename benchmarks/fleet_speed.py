@@ -1,0 +1,135 @@
+"""A fleet on this machine, measured: plain, and 1, 2 and more workers of one thread each; and killed workers.
+
+    python -m benchmarks.fleet_speed --checkpoint FILE --vae FILE [--workers 1 2 4] [--kills 10] [--json FILE]
+
+The levels of a video of seeded noise are sampled: no file is read or written. Every run must make the bits of the plain
+one. What is measured stands beside what `fleet/simulate.py` makes of the seconds that one worker takes for a clip; with
+more workers than cores each is simulated as slower in proportion.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from m3ddm_core.fleet.actor import Weights
+from m3ddm_core.fleet.fleet import Fleet
+from m3ddm_core.fleet.models import fleet_models
+from m3ddm_core.fleet.on_ray import Where, ray_fleet
+from m3ddm_core.fleet.simulate import Costs, simulate, waves_of
+from m3ddm_core.outpaint.state import OutpaintState
+from m3ddm_core.pipeline import Models, load_models, load_network, load_vae, state_sampler
+from m3ddm_core.sampling.settings import SamplingSettings
+
+
+def noise_state(frames: int, side: int) -> OutpaintState:
+    """A video of seeded noise, its right half to be made, of ``side`` latents a side."""
+    draw = torch.Generator().manual_seed(0)
+    masks = torch.zeros(frames, 1, side, side)
+    masks[..., side // 2 :] = 1
+    start, masked = (torch.randn((frames, 4, side, side), generator=draw) for _ in range(2))
+    shown = torch.randn((16, 4, 32, 32), generator=draw)
+    blank = torch.full((1, 4, side, side), -1.0)
+    return OutpaintState(start, masked, masks, blank, start, shown, 25.0, frozenset(), frozenset(), None)
+
+
+def sampled(models: Models, settings: SamplingSettings, state: OutpaintState) -> tuple[float, torch.Tensor]:
+    """Seconds and latents of all levels."""
+    sample, begun = state_sampler(models, settings, seed=0), time.monotonic()
+    latents = sample(state, None).latents
+    return time.monotonic() - begun, latents
+
+
+def killing(fleet: Fleet, kills: int, seconds: float, draw: random.Random) -> Callable[[], int]:
+    """Begin to kill workers at random moments of ``seconds``; returns what ends it and counts those killed."""
+    import ray
+
+    stop, killed = threading.Event(), []
+
+    def run() -> None:
+        for _ in range(kills):
+            if stop.wait(draw.uniform(0, 2 * seconds / kills)):
+                return
+            actor = draw.choice(fleet.hands).actor
+            try:
+                process = ray.get(actor.process.remote(), timeout=30)
+                os.kill(process, signal.SIGKILL)
+                killed.append(process)
+            # It is dead already, or is being started.
+            except (ray.exceptions.RayError, AttributeError, ProcessLookupError):
+                continue
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def end() -> int:
+        stop.set()
+        thread.join()
+        return len(killed)
+
+    return end
+
+
+def measure(given: argparse.Namespace) -> dict[str, Any]:
+    """All figures."""
+    torch.set_num_threads(1)
+    settings = SamplingSettings(steps=given.steps, sampler="euler")
+    state = noise_state(given.frames, given.side)
+    weights = Weights(given.checkpoint, given.vae, "cpu")
+    seconds, expected = sampled(load_models(load_network(given.checkpoint), load_vae(given.vae)), settings, state)
+    clips = sum(waves_of(given.frames))
+    print(f"load {os.getloadavg()[0]:.1f}; plain: {seconds:.1f} s, {clips} clips", flush=True)
+    result = {"plain": seconds, "load": os.getloadavg()[0], "cores": os.cpu_count(), "runs": []}
+    for count in given.workers:
+        with ray_fleet(Where("local", workers=count), weights) as fleet:
+            fleet.wait_for_all()
+            run = {"workers": count, **timed(fleet, settings, state, expected, seconds / clips)}
+            if given.kills and count > 1:
+                end = killing(fleet, given.kills, run["seconds"], random.Random(given.seed))
+                _, latents = sampled(fleet_models(fleet), settings, state)
+                run |= {"killed": end(), "equal_though_killed": torch.equal(latents, expected)}
+        result["runs"].append(run)
+        print(json.dumps(run), flush=True)
+    return result
+
+
+def timed(
+    fleet: Fleet, settings: SamplingSettings, state: OutpaintState, expected: torch.Tensor, clip: float
+) -> dict[str, Any]:
+    """Seconds of a fleet, measured and simulated from those of a clip, and whether the bits are right."""
+    seconds, latents = sampled(fleet_models(fleet), settings, state)
+    speed = min(1.0, (os.cpu_count() or 1) / fleet.at_once)
+    simulated = simulate([(state.num_frames,)], [speed] * fleet.at_once, Costs(clip)).seconds
+    return {"seconds": seconds, "simulated": simulated, "equal": torch.equal(latents, expected)}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", required=True)
+    parser.add_argument("--vae", required=True)
+    parser.add_argument("--frames", type=int, default=300)
+    parser.add_argument("--side", type=int, default=8, help="of the canvas in latents (8)")
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--workers", type=int, nargs="+", default=(1, 2, 4))
+    parser.add_argument("--kills", type=int, default=0, help="of workers, at random moments of another run")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    result = measure(given)
+    if given.json:
+        given.json.write_text(json.dumps(result, indent=1))
+    return 0 if all(run["equal"] and run.get("equal_though_killed", True) for run in result["runs"]) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
