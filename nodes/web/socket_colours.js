@@ -9,6 +9,7 @@ const COLOURS = {
   M3DDM_SAMPLING: "#a1887f",
   M3DDM_SEEN: "#7986cb",
   M3DDM_PLANNED_CLIP: "#ff8a65",
+  M3DDM_FLEET: "#90a4ae",
 }
 
 /** Classic nodes and all wires: a palette of colours that the user chooses begins by taking all away. */

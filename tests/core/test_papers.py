@@ -273,3 +273,11 @@ def test_help_says_of_weights_what_the_readme_says() -> None:
     assert paragraph(HELP / "M3DDM_LoadCheckpoint.md", "**Licence.**") == licence
     chinese = paragraph(HELP / "M3DDM_LoadCheckpoint" / "zh.md", "**许可。**")
     assert chinese.count("Apache-2.0") == licence.count("Apache-2.0")
+
+
+def test_each_kind_of_wire_is_given_a_colour() -> None:
+    """The drawing of wires is the browser's: here, that none of the pack's own types is left out."""
+    nodes = [*(ROOT / "nodes").glob("*.py"), *(ROOT / "nodes" / "host").glob("*.py")]
+    types = {name for file in nodes for name in re.findall(r'io\.Custom\("(\w+)"\)', file.read_text("utf-8"))}
+    coloured = re.findall(r'(M3DDM_\w+): "(#\w{6})"', (ROOT / "nodes" / "web" / "socket_colours.js").read_text("utf-8"))
+    assert {name for name, _ in coloured} == types and len({colour for _, colour in coloured}) == len(types)
