@@ -137,10 +137,10 @@ def result_size_inputs() -> list[io.Input]:
             default=AUTOMATIC,
             optional=True,
             extra_dict={IF_ABSENT: AS_SOURCE},
-            tooltip="How large the finished picture is; the source is scaled to fit, once. automatic: its short side is "
-            f"the source's, at most {MOST_BY_ITSELF} (where target is pixels, the source's short side is at most that). "
-            "short side, height and longest side use result_pixels, megapixels uses result_megapixels. as the source: "
-            "nothing is scaled, and the picture is as large as its shape makes it.",
+            tooltip="How large the finished picture is; the source is scaled to fit, once. automatic: its short side "
+            f"is the source's, at most {MOST_BY_ITSELF} (where target is pixels, the source's short side is at most "
+            "that). short side, height and longest side use result_pixels, megapixels uses result_megapixels. as the "
+            "source: nothing is scaled, and the picture is as large as its shape makes it.",
         ),
         io.Int.Input(
             "result_pixels",
