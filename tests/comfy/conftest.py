@@ -25,6 +25,8 @@ sys.modules["diffusers"] = None  # the pack runs without it: whoever imports it 
 
 AT_ITS_SIZE = {"result_size": "as the source"}
 """So that the pictures of a test are compared pixel by pixel with what it put in."""
+PLAIN = {"colour_match": "none", "blend": "feather"}
+"""Nothing is done to what was generated but to scale it."""
 
 
 class Pack:
@@ -50,10 +52,10 @@ class Pack:
         return self.run("M3DDM_EdgeMask", images=frames, **{**defaults, **AT_ITS_SIZE, **inputs})
 
     def outpaint_video(self, model: Any, vae: Any, video: Any, **options: Any) -> Any:
-        """Execute the video node with its own defaults but for ``options``, and the source as it is."""
+        """Execute the video node with its own defaults but for ``options``, the source as it is, plain blending."""
         schema = self.nodes["M3DDM_OutpaintVideo"].GET_SCHEMA()
         defaults = {entry.id: entry.default for entry in schema.inputs if hasattr(entry, "default")}
-        asked = {**defaults, **AT_ITS_SIZE, **options}
+        asked = {**defaults, **AT_ITS_SIZE, **PLAIN, **options}
         return self.run("M3DDM_OutpaintVideo", model=model, vae=vae, video=video, **asked)[0]
 
     def settings(self, **values: Any) -> Any:

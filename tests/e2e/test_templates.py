@@ -307,6 +307,14 @@ def assert_replaced(written: np.ndarray, covered: tuple[int, int, int, int]) -> 
     assert psnr(made, source[:, top:bottom, first:last]) < 25.0
 
 
+@EACH
+def test_all_levels_have_one_seed(template: Path, object_info: dict[str, Any]) -> None:
+    prompt = workflow.load(template, object_info)
+    levels = ["M3DDM_SampleKeyframes", "M3DDM_SampleInterpolation", "M3DDM_SampleInfill"]
+    seeds = [prompt[node]["inputs"]["seed"] for kind in levels for node in workflow.of_type(prompt, kind)]
+    assert len(seeds) < 3 or (isinstance(seeds[0], list) and seeds == seeds[:1] * len(seeds))
+
+
 @pytest.mark.parametrize("name", ["outpaint_a_video", "m3ddm_plus"])
 def test_keyframes_are_previewed(name: str, object_info: dict[str, Any]) -> None:
     prompt = workflow.load(templates.FOLDER / f"{name}.json", object_info)
