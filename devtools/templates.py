@@ -20,7 +20,7 @@ INPUTS = (PACK / "assets" / "big_buck_bunny.mp4", PACK / "assets" / "big_buck_bu
 
 # Settings with which a template runs in seconds, by node and input; enough to see that it runs, not what it makes.
 QUICK = {
-    "M3DDM_SamplingSettings": {"steps": 1},
+    "M3DDM_SamplingSettings": {"preset": "custom", "steps": 1},
     "M3DDM_EdgeMask": {"canvas_size": 64},
     "M3DDM_EncodeGlobalFrames": {"count": 2},  # each has 256x256 pixels, which took half of the time
     "M3DDM_SecondPass": {"canvas_size": 96},

@@ -35,7 +35,7 @@ class Composite(io.ComfyNode):
                     "upscaler if you like.",
                 ),
                 PlacementSocket.Input("placement", tooltip="From the M3DDM Edge Mask that made the canvas."),
-                *composite_inputs(),
+                *composite_inputs(advanced=False),
                 io.Mask.Input(
                     "source_mask",
                     optional=True,

@@ -19,6 +19,7 @@ from ..m3ddm_core.seen.recipe import USES
 from ..m3ddm_core.video.progress import scan_report
 from .host.fleet import fleet_input, sampled_by
 from .host.inputs import (
+    SHOWN_WHEN,
     check_target,
     composite_inputs,
     cut_inputs,
@@ -65,6 +66,7 @@ class OutpaintVideo(io.ComfyNode):
                         min=0,
                         max=MOST_CANVAS,
                         step=LATENT_SCALE,
+                        advanced=True,
                         tooltip="Longest side of the canvas in pixels, a multiple of 8. 0: the size that the "
                         "checkpoint's file names, or 256 if it names none, as with the published weights. A larger "
                         "canvas is sharper and slower, and the picture on it holds together less well. Never larger "
@@ -76,7 +78,7 @@ class OutpaintVideo(io.ComfyNode):
                     "Finds the cuts and outpaints each scene as a video of its own, so that nothing of one scene shows "
                     "in another. Off treats the video as one scene."
                 ),
-                *composite_inputs(),
+                *composite_inputs(advanced=True),
                 SamplingSocket.Input(
                     "settings",
                     optional=True,
@@ -90,6 +92,7 @@ class OutpaintVideo(io.ComfyNode):
                     max=MOST_CANVAS,
                     step=LATENT_SCALE,
                     optional=True,
+                    advanced=True,
                     tooltip="Samples the finished video once more, on a larger canvas of the target's shape, for a "
                     "sharper border. This is the longest side of that canvas in pixels: take about twice canvas_size. "
                     "Twice the size is four times the work or more. 0: no second pass.",
@@ -101,6 +104,8 @@ class OutpaintVideo(io.ComfyNode):
                     max=1.0,
                     step=0.01,
                     optional=True,
+                    advanced=True,
+                    extra_dict={SHOWN_WHEN: {"second_pass": True}},
                     tooltip="How much of the border the second pass paints anew: at 0.2 little changes, from 0.6 on "
                     "frames begin to differ. Has no effect without a second pass.",
                 ),
@@ -110,6 +115,7 @@ class OutpaintVideo(io.ComfyNode):
                     options=list(USES),
                     default="both",
                     optional=True,
+                    advanced=True,
                     tooltip="Where the camera moves, much of the border is in other frames of the scene. layer lays "
                     "those pixels, sharp and at full size, over what was generated, wherever they are certain; start "
                     "lets sampling begin from them; both does both. A still camera shows nothing, and nothing changes. "

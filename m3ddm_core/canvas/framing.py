@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from .placement import Placement, place
 from .result_size import ResultSize
@@ -24,7 +24,7 @@ class Framing:
     canvas_shape: str = "square"
     size_multiple: int = 2
     fill: str = "smooth"
-    size: ResultSize = ResultSize()
+    size: ResultSize = field(default_factory=ResultSize)
 
     def for_canvas(self, size: int) -> Framing:
         """The same, on a canvas of ``size`` where none is asked for."""

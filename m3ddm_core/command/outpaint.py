@@ -85,9 +85,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     meeting = parser.add_argument_group("where the border meets the source")
     meeting.add_argument("--feather", type=int, default=8, help="width of the soft edge in pixels (8)")
-    meeting.add_argument("--colour-match", choices=("none", "linear", "steady"), default="none", help="(none)")
+    meeting.add_argument("--colour-match", choices=("none", "linear", "steady"), default="steady", help="(steady)")
     meeting.add_argument("--resampling", default="lanczos", help="(lanczos)")
-    meeting.add_argument("--blend", choices=("feather", "gradient"), default="feather", help="(feather)")
+    meeting.add_argument("--blend", choices=("feather", "gradient"), default="gradient", help="(gradient)")
 
     machine = parser.add_argument_group("the machine")
     machine.add_argument("--device", help="cpu, cuda, mps (default: cuda where there is one)")

@@ -32,6 +32,10 @@ TARGETS = [*RATIOS, CUSTOM_RATIO, PIXELS]
 
 IF_ABSENT = "if_absent"
 """Option of an input whose default changed: what it means in files from before it came (nodes/web/if_absent.js)."""
+SHOWN_WHEN = "shown_when"
+"""Option of an input that has an effect only beside some values of others: those, or True for any but 0 and false."""
+SAYS = "says"
+"""Option of a combo: a line for each value that stands for more than its name (nodes/web/shown_when.js, both)."""
 
 
 def canvas_size_input() -> io.Input:
@@ -61,6 +65,7 @@ def placement_inputs(canvas_size: io.Input) -> list[io.Input]:
         io.String.Input(
             "custom_ratio",
             default="16:9",
+            extra_dict={SHOWN_WHEN: {"target": [CUSTOM_RATIO]}},
             tooltip="Width to height, such as 16:9, 2.39:1 or 1080:1350. Used when target is custom ratio.",
         ),
         *(
@@ -69,6 +74,7 @@ def placement_inputs(canvas_size: io.Input) -> list[io.Input]:
                 default=0,
                 min=0,
                 max=MOST_SIDE,
+                extra_dict={SHOWN_WHEN: {"target": [PIXELS]}},
                 tooltip=f"Source pixels to add {where}. Used when target is pixels.",
             )
             for side, where in (
@@ -82,6 +88,8 @@ def placement_inputs(canvas_size: io.Input) -> list[io.Input]:
             "anchor",
             options=[*ANCHORS, OFFSET],
             default="center",
+            advanced=True,
+            extra_dict={SHOWN_WHEN: {"target": [target for target in TARGETS if target != PIXELS]}},
             tooltip="Where the source lies in the target. offset uses offset_x and offset_y. Has no effect when "
             "target is pixels.",
         ),
@@ -91,6 +99,7 @@ def placement_inputs(canvas_size: io.Input) -> list[io.Input]:
                 default=0,
                 min=0,
                 max=MOST_SIDE,
+                extra_dict={SHOWN_WHEN: {"anchor": [OFFSET], "target": [one for one in TARGETS if one != PIXELS]}},
                 tooltip=f"{edge} edge of the source inside the target, in source pixels. Used when anchor is offset.",
             )
             for name, edge in (("offset_x", "Left"), ("offset_y", "Top"))
@@ -100,6 +109,7 @@ def placement_inputs(canvas_size: io.Input) -> list[io.Input]:
             "canvas_shape",
             options=list(CANVAS_SHAPES),
             default="square",
+            advanced=True,
             tooltip="square: the target is centred in a square, as the network was trained, and cropped out "
             "afterwards. target: the canvas has the target's shape, which is faster for wide or tall targets.",
         ),
@@ -107,6 +117,7 @@ def placement_inputs(canvas_size: io.Input) -> list[io.Input]:
             "fill",
             options=list(FILL_METHODS),
             default="smooth",
+            advanced=True,
             tooltip="How the unknown border is filled before sampling starts. smooth needs nothing else; "
             "telea is the published code's method and needs OpenCV.",
         ),
@@ -115,6 +126,7 @@ def placement_inputs(canvas_size: io.Input) -> list[io.Input]:
             default=2,
             min=1,
             max=64,
+            advanced=True,
             tooltip="The finished width and height are rounded to multiples of this; only the generated border "
             "changes. 2 suits video encoders; 1 keeps odd sizes.",
         ),
@@ -123,6 +135,7 @@ def placement_inputs(canvas_size: io.Input) -> list[io.Input]:
             default=0,
             min=0,
             max=1_000_000,
+            advanced=True,
             tooltip="Use only this many frames from the start, for a quick trial of a long video. 0 uses all.",
         ),
     ]
@@ -137,10 +150,10 @@ def result_size_inputs() -> list[io.Input]:
             default=AUTOMATIC,
             optional=True,
             extra_dict={IF_ABSENT: AS_SOURCE},
-            tooltip="How large the finished picture is; the source is scaled to fit, once. automatic: its short side is "
-            f"the source's, at most {MOST_BY_ITSELF} (where target is pixels, the source's short side is at most that). "
-            "short side, height and longest side use result_pixels, megapixels uses result_megapixels. as the source: "
-            "nothing is scaled, and the picture is as large as its shape makes it.",
+            tooltip="How large the finished picture is; the source is scaled to fit, once. automatic: its short side "
+            f"is the source's, at most {MOST_BY_ITSELF} (where target is pixels, the source's short side is at most "
+            "that). short side, height and longest side use result_pixels, megapixels uses result_megapixels. as the "
+            "source: nothing is scaled, and the picture is as large as its shape makes it.",
         ),
         io.Int.Input(
             "result_pixels",
@@ -148,6 +161,7 @@ def result_size_inputs() -> list[io.Input]:
             min=16,
             max=MOST_SIDE,
             optional=True,
+            extra_dict={SHOWN_WHEN: {"result_size": list(MEASURES)}},
             tooltip="Length in pixels of the side that result_size names.",
         ),
         io.Float.Input(
@@ -157,6 +171,7 @@ def result_size_inputs() -> list[io.Input]:
             max=MOST_MEGAPIXELS,
             step=0.01,
             optional=True,
+            extra_dict={SHOWN_WHEN: {"result_size": [MEGAPIXELS]}},
             tooltip="Size of the finished picture in millions of pixels; 1920x1080 is 2.07. Used when result_size is "
             "megapixels.",
         ),
@@ -234,34 +249,39 @@ def framing_of(
 def cut_inputs(scene_cuts: str) -> list[io.Input]:
     """Where a video's scenes begin; ``scene_cuts``: what the switch's tooltip says."""
     return [
-        io.Boolean.Input("scene_cuts", default=True, tooltip=scene_cuts),
+        io.Boolean.Input("scene_cuts", default=True, advanced=True, tooltip=scene_cuts),
         io.Float.Input(
             "cut_threshold",
             default=CUT_THRESHOLD,
             min=0.0,
             max=1.0,
             step=0.01,
+            advanced=True,
+            extra_dict={SHOWN_WHEN: {"scene_cuts": True}},
             tooltip="How much two frames must differ, beyond the frames around them, to count as a cut. Lower it where "
             "cuts are missed, raise it where there are too many.",
         ),
     ]
 
 
-def composite_inputs() -> list[io.Input]:
-    """How the generated border meets the source: the keywords of the core's `composite`."""
+def composite_inputs(advanced: bool) -> list[io.Input]:
+    """How the generated border meets the source: the keywords of the core's `composite`; ``advanced``: on a node of
+    which it is not the business."""
     return [
         io.Int.Input(
             "feather",
             default=8,
             min=0,
             max=512,
+            advanced=advanced,
             tooltip="Width of the soft edge inside the source, in pixels of the finished picture. "
             "0 keeps every source pixel and leaves a hard edge.",
         ),
         io.Combo.Input(
             "colour_match",
             options=list(COLOUR_MATCHES),
-            default="none",
+            default="steady",
+            advanced=advanced,
             tooltip="linear shifts the generated border's colours towards those of the source, for each channel and "
             "each frame; it helps against a tint. steady does the same without flicker from frame to frame, and still "
             "follows a fade or a flash at once.",
@@ -270,14 +290,17 @@ def composite_inputs() -> list[io.Input]:
             "resampling",
             options=list(KERNELS),
             default="lanczos",
+            advanced=True,
             tooltip="Filter used to scale the generated frames up.",
         ),
         # Saved prompts of the first release do not have it.
         io.Combo.Input(
             "blend",
             options=list(BLENDS),
-            default="feather",
+            default="gradient",
             optional=True,
+            advanced=advanced,
+            extra_dict={IF_ABSENT: "feather"},
             tooltip="gradient corrects the generated border smoothly, so that no line shows where it meets the "
             "source; best with colour_match steady. feather only blends the two over the soft edge.",
         ),

@@ -23,6 +23,12 @@ os.environ["M3DDM_JOURNAL"] = "0"  # no test finds what another has sampled; tho
 sys.modules["diffusers"] = None  # the pack runs without it: whoever imports it here fails
 
 
+AT_ITS_SIZE = {"result_size": "as the source"}
+"""So that the pictures of a test are compared pixel by pixel with what it put in."""
+PLAIN = {"colour_match": "none", "blend": "feather"}
+"""Nothing is done to what was generated but to scale it."""
+
+
 class Pack:
     """The loaded pack: its nodes by id, and its modules under the name that ComfyUI gave it."""
 
@@ -40,16 +46,17 @@ class Pack:
             return self.nodes[node_id].execute(**inputs).args
 
     def edge_mask(self, frames: torch.Tensor, **inputs: Any) -> tuple:
-        """Execute the edge mask node with its own defaults but for ``inputs``."""
+        """Execute the edge mask node with its own defaults but for ``inputs``, and the source as it is."""
         schema = self.nodes["M3DDM_EdgeMask"].GET_SCHEMA()
         defaults = {entry.id: entry.default for entry in schema.inputs if hasattr(entry, "default")}
-        return self.run("M3DDM_EdgeMask", images=frames, **{**defaults, **inputs})
+        return self.run("M3DDM_EdgeMask", images=frames, **{**defaults, **AT_ITS_SIZE, **inputs})
 
     def outpaint_video(self, model: Any, vae: Any, video: Any, **options: Any) -> Any:
-        """Execute the video node with its own defaults but for ``options``."""
+        """Execute the video node with its own defaults but for ``options``, the source as it is, plain blending."""
         schema = self.nodes["M3DDM_OutpaintVideo"].GET_SCHEMA()
         defaults = {entry.id: entry.default for entry in schema.inputs if hasattr(entry, "default")}
-        return self.run("M3DDM_OutpaintVideo", model=model, vae=vae, video=video, **{**defaults, **options})[0]
+        asked = {**defaults, **AT_ITS_SIZE, **PLAIN, **options}
+        return self.run("M3DDM_OutpaintVideo", model=model, vae=vae, video=video, **asked)[0]
 
     def settings(self, **values: Any) -> Any:
         """The core's sampling settings, with some by the names that the settings node gives them."""

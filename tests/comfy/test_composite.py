@@ -31,7 +31,7 @@ def test_the_frozen_names(node: Any) -> None:
     assert schema.node_id == "M3DDM_Composite" and schema.category == "M3DDM" and schema.search_aliases
     names = ["source", "generated", "placement", "feather", "colour_match", "resampling", "blend", "source_mask"]
     assert [entry.id for entry in schema.inputs] == [*names, "seen"]
-    assert [entry.default for entry in schema.inputs[3:7]] == [8, "none", "lanczos", "feather"]
+    assert [entry.default for entry in schema.inputs[3:7]] == [8, "steady", "lanczos", "gradient"]
     assert schema.inputs[4].options == ["none", "linear", "steady"]
     assert schema.inputs[5].options == ["lanczos", "bicubic", "bilinear"]
     assert schema.inputs[6].options == ["feather", "gradient"]

@@ -49,10 +49,11 @@ def _frames(count: int = 5, width: int = 128, height: int = 72, channels: int = 
 def test_the_frozen_names(node: Any) -> None:
     schema = node.GET_SCHEMA()
     assert schema.node_id == "M3DDM_EdgeMask" and schema.category == "M3DDM" and schema.search_aliases
-    assert [entry.id for entry in schema.inputs] == ["images", *DEFAULTS, "source_mask"]
-    defaults = {entry.id: entry.default for entry in schema.inputs[1:-1]}
-    assert defaults == DEFAULTS | {"target": "16:9", "canvas_size": 256}
-    assert [entry.id for entry in schema.inputs if entry.optional] == ["source_mask"], "saved prompts lack it"
+    later = {"result_size": "automatic", "result_pixels": 1080, "result_megapixels": 2.0}
+    assert [entry.id for entry in schema.inputs] == ["images", *DEFAULTS, "source_mask", *later]
+    defaults = {entry.id: entry.default for entry in schema.inputs if entry.id in {**DEFAULTS, **later}}
+    assert defaults == DEFAULTS | later | {"target": "16:9", "canvas_size": 256}
+    assert [entry.id for entry in schema.inputs if entry.optional] == ["source_mask", *later], "saved prompts lack them"
     assert [entry.display_name for entry in schema.outputs] == ["canvas", "mask", "placement", "frames"]
     assert [entry.io_type for entry in schema.outputs] == ["IMAGE", "MASK", "M3DDM_PLACEMENT", "IMAGE"]
     assert all(entry.tooltip for entry in (*schema.inputs, *schema.outputs))
@@ -94,6 +95,28 @@ def test_the_first_frames_are_taken(node: Any) -> None:
     assert len(canvas) == 2 and torch.equal(frames, images[:2])
     assert (placed.frames, placed.source_frames) == (2, 5)
     assert len(node.execute(images, **{**DEFAULTS, "first_frames": 99}).args[0]) == 5
+
+
+def test_the_result_has_the_size_that_is_asked_for(node: Any, pack: Any) -> None:
+    """Everything after Edge Mask takes the scaled source for the source, whichever frames and masks are connected."""
+    scale_frames = pack.module("m3ddm_core.frames").scale_frames
+    images, masks = _frames(), torch.zeros(5, 72, 128)
+    masks[2, 10:20, 10:20] = 1
+    asked = {**DEFAULTS, "result_size": "height", "result_pixels": 64, "source_mask": masks}
+    canvas, mask, placed, frames = node.execute(images, **asked).args
+    assert placed.placement.target == (64, 64) and placed.placement.source == (64, 36)
+    assert torch.equal(frames, scale_frames(images, (64, 36)))
+    assert torch.equal(placed.used(images), frames) and torch.equal(placed.used(frames), frames)
+    scaled = placed.used_masks(masks)
+    assert scaled.shape == (5, 36, 64) and torch.equal(placed.used_masks(scaled), scaled)
+    assert scaled[2, 5:10, 5:10].min() == 1 and not scaled[[0, 1, 3, 4]].any()
+    assert mask.shape == (5, 64, 64) and canvas.shape == (5, 64, 64, 3)
+    with pytest.raises(ValueError, match=r"got 5 source frames of 100x72, expected 5, .* of 64x36: connect the output"):
+        placed.used(images[:, :, :100])
+
+
+def test_without_the_input_nothing_is_scaled(node: Any) -> None:
+    assert node.execute(_frames(), **DEFAULTS).args[2].placement.source == (128, 72)
 
 
 def test_one_frame_and_alpha_work(node: Any) -> None:

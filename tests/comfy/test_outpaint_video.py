@@ -35,6 +35,7 @@ def test_the_frozen_names(pack: Any) -> None:
     names = "target custom_ratio left top right bottom anchor offset_x offset_y canvas_size canvas_shape fill"
     names = f"model vae video {names} size_multiple first_frames seed scene_cuts cut_threshold"
     names = f"{names} feather colour_match resampling blend settings second_pass second_denoise source_mask seen"
+    names = f"{names} result_size result_pixels result_megapixels"
     assert " ".join(entry.id for entry in schema.inputs) == names
     assert [entry.io_type for entry in schema.outputs] == ["VIDEO"]
 
@@ -51,6 +52,19 @@ def test_the_same_frames_as_the_graph_of_nodes(pack, model, vae, load_video) -> 
     assert (ours.images - expected).abs().max() <= 1 / 255
     assert ours.frame_rate == source.frame_rate
     assert ours.audio["sample_rate"] == source.audio["sample_rate"]
+
+
+def test_the_result_has_the_size_that_is_asked_for(outpaint, components) -> None:
+    """Everything after it takes the scaled source for the source: its pixels come back, and seen ones are laid over."""
+    film = pan(1.4, 20)
+    framing = {"target": "pixels", "left": 16, "right": 16, "canvas_size": 96, "feather": 0, "second_pass": 48}
+    asked = {**framing, "result_size": "height", "result_pixels": 32}
+    finished = outpaint(components(film.source), seen="layer", **asked)
+    images = finished.get_components().images
+    assert finished.get_dimensions() == (48, 32) and images.shape[1:3] == (32, 48)
+    small = torch.stack(list(finished.video.source.frames()))
+    assert small.shape[1:3] == (32, 32) and torch.equal(images[:, :, 8:40], small)
+    assert finished.video.seen.placement.source == (32, 32)
 
 
 def test_what_other_frames_have_filmed_is_laid_over_where_it_is_asked_for(outpaint, components) -> None:

@@ -102,7 +102,7 @@ def test_a_template_runs_and_shows_its_video(frontend: Frontend, ready: Server) 
     frontend.page.wait_for_function("() => document.querySelector('video[src*=\"m3ddm_outpaint\"]').readyState >= 2")
     size = video.first.evaluate("v => [v.videoWidth, v.videoHeight, v.duration]")
     assert written.name in video.first.get_attribute("src")
-    assert size[:2] == [640, 360] and size[2] == pytest.approx(64 / 25, abs=0.1)
+    assert size[:2] == [512, 288] and size[2] == pytest.approx(64 / 25, abs=0.1)
     shown = frontend.page.evaluate(
         "() => app.graph.nodes.filter(n => n.imgs?.length).map(n => [n.type, n.imgs.length])"
     )

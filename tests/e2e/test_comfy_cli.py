@@ -18,14 +18,14 @@ from tests.helpers import stand_ins
 
 pytestmark = pytest.mark.server
 
-# Which widget the quick setting is of, and what the templates have there.
+# Which widgets the quick settings are of, and what the templates have there.
 QUICK_AT = {
-    "M3DDM_SamplingSettings": (0, (25, 50)),
-    "M3DDM_EdgeMask": (9, (256, 768)),
-    "M3DDM_EncodeGlobalFrames": (0, (16,)),
-    "M3DDM_SecondPass": (0, (512,)),
-    "M3DDM_OutpaintVideo": (9, (0, 256)),
-    "KSampler": (2, (25,)),
+    "M3DDM_SamplingSettings": {"preset": (8, ("balanced", "custom")), "steps": (0, (25, 50))},
+    "M3DDM_EdgeMask": {"canvas_size": (9, (256, 768))},
+    "M3DDM_EncodeGlobalFrames": {"count": (0, (16,))},
+    "M3DDM_SecondPass": {"canvas_size": (0, (512,))},
+    "M3DDM_OutpaintVideo": {"canvas_size": (9, (0, 256))},
+    "KSampler": {"steps": (2, (25,))},
 }
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -50,9 +50,9 @@ def quick(template: Path, target: Path) -> Path:
     for node in graph["nodes"]:
         values = node.get("widgets_values")
         if node["type"] in QUICK_AT:
-            place, expected = QUICK_AT[node["type"]]
-            assert values[place] in expected
-            (values[place],) = templates.QUICK[node["type"]].values()
+            for name, (place, expected) in QUICK_AT[node["type"]].items():
+                assert values[place] in expected
+                values[place] = templates.QUICK[node["type"]][name]
         elif node["type"] == "SaveVideo":
             values[0] = f"comfy_cli/{template.stem}"
     target.write_text(json.dumps(graph), encoding="utf-8")

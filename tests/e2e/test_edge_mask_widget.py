@@ -11,6 +11,7 @@ import pytest
 from devtools.host import PACK_NAME
 from devtools.server import Server
 from m3ddm_core.canvas.placement import ANCHORS, place
+from m3ddm_core.canvas.result_size import AS_SOURCE, AUTOMATIC, KINDS, MEGAPIXELS, ResultSize
 from tests.helpers.real_frontend import SECONDS, Frontend, api
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ BUILD = """clip => {
     const parts = add('GetVideoComponents', 340, 60)
     const mask = add('M3DDM_EdgeMask', 600, 60)
     const preview = add('PreviewImage', 1020, 60)
+    mask.widgets.find(w => w.name === 'result_size').value = 'as the source'
     if (clip) load.widgets.find(w => w.name === 'file').value = clip
     if (clip) load.connect(0, parts, 0)
     parts.connect(0, mask, 0)
@@ -120,7 +122,7 @@ def mask(frontend: Frontend) -> EdgeMask:
 
 
 def cases() -> list[tuple[tuple[int, int], dict[str, Any], list[Any]]]:
-    """Sources, inputs of the node, and the target, offset and canvas that the core answers."""
+    """Sources, inputs of the node, and the scaled source, target, offset and canvas that the core answers."""
     draw = random.Random(5)
     ratios = ["16:9", "9:16", "1:1", "21:9", "2.39:1", "1.78", " 4 / 5 ", ".5:.25", "1.123456789:1.987654321", "3:0.07"]
     ratios += ["\uff11\uff16\uff1a\uff19", "2\uff0e39\u3000\uff0f 1"]
@@ -137,6 +139,11 @@ def cases() -> list[tuple[tuple[int, int], dict[str, Any], list[Any]]]:
             "size_multiple": draw.choice((1, 2, 3, 8, 16, 64)),
         }
         where = {"pixels": (left, top, right, bottom)} if ratio is None else {"ratio": ratio}
+        kind = draw.choice(KINDS)
+        sizes = {"result_size": kind, "result_pixels": draw.randint(16, 3000)}
+        sizes["result_megapixels"] = draw.randint(1, 1200) / 100
+        pixels = kind not in (AUTOMATIC, AS_SOURCE, MEGAPIXELS)
+        where["size"] = ResultSize(kind, sizes["result_pixels" if pixels else "result_megapixels"])
         try:
             placed = place(size, anchor="center" if anchor == "offset" else anchor, **where, **common)
         except ValueError as error:
@@ -144,12 +151,15 @@ def cases() -> list[tuple[tuple[int, int], dict[str, Any], list[Any]]]:
             continue
         offset = (0, 0)
         if anchor == "offset" and ratio is not None:
-            offset = tuple(draw.randint(0, room - inner) for room, inner in zip(placed.target, size, strict=True))
+            whole = place(size, **{**where, "size": None}, **common)
+            offset = tuple(draw.randint(0, room - inner) for room, inner in zip(whole.target, size, strict=True))
             placed = place(size, offset=offset, **where, **common)
-        asked = common | {"left": left, "top": top, "right": right, "bottom": bottom, "anchor": anchor}
+        asked = common | sizes | {"left": left, "top": top, "right": right, "bottom": bottom, "anchor": anchor}
         asked |= {"offset_x": offset[0], "offset_y": offset[1], "custom_ratio": ratio or "16:9"}
         asked["target"] = "pixels" if ratio is None else "custom ratio"
-        found.append((size, asked, [list(placed.target), list(placed.offset), list(placed.canvas)]))
+        found.append(
+            (size, asked, [list(side) for side in (placed.source, placed.target, placed.offset, placed.canvas)])
+        )
     return found
 
 
@@ -168,8 +178,9 @@ def test_its_geometry_is_the_cores(frontend: Frontend) -> None:
     table = cases()
     answers = in_browser(frontend, [case[:2] for case in table])
     for (size, asked, expected), answer in zip(table, answers, strict=True):
-        assert [answer["target"], answer["offset"], answer["canvas"]] == expected, (size, asked)
-        nothing = tuple(answer["target"]) == size
+        result = answer["result"]
+        assert [result["source"], result["target"], result["offset"], answer["canvas"]] == expected, (size, asked)
+        nothing = result["target"] == result["source"]
         assert (answer["problem"] or {}).get("key") == ("nothing" if nothing else None), (size, asked)
 
 
@@ -199,11 +210,25 @@ def test_what_the_core_refuses_is_told(frontend: Frontend, changed: dict[str, An
 
 
 def test_it_draws_the_clip_before_the_first_run(mask: EdgeMask) -> None:
-    assert mask.facts.inner_text() == "Target 640×360, canvas 256×256 (latents 32×32)"
+    assert mask.facts.inner_text() == "Target 640×360, canvas 256×256 (latents 32×32), 2.8 MB a frame"
     scale, box = mask.drawn()
     assert box == pytest.approx([176, 0, *CLIP], abs=1.5 / scale)
     assert mask.source.locator("video").evaluate("v => [v.videoWidth, v.videoHeight]") == list(CLIP)
     mask.frontend.shoot("edge_mask_before")
+
+
+def test_it_tells_how_large_the_result_is(mask: EdgeMask) -> None:
+    _, before = mask.drawn()
+    mask.set(result_size="automatic")
+    said = "Target 512×288, source scaled to 230×288, canvas 256×256 (latents 32×32), 1.8 MB a frame"
+    assert mask.facts.inner_text() == said
+    mask.set(result_size="height", result_pixels=1080)
+    assert mask.facts.inner_text().startswith("Target 1920×1080, source scaled to 864×1080,")
+    # The shape is the same, and what is dragged counts in the source's own pixels.
+    mask.drag(mask.source, 2000, 0)
+    assert mask.values()["offset_x"] == TARGET[0] - CLIP[0]
+    assert before[2:] == pytest.approx(CLIP, abs=3)
+    mask.frontend.shoot("edge_mask_result_size")
 
 
 def test_a_file_name_may_hold_a_line_break(frontend: Frontend) -> None:

@@ -122,7 +122,7 @@ def test_it_runs_as_a_prompt(inner: Prompt, server: Server, tmp_path: Path) -> N
     }
     prompt[outpaint]["inputs"] |= {"video": ["load", 0], "first_frames": 20}  # as it is, but shorter
     (written,) = server.client.run(prompt).files("save")
-    assert facts(server.client.fetch(written, tmp_path / "out.mp4")) == (20, (640, 360), True)
+    assert facts(server.client.fetch(written, tmp_path / "out.mp4")) == (20, (512, 288), True)
 
 
 @pytest.fixture

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from devtools import templates, workflow
 from devtools.host import PACK_NAME
 from devtools.server import Server
 from devtools.weights import DEMO
+from m3ddm_core.frames import scale_frames
 from tests.helpers import stand_ins
 from tests.helpers.written_videos import facts, frames_of, psnr
 
@@ -30,16 +32,19 @@ OTHER_MODELS = ("UpscaleModelLoader", "CheckpointLoaderSimple", "FrameInterpolat
 SAMPLERS = {"M3DDM_SampleKeyframes", "M3DDM_SampleInterpolation", "M3DDM_SampleInfill", "M3DDM_OutpaintVideo"}
 PREVIEW_ROOM = 290
 CLIP = templates.INPUTS[0]
-TARGET = (640, 360)  # 16:9 around the clip's 288x360
+# 16:9 around the clip's 288x360, with its short side; and its size there.
+TARGET, SCALED = (512, 288), (230, 288)
+# One moves the clip in a frame of its own, 16:9 already, that has its height: nothing is scaled.
+AS_IT_IS = {"Stabilised footage": (640, 360)}
 FEATHER = 8
 # Where the clip lies in the finished frames; in what a template does not name, centred.
-LEFT = {"Guide frames": [70] * 64, "Stabilised footage": [round(352 * frame / 23) for frame in range(24)]}
+LEFT = {"Guide frames": [56] * 64, "Stabilised footage": [round(352 * frame / 23) for frame in range(24)]}
 # Frames in the written video; what a template does not name is as long as the clip.
 TRIAL_FRAMES = {"Short clip": 24, "Stabilised footage": 24}
 # How many times the clip's frame rate; what a template does not name has the clip's.
 TIMES = {"Smoother motion": 2}
-# What of the clip (top, bottom, left, right) the mask of a template covers.
-COVERED = {"Remove a logo or bars": (8, 56, 200, 280)}
+# What of the scaled clip (top, bottom, left, right) the mask of a template covers.
+COVERED = {"Remove a logo or bars": (6, 45, 159, 224)}
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +86,17 @@ def stored(info: dict[str, Any]) -> int:
     return len(widgets) + sum(any(option.get(key) for key in extra) for option in options)
 
 
+def clip_in(name: str) -> np.ndarray:
+    """The clip's frames as they lie in a template's video, 8 bits."""
+    frames = frames_of(CLIP)
+    if name in AS_IT_IS:
+        return frames
+    return (scale_frames(torch.from_numpy(frames) / 255, SCALED) * 255).round().byte().numpy()
+
+
 def source_psnr(written: np.ndarray, name: str) -> float:
     """How well a template's video shows the clip's own pixels, feather left out, in dB over the frames of the clip."""
-    written, source = written[:: TIMES.get(name, 1)], frames_of(CLIP)
+    written, source = written[:: TIMES.get(name, 1)], clip_in(name)
     height, width = source.shape[1:3]
     left = LEFT.get(name, [(written.shape[2] - width) // 2] * len(written))
     shown = np.zeros((height, width), bool)
@@ -259,7 +272,7 @@ def test_it_runs_from_file_to_file(template: Path, ready: Server, object_info: d
     times = TIMES.get(templates.title(template), 1)
     # Between two frames there are new ones, behind the last there is none.
     expected = (TRIAL_FRAMES.get(templates.title(template), source_frames) - 1) * times + 1
-    assert (frames, size) == (expected, TARGET)
+    assert (frames, size) == (expected, AS_IT_IS.get(templates.title(template), TARGET))
     assert rate == pytest.approx(times * source_rate, abs=1e-3)
     assert seconds == pytest.approx(min(source_seconds, expected / rate), abs=0.1)
     assert loudest > 0.01
@@ -290,10 +303,18 @@ def assert_halfway(written: np.ndarray) -> None:
 def assert_replaced(written: np.ndarray, covered: tuple[int, int, int, int]) -> None:
     """What the mask covers shows the clip no more."""
     top, bottom, first, last = covered
-    source = frames_of(CLIP)
+    source = clip_in("replace_a_logo")
     left = (written.shape[2] - source.shape[2]) // 2
     made = written[:, top:bottom, left + first : left + last]
     assert psnr(made, source[:, top:bottom, first:last]) < 25.0
+
+
+@EACH
+def test_all_levels_have_one_seed(template: Path, object_info: dict[str, Any]) -> None:
+    prompt = workflow.load(template, object_info)
+    levels = ["M3DDM_SampleKeyframes", "M3DDM_SampleInterpolation", "M3DDM_SampleInfill"]
+    seeds = [prompt[node]["inputs"]["seed"] for kind in levels for node in workflow.of_type(prompt, kind)]
+    assert len(seeds) < 3 or (isinstance(seeds[0], list) and seeds == seeds[:1] * len(seeds))
 
 
 @pytest.mark.parametrize("name", ["Step by step", "M3DDM Plus weights"])

@@ -52,7 +52,7 @@ def test_the_template_runs_as_it_is(frontend: Frontend, fresh: Server) -> None:
     video.first.wait_for(state="attached", timeout=300 * SECONDS)
     print(f"from Run to the video: {time.monotonic() - began:.0f} s")
     (written,) = fresh.output.rglob("*.mp4")
-    assert facts(written) == (64, (640, 360), True)
+    assert facts(written) == (64, (512, 288), True)
     frontend.look(0, -60, 0.66)
     api.expect(video.first).to_be_visible()
     frontend.shoot("try_it_now_result")
