@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count as counting
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +44,17 @@ from .sampling.settings import CheckpointSettings, SamplingSettings, Settings
 from .sampling.solvers import make_sampler
 from .seen.recipe import Seen, refuse_mask
 from .vae import VAE, Decode, Encode, load_vae
+from .video.bars import find_bars, hint_of_bars
+from .video.crop import Crop, CroppedSource
 from .video.cuts import CUT_THRESHOLD, find_cuts, scene_lengths
 from .video.file import FileSource
 from .video.finished import FinishedVideo
-from .video.progress import Pass, Report, Work, frame_report, plan_work, scan_report
+from .video.formats import Encoding
+from .video.progress import SCAN_SHARE, Pass, Report, Standing, Work, frame_report, plan_work, scan_report
 from .video.refine import refine_scenes
 from .video.scenes import outpaint_scenes, split_scenes
 from .video.seen import look_at_source, show_frames, show_from_source, uses_beside, uses_of
+from .video.sequence import is_sequence
 from .video.source import Source
 from .video.steady import SteadyFile
 from .video.whole import require_name, require_place
@@ -81,6 +86,10 @@ class Models:
     recipe: Callable[[SamplingSettings, int], str] = _unidentified
 
 
+FIND_BARS = "bars"
+"""In place of a crop: to take off the black bars that are found."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What is asked of a video; as the checkpoint has it where nothing else is said.
@@ -89,7 +98,9 @@ class Options:
     scene. ``second_pass``: longest side in pixels of the canvas of a second pass, 0 for none, and ``second_denoise``
     how much it paints anew. ``blending``: the keywords of `Compositor`. ``seen``: what the border's pixels that
     other frames have filmed are used for, one of `USES`; beside a source mask for nothing. ``journal``: where finished
-    clips are kept, and taken up by a run after one that was killed; the result does not depend on it.
+    clips are kept, and taken up by a run after one that was killed; the result does not depend on it. ``encoding``: the
+    kind of file that is written. Of a source file: ``crop``: what is taken off it first, or `FIND_BARS`; ``fields``: whether
+    interlaced frames are made whole, one of `FIELDS`.
     """
 
     framing: Framing = field(default_factory=Framing)
@@ -101,6 +112,9 @@ class Options:
     blending: dict[str, Any] = field(default_factory=dict)
     seen: str = "off"
     journal: Journal | None = None
+    encoding: Encoding = field(default_factory=Encoding)
+    crop: Crop | str | None = None
+    fields: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -276,11 +290,13 @@ def outpaint_source(
     count, fill = len(source.info.timeline), options.framing.fill
     settings = options.settings.beside(models.advice.sampling)
     placement = options.framing.for_canvas(models.advice.canvas_size).place(source.info.size)
-    require_writable(placement, count)
+    require_writable(placement, count, options.encoding)
     starts, lies_over = uses_beside(options.seen, source_mask)
     mask = check_mask(source_mask, placement.source, count, None if count == first_frames else count)
     cuts = [] if options.cut_threshold is None else find_cuts(source.thumbnails, options.cut_threshold)
     logging.info("M3DDM: %d frames, scenes begin at %s.", count, [0, *cuts])
+    if mask is None and hint_of_bars(source.thumbnails):
+        logging.info("M3DDM: the source seems to have black bars: --crop-bars, or M3DDM Crop Video, takes them off.")
     scenes = split_scenes(placement, scene_lengths(count, cuts), mask)
     Compositor(placement, **options.blending)  # Raises here, not when all is sampled.
     first, *second = plan_work(scenes, settings.steps, _passes(placement, options.second_pass), report)
@@ -310,21 +326,35 @@ def outpaint_file(
     overwrite: bool = False,
     report: Report = lambda standing: None,
 ) -> FinishedVideo:
-    """Outpaint a video file into an MP4 file, with its sound and times; ``first_frames`` 0 takes all of it.
+    """Outpaint a video file into another, with its sound and times; ``first_frames`` 0 takes all of it.
 
-    ``target`` appears when it is whole. ``report`` hears of looking through the
-    source and sampling, and then, from 0 again, of writing.
+    ``target`` is of the kind that ``options.encoding`` says, and appears when it is whole. source_mask: of the source before
+    anything is taken off it. ``report`` hears of looking through the source and sampling, and then, from 0 again, of
+    writing.
 
     Raises ValueError for what cannot be used, and OSError for what cannot be read or written.
     """
-    check_files(source, target, overwrite=overwrite)
-    video = SteadyFile(str(source), most=first_frames, on_frame=scan_report(report))
     options = options or Options()
+    check_files(source, target, options.encoding, overwrite=overwrite)
+    video: Source = SteadyFile(str(source), most=first_frames, fields=options.fields, on_frame=scan_report(report))
+    crop = _find_bars(video, report) if options.crop == FIND_BARS else options.crop
+    if crop:
+        logging.info("M3DDM: taken off the source: %s.", crop)
+        video, source_mask = CroppedSource(video, crop), crop.of_mask(source_mask, video.info.size)
     finished = outpaint_source(
         video, models, options, first_frames=first_frames, source_mask=source_mask, report=report
     )
-    write_video(target, _counted(finished, report), finished.info, finished.sound)
+    write_video(target, _counted(finished, report), finished.info, finished.sound, encoding=options.encoding)
     return finished
+
+
+def _find_bars(source: Source, report: Report) -> Crop:
+    numbers = counting(1)
+    bars = find_bars(
+        source, lambda: report(Standing(SCAN_SHARE, f"looking for black bars, frame {next(numbers)}"))
+    )
+    logging.info("M3DDM: %s.", bars)
+    return bars.crop
 
 
 def _counted(finished: FinishedVideo, report: Report) -> Iterator[Tensor]:
@@ -339,7 +369,9 @@ def read_mask(path: str | os.PathLike[str]) -> Tensor:
     return torch.stack([frame.mean(-1) for frame in FileSource(str(path)).frames()])
 
 
-def check_files(source: str | os.PathLike[str], target: str | os.PathLike[str], *, overwrite: bool) -> None:
+def check_files(
+    source: str | os.PathLike[str], target: str | os.PathLike[str], encoding: Encoding, *, overwrite: bool
+) -> None:
     """Raise ValueError or OSError for files that `outpaint_file` cannot read or write."""
     source, target = Path(source), Path(target)
     require_name(target)
@@ -347,8 +379,9 @@ def check_files(source: str | os.PathLike[str], target: str | os.PathLike[str], 
         raise ValueError(f"got the folder {source}, expected a video file")
     if not source.is_file():
         raise FileNotFoundError(f"got {source}, where no file lies; expected a video file")
-    if target.is_dir() or target.suffix.lower() != ".mp4":
-        raise ValueError(f"got {target} to write to, expected the name of an .mp4 file")
+    encoding.require_name(target)
+    encoding.require_encoder()
+    _require_kind(target, encoding)
     if not target.parent.is_dir():
         raise FileNotFoundError(
             f"got {target} to write to, expected the folder {target.parent} to exist; make it first"
@@ -358,6 +391,16 @@ def check_files(source: str | os.PathLike[str], target: str | os.PathLike[str], 
     if target.exists() and not overwrite:
         raise FileExistsError(f"got {target}, which exists, expected a new name; overwrite replaces it")
     require_place(target)
+
+
+def _require_kind(target: Path, encoding: Encoding) -> None:
+    """Raise ValueError where a folder stands in the way of a file, or what is no folder of pictures in that of one."""
+    if encoding.kind.containers and target.is_dir():
+        raise ValueError(f"got the folder {target} to write to, expected the name of a file")
+    if not encoding.kind.containers and target.exists() and not (target.is_dir() and is_sequence(target)):
+        raise ValueError(
+            f"got {target} to write pictures to, which holds something else, expected a new name; it is not replaced"
+        )
 
 
 def _passes(placement: Placement, second_pass: int) -> list[Pass]:
@@ -389,12 +432,7 @@ def _scene_sampler(
     return sample_scene
 
 
-def require_writable(placement: Placement, frames: int) -> None:
-    """Raise ValueError for sizes that no encoder takes, or this machine's memory, before hours are spent on them."""
-    width, height = placement.target
-    if width % 2 or height % 2:
-        raise ValueError(
-            f"got a target of {width}x{height}, expected even sides, which H.264 asks for: set size_multiple to 2 or "
-            "another even number"
-        )
+def require_writable(placement: Placement, frames: int, encoding: Encoding) -> None:
+    """Raise ValueError for sizes that the encoder does not take, or this machine's memory, before hours are spent."""
+    encoding.require_sides(placement.target)
     require_memory_to_write(frames, placement.target)

@@ -17,6 +17,7 @@ from comfy_api.latest import Input, InputImpl, Types
 from ...m3ddm_core.canvas.limits import require_memory_to_hold
 from ...m3ddm_core.outpaint.time_left import spoken
 from ...m3ddm_core.video.finished import FinishedVideo
+from ...m3ddm_core.video.formats import Encoding
 from ...m3ddm_core.video.source import OnFrame, Source, TensorSource
 from ...m3ddm_core.video.steady import SteadyFile
 from ...m3ddm_core.video.writer import write_video
@@ -49,8 +50,7 @@ class OutpaintedVideo(Input.Video):
             self._watched(),
             self.video.info,
             self.video.sound,
-            bit_depth=bit_depth,
-            crf=crf,
+            encoding=Encoding(bit_depth=bit_depth, quality=crf),
             metadata=metadata,
         )
 

@@ -101,7 +101,7 @@ BAD = {
         "could not be written: File name too long; nothing of it was kept",
     ),
     "no text": (["in.mp4", "\ud800.mp4"], "its name holds what is no text; take a shorter name of plain letters"),
-    "no mp4": (["in.mp4", "out.gif"], "got out.gif to write to, expected the name of an .mp4 file"),
+    "no mp4": (["in.mp4", "out.gif"], "got out.gif to write to, expected the name of an .mp4 or .mov or .mkv file"),
     "no ratio": (["in.mp4", "out.mp4", "--ratio", "wide"], "got the ratio 'wide', expected width:height"),
     "no network": (["in.mp4", "out.mp4", "--checkpoint", "gone.safetensors"], "gone.safetensors"),
     "another network": (["in.mp4", "out.mp4", "--checkpoint", "MODELS/m3ddm_demo_vae.safetensors"], "m3ddm_demo_vae"),
