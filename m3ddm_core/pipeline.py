@@ -13,7 +13,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count as counting
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -50,14 +49,13 @@ from .video.cuts import CUT_THRESHOLD, find_cuts, scene_lengths
 from .video.file import FileSource
 from .video.finished import FinishedVideo
 from .video.formats import Encoding
+from .video.place import check_files
 from .video.progress import SCAN_SHARE, Pass, Report, Standing, Work, frame_report, plan_work, scan_report
 from .video.refine import refine_scenes
 from .video.scenes import outpaint_scenes, split_scenes
 from .video.seen import look_at_source, show_frames, show_from_source, uses_beside, uses_of
-from .video.sequence import is_sequence
 from .video.source import Source
 from .video.steady import SteadyFile
-from .video.whole import require_name, require_place
 from .video.writer import write_video
 
 __all__ = ["Models", "Options", "load_models", "load_network", "load_vae", "outpaint_file", "outpaint_frames"]
@@ -98,9 +96,9 @@ class Options:
     scene. ``second_pass``: longest side in pixels of the canvas of a second pass, 0 for none, and ``second_denoise``
     how much it paints anew. ``blending``: the keywords of `Compositor`. ``seen``: what the border's pixels that
     other frames have filmed are used for, one of `USES`; beside a source mask for nothing. ``journal``: where finished
-    clips are kept, and taken up by a run after one that was killed; the result does not depend on it. ``encoding``: the
-    kind of file that is written. Of a source file: ``crop``: what is taken off it first, or `FIND_BARS`; ``fields``: whether
-    interlaced frames are made whole, one of `FIELDS`.
+    clips are kept, and taken up by a run after one that was killed; the result does not depend on it. From file to
+    file: ``encoding``, the kind that is written; ``crop``, what is taken off the source first, or `FIND_BARS`; and
+    ``fields``, whether its interlaced frames are made whole, one of `FIELDS`.
     """
 
     framing: Framing = field(default_factory=Framing)
@@ -328,9 +326,9 @@ def outpaint_file(
 ) -> FinishedVideo:
     """Outpaint a video file into another, with its sound and times; ``first_frames`` 0 takes all of it.
 
-    ``target`` is of the kind that ``options.encoding`` says, and appears when it is whole. source_mask: of the source before
-    anything is taken off it. ``report`` hears of looking through the source and sampling, and then, from 0 again, of
-    writing.
+    ``target`` is of the kind that ``options.encoding`` says, and appears when it is whole. source_mask: of the source
+    before anything is taken off it. ``report`` hears of looking through the source and sampling, and then, from 0
+    again, of writing.
 
     Raises ValueError for what cannot be used, and OSError for what cannot be read or written.
     """
@@ -350,9 +348,7 @@ def outpaint_file(
 
 def _find_bars(source: Source, report: Report) -> Crop:
     numbers = counting(1)
-    bars = find_bars(
-        source, lambda: report(Standing(SCAN_SHARE, f"looking for black bars, frame {next(numbers)}"))
-    )
+    bars = find_bars(source, lambda: report(Standing(SCAN_SHARE, f"looking for black bars, frame {next(numbers)}")))
     logging.info("M3DDM: %s.", bars)
     return bars.crop
 
@@ -367,40 +363,6 @@ def _counted(finished: FinishedVideo, report: Report) -> Iterator[Tensor]:
 def read_mask(path: str | os.PathLike[str]) -> Tensor:
     """Read a mask (n, h, w), float32, 0..1, from a picture or a video: how bright each pixel is."""
     return torch.stack([frame.mean(-1) for frame in FileSource(str(path)).frames()])
-
-
-def check_files(
-    source: str | os.PathLike[str], target: str | os.PathLike[str], encoding: Encoding, *, overwrite: bool
-) -> None:
-    """Raise ValueError or OSError for files that `outpaint_file` cannot read or write."""
-    source, target = Path(source), Path(target)
-    require_name(target)
-    if source.is_dir():
-        raise ValueError(f"got the folder {source}, expected a video file")
-    if not source.is_file():
-        raise FileNotFoundError(f"got {source}, where no file lies; expected a video file")
-    encoding.require_name(target)
-    encoding.require_encoder()
-    _require_kind(target, encoding)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(
-            f"got {target} to write to, expected the folder {target.parent} to exist; make it first"
-        )
-    if target.exists() and source.samefile(target):
-        raise ValueError(f"got {target} for both input and output, expected another name for the output")
-    if target.exists() and not overwrite:
-        raise FileExistsError(f"got {target}, which exists, expected a new name; overwrite replaces it")
-    require_place(target)
-
-
-def _require_kind(target: Path, encoding: Encoding) -> None:
-    """Raise ValueError where a folder stands in the way of a file, or what is no folder of pictures in that of one."""
-    if encoding.kind.containers and target.is_dir():
-        raise ValueError(f"got the folder {target} to write to, expected the name of a file")
-    if not encoding.kind.containers and target.exists() and not (target.is_dir() and is_sequence(target)):
-        raise ValueError(
-            f"got {target} to write pictures to, which holds something else, expected a new name; it is not replaced"
-        )
 
 
 def _passes(placement: Placement, second_pass: int) -> list[Pass]:

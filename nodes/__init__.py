@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .clip import ClipConditioning, ClipResult
 from .composite import Composite
+from .crop_video import CropVideo
 from .demo_clip import DemoClip
 from .edge_mask import EdgeMask
 from .encode_context import EncodeContext
@@ -19,6 +20,7 @@ from .move_frames import MoveFrames
 from .outpaint_video import OutpaintVideo
 from .sample import SampleInfill, SampleInterpolation, SampleKeyframes
 from .sampling_settings import SamplingSettings
+from .save_video import SaveVideo
 from .second_pass import SecondPass
 from .seen_pixels import SeenPixels
 from .tiled_model import TiledModel
@@ -51,6 +53,8 @@ class M3DDMExtension(ComfyExtension):
             ClipConditioning,
             ClipResult,
             OutpaintVideo,
+            CropVideo,
+            SaveVideo,
         ]
         return [with_checked_wires(node) for node in nodes]
 

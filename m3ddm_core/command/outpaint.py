@@ -116,7 +116,9 @@ def _add_source(group: argparse._ArgumentGroup) -> None:
 def _add_file(group: argparse._ArgumentGroup) -> None:
     kinds = "; ".join(f"{name}: {kind.about}" for name, kind in FORMATS.items())
     group.add_argument("--format", choices=FORMATS, default="h264", help=f"{kinds} (h264)")
-    group.add_argument("--quality", type=float, help="of h264 and hevc: their CRF, 0 (best) to 51 (the encoder's choice)")
+    group.add_argument(
+        "--quality", type=float, help="of h264 and hevc: their CRF, 0 (best) to 51 (the encoder's choice)"
+    )
     group.add_argument("--bit-rate", type=read_bit_rate, help="of h264 and hevc, instead: bits a second, as 8M or 800k")
     group.add_argument("--bit-depth", type=int, choices=BIT_DEPTHS, help="of the colours (the source's)")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -109,7 +110,7 @@ def _numbers(thumbnails: Tensor) -> set[int]:
     """Which frames are looked at: the brightest of each part of the video, (n, h, w, 3), uint8."""
     light = torch.cat([part.float().mean((1, 2, 3)) for part in thumbnails.split(512)])
     ends = [round(part * len(light) / SAMPLES) for part in range(SAMPLES + 1)]
-    return {start + int(light[start:end].argmax()) for start, end in zip(ends, ends[1:], strict=False) if start < end}
+    return {start + int(light[start:end].argmax()) for start, end in pairwise(ends) if start < end}
 
 
 def _some(source: Source, numbers: set[int], on_frame: Callable[[], None]) -> Iterator[Tensor]:

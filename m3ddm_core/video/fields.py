@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 FIELDS = ("auto", "off", "top", "bottom")
-"""What can be asked for: to deinterlace the frames that say they are interlaced, none, or all, by which field is first."""
+"""What can be asked for: to deinterlace frames that say they are interlaced, none, or all, by which field is first."""
 
 _ASKED = {"auto": "parity=auto:deint=interlaced", "top": "parity=tff:deint=all", "bottom": "parity=bff:deint=all"}
 """Of FFmpeg's filter bwdif."""

@@ -99,7 +99,7 @@ FORMATS: dict[str, FileFormat] = {
         ),
         FileFormat(
             "png",
-            "a folder of lossless pictures, 16 bits a colour where 10 are asked for, with sound.wav and times beside them",
+            "a folder of lossless pictures, of 16 bits where 10 are asked for, with sound.wav and times beside them",
             "png",
             {EIGHT_BIT: Coding("rgb24", "rgb24", 255), TEN_BIT: Coding("rgb48be", "rgb48be", 65535)},
             {},

@@ -85,7 +85,7 @@ class PictureMaker:
         self._reformatter = VideoReformatter()
 
     def tag(self, context: Any) -> None:
-        """Have a stream's codec context, or a frame, say which colours it has. RGB has no matrix, and its full range."""
+        """Have a stream's codec context, or a frame, say its colours. RGB has no matrix, and its full range."""
         context.color_primaries, context.color_trc = self.info.primaries, self.info.transfer
         if not self.is_rgb:
             context.colorspace, context.color_range = self.info.matrix, LIMITED_RANGE

@@ -1,4 +1,4 @@
-"""A video as a folder of pictures: ``000001.png`` and on, the sound in ``sound.wav``, and all else in ``video.json``."""
+"""A video as a folder of pictures: ``000001.png`` and on, sound in ``sound.wav``, and all else in ``video.json``."""
 
 from __future__ import annotations
 

@@ -7,13 +7,14 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ..frames import require_finite
+from ..frames import require_finite, resize
 from .formats import EIGHT_BIT, Encoding
 from .pictures import PictureMaker
 from .sequence import write_pictures
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
 
 LOSSLESS = Encoding("ffv1", bit_depth=EIGHT_BIT)
+FOR_LOOKING, LONGEST_FOR_LOOKING = 28, 640
+"""Quality, and pixels of the longest side, of a copy that is shown while the file itself cannot be."""
 FOR_FILMS = {"mp4", "mov"}
 """Containers with an index, which is better at the front, and with room for metadata of any name."""
 
@@ -77,6 +80,19 @@ def write_lossless(path: str | os.PathLike[str], frames: Iterable[Tensor], info:
 
 def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def written_beside(frames: Iterable[Tensor], path: Path, info: VideoInfo) -> Iterator[Tensor]:
+    """Pass frames (h, w, 3) on, and write them small, without sound, to an MP4 file for looking at, on their way."""
+    encoding = Encoding(bit_depth=EIGHT_BIT, quality=FOR_LOOKING)
+    scale = min(LONGEST_FOR_LOOKING / max(info.size), 1)
+    size = tuple(max(2 * round(side * scale / 2), 2) for side in info.size)
+    with _output(path, encoding) as container:
+        picture = PictureWriter(container, replace(info, size=size), encoding)
+        for frame in frames:
+            picture.write(resize(frame[None].float().cpu(), size)[0])
+            yield frame
+        picture.finish()
 
 
 class PictureWriter:

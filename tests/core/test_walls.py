@@ -58,7 +58,17 @@ ROOMS: dict[str, set[str]] = {
     "synthetic": set(),
     "video": {"canvas", "outpaint", "composite", "seen"},
     "material": {"video"},
-    "command": {"canvas", "checkpoint", "journal", "outpaint/time_left", "sampling", "video/crop", "video/fields", "video/formats", "video/suffixes"},
+    "command": {
+        "canvas",
+        "checkpoint",
+        "journal",
+        "outpaint/time_left",
+        "sampling",
+        "video/crop",
+        "video/fields",
+        "video/formats",
+        "video/suffixes",
+    },
     "training": {
         "canvas",
         "checkpoint",

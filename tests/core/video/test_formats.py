@@ -148,5 +148,5 @@ def test_an_encoder_that_is_not_there_is_named(monkeypatch):
     for name in FORMATS:
         Encoding(name).require_encoder()
     monkeypatch.setitem(FORMATS, "hevc", replace(FORMATS["hevc"], encoder="libx26five"))
-    with pytest.raises(ValueError, match=r"the format hevc, for which the FFmpeg in this PyAV has no encoder libx26five"):
+    with pytest.raises(ValueError, match=r"the format hevc, for which .* has no encoder libx26five"):
         Encoding("hevc").require_encoder()
