@@ -12,7 +12,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from itertools import count as counting
 from typing import Any
 
 import torch
@@ -45,16 +45,19 @@ from .sampling.solvers import make_sampler
 from .sampling.wave import WaveSampler
 from .seen.recipe import Seen, refuse_mask
 from .vae import VAE, Decode, Encode, load_vae
+from .video.bars import find_bars, hint_of_bars
+from .video.crop import Crop, CroppedSource
 from .video.cuts import CUT_THRESHOLD, find_cuts, scene_lengths
 from .video.file import FileSource
 from .video.finished import FinishedVideo
-from .video.progress import Pass, Report, Work, frame_report, plan_work, scan_report
+from .video.formats import Encoding
+from .video.place import check_files
+from .video.progress import SCAN_SHARE, Pass, Report, Standing, Work, frame_report, plan_work, scan_report
 from .video.refine import refine_scenes
 from .video.scenes import OutpaintScene, outpaint_scenes, split_scenes
 from .video.seen import look_at_source, show_frames, show_from_source, uses_beside, uses_of
 from .video.source import Source, scaled_source
 from .video.steady import SteadyFile
-from .video.whole import require_name, require_place
 from .video.writer import write_video
 
 __all__ = ["Models", "Options", "load_models", "load_network", "load_vae", "outpaint_file", "outpaint_frames"]
@@ -85,6 +88,10 @@ class Models:
     scenes_at_once: int = 1
 
 
+FIND_BARS = "bars"
+"""In place of a crop: to take off the black bars that are found."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What is asked of a video; as the checkpoint has it where nothing else is said.
@@ -93,7 +100,9 @@ class Options:
     scene. ``second_pass``: longest side in pixels of the canvas of a second pass, 0 for none, and ``second_denoise``
     how much it paints anew. ``blending``: the keywords of `Compositor`. ``seen``: what the border's pixels that
     other frames have filmed are used for, one of `USES`; beside a source mask for nothing. ``journal``: where finished
-    clips are kept, and taken up by a run after one that was killed; the result does not depend on it.
+    clips are kept, and taken up by a run after one that was killed; the result does not depend on it. From file to
+    file: ``encoding``, the kind that is written; ``crop``, what is taken off the source first, or `FIND_BARS`; and
+    ``fields``, whether its interlaced frames are made whole, one of `FIELDS`.
     """
 
     framing: Framing = field(default_factory=Framing)
@@ -105,6 +114,9 @@ class Options:
     blending: dict[str, Any] = field(default_factory=dict)
     seen: str = "off"
     journal: Journal | None = None
+    encoding: Encoding = field(default_factory=Encoding)
+    crop: Crop | str | None = None
+    fields: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -284,12 +296,14 @@ def outpaint_source(
     count, fill = len(source.info.timeline), options.framing.fill
     settings = options.settings.beside(models.advice.sampling)
     placement = options.framing.for_canvas(models.advice.canvas_size).place(source.info.size)
-    require_writable(placement, count)
+    require_writable(placement, count, options.encoding)
     starts, lies_over = uses_beside(options.seen, source_mask)
     mask = check_mask(source_mask, source.info.size, count, None if count == first_frames else count)
     mask, source = scale_mask(mask, placement.source), scaled_source(source, placement.source)
     cuts = [] if options.cut_threshold is None else find_cuts(source.thumbnails, options.cut_threshold)
     logging.info("M3DDM: %d frames, scenes begin at %s.", count, [0, *cuts])
+    if mask is None and hint_of_bars(source.thumbnails):
+        logging.info("M3DDM: the source seems to have black bars: --crop-bars, or M3DDM Crop Video, takes them off.")
     scenes = split_scenes(placement, scene_lengths(count, cuts), mask)
     Compositor(placement, **options.blending)  # Raises here, not when all is sampled.
     first, *second = plan_work(scenes, settings.steps, _passes(placement, options.second_pass), report)
@@ -326,21 +340,33 @@ def outpaint_file(
     overwrite: bool = False,
     report: Report = lambda standing: None,
 ) -> FinishedVideo:
-    """Outpaint a video file into an MP4 file, with its sound and times; ``first_frames`` 0 takes all of it.
+    """Outpaint a video file into another, with its sound and times; ``first_frames`` 0 takes all of it.
 
-    ``target`` appears when it is whole. ``report`` hears of looking through the
-    source and sampling, and then, from 0 again, of writing.
+    ``target`` is of the kind that ``options.encoding`` says, and appears when it is whole. source_mask: of the source
+    before anything is taken off it. ``report`` hears of looking through the source and sampling, and then, from 0
+    again, of writing.
 
     Raises ValueError for what cannot be used, and OSError for what cannot be read or written.
     """
-    check_files(source, target, overwrite=overwrite)
-    video = SteadyFile(str(source), most=first_frames, on_frame=scan_report(report))
     options = options or Options()
+    check_files(source, target, options.encoding, overwrite=overwrite)
+    video: Source = SteadyFile(str(source), most=first_frames, fields=options.fields, on_frame=scan_report(report))
+    crop = _find_bars(video, report) if options.crop == FIND_BARS else options.crop
+    if crop:
+        logging.info("M3DDM: taken off the source: %s.", crop)
+        video, source_mask = CroppedSource(video, crop), crop.of_mask(source_mask, video.info.size)
     finished = outpaint_source(
         video, models, options, first_frames=first_frames, source_mask=source_mask, report=report
     )
-    write_video(target, _counted(finished, report), finished.info, finished.sound)
+    write_video(target, _counted(finished, report), finished.info, finished.sound, encoding=options.encoding)
     return finished
+
+
+def _find_bars(source: Source, report: Report) -> Crop:
+    numbers = counting(1)
+    bars = find_bars(source, lambda: report(Standing(SCAN_SHARE, f"looking for black bars, frame {next(numbers)}")))
+    logging.info("M3DDM: %s.", bars)
+    return bars.crop
 
 
 def _counted(finished: FinishedVideo, report: Report) -> Iterator[Tensor]:
@@ -353,27 +379,6 @@ def _counted(finished: FinishedVideo, report: Report) -> Iterator[Tensor]:
 def read_mask(path: str | os.PathLike[str]) -> Tensor:
     """Read a mask (n, h, w), float32, 0..1, from a picture or a video: how bright each pixel is."""
     return torch.stack([frame.mean(-1) for frame in FileSource(str(path)).frames()])
-
-
-def check_files(source: str | os.PathLike[str], target: str | os.PathLike[str], *, overwrite: bool) -> None:
-    """Raise ValueError or OSError for files that `outpaint_file` cannot read or write."""
-    source, target = Path(source), Path(target)
-    require_name(target)
-    if source.is_dir():
-        raise ValueError(f"got the folder {source}, expected a video file")
-    if not source.is_file():
-        raise FileNotFoundError(f"got {source}, where no file lies; expected a video file")
-    if target.is_dir() or target.suffix.lower() != ".mp4":
-        raise ValueError(f"got {target} to write to, expected the name of an .mp4 file")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(
-            f"got {target} to write to, expected the folder {target.parent} to exist; make it first"
-        )
-    if target.exists() and source.samefile(target):
-        raise ValueError(f"got {target} for both input and output, expected another name for the output")
-    if target.exists() and not overwrite:
-        raise FileExistsError(f"got {target}, which exists, expected a new name; overwrite replaces it")
-    require_place(target)
 
 
 def _passes(placement: Placement, second_pass: int) -> list[Pass]:
@@ -420,12 +425,7 @@ def _in_threads(side: SideBySide, sample: SampleScene, work: Work) -> tuple[Outp
     return start, on_frame
 
 
-def require_writable(placement: Placement, frames: int) -> None:
-    """Raise ValueError for sizes that no encoder takes, or this machine's memory, before hours are spent on them."""
-    width, height = placement.target
-    if width % 2 or height % 2:
-        raise ValueError(
-            f"got a target of {width}x{height}, expected even sides, which H.264 asks for: set size_multiple to 2 or "
-            "another even number"
-        )
+def require_writable(placement: Placement, frames: int, encoding: Encoding) -> None:
+    """Raise ValueError for sizes that the encoder does not take, or this machine's memory, before hours are spent."""
+    encoding.require_sides(placement.target)
     require_memory_to_write(frames, placement.target)

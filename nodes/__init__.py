@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .clip import ClipConditioning, ClipResult
 from .composite import Composite
+from .crop_video import CropVideo
 from .demo_clip import DemoClip
 from .edge_mask import EdgeMask
 from .encode_context import EncodeContext
@@ -20,6 +21,7 @@ from .move_frames import MoveFrames
 from .outpaint_video import OutpaintVideo
 from .sample import SampleInfill, SampleInterpolation, SampleKeyframes
 from .sampling_settings import SamplingSettings
+from .save_video import SaveVideo
 from .second_pass import SecondPass
 from .seen_pixels import SeenPixels
 from .tiled_model import TiledModel
@@ -55,6 +57,8 @@ class M3DDMExtension(ComfyExtension):
             OutpaintVideo,
             VideoFolder,
             Fleet,
+            CropVideo,
+            SaveVideo,
         ]
         return [with_checked_wires(node) for node in nodes]
 

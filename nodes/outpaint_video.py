@@ -35,7 +35,7 @@ from .host.model import require_m3ddm
 from .host.models import comfy_models
 from .host.progress import progress_bar, video_report
 from .host.sockets import CATEGORY, SamplingSocket
-from .host.video import OutpaintedVideo, open_source
+from .host.video import StreamedVideo, open_source
 
 
 class OutpaintVideo(io.ComfyNode):
@@ -190,4 +190,4 @@ class OutpaintVideo(io.ComfyNode):
             count = len(finished.info.timeline)
             earlier = f", {journal.taken} clips made by an earlier run" if journal and journal.taken else ""
             bar.text.end(f"{count} frames in {spoken(time.monotonic() - begun)}{earlier}, finished while saving")
-        return io.NodeOutput(OutpaintedVideo(finished))
+        return io.NodeOutput(StreamedVideo(finished))

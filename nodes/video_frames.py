@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import comfy.model_management
 from comfy_api.latest import Input, io
 
 from .host.sockets import CATEGORY
-from .host.video import components_of, open_source
+from .host.video import components_of, looking_through, open_source
 
 
 class VideoFrames(io.ComfyNode):
@@ -37,9 +36,6 @@ class VideoFrames(io.ComfyNode):
 
     @classmethod
     def execute(cls, video: Input.Video) -> io.NodeOutput:
-        def heed(done: int, expected: int) -> None:
-            comfy.model_management.throw_exception_if_processing_interrupted()
-
-        source = open_source(video, 0, heed)
+        source = open_source(video, 0, looking_through())
         parts = components_of(source, source.frames())
         return io.NodeOutput(parts.images, parts.audio, float(parts.frame_rate))

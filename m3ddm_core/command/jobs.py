@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..video.formats import Encoding
 from ..video.suffixes import VIDEOS, find_videos
 from .settings import SETTINGS
 
@@ -30,41 +31,43 @@ def is_many(source: Path) -> bool:
     return source.is_dir() or source.suffix.lower() in (LIST, TABLE)
 
 
-def find_jobs(source: Path, out: Path) -> list[Job]:
+def find_jobs(source: Path, out: Path, format: str = "h264") -> list[Job]:
     """Find the videos that a folder, list or table names, each with its target in the folder ``out``.
 
     A folder is searched with all that lie in it, in the order of their names; their places in ``out`` are the same. A
     list has a path a line, a table the column ``source``, and if need be ``target`` and any of `SETTINGS`; their paths
-    count from where they lie. Raises ValueError for what names no video, names one twice, or holds what cannot be read.
+    count from where they lie. ``format``: the kind of file to write, unless a
+    table says otherwise. Raises ValueError for what names no video, names one twice, or holds what cannot be read.
     """
     if not source.exists():
         raise FileNotFoundError(f"got {source}, where nothing lies; expected a folder, a list or a table of videos")
     if source.is_dir():
-        jobs = _jobs_of_folder(source, out)
+        jobs = _jobs_of_folder(source, out, format)
     elif source.suffix.lower() == TABLE:
-        jobs = _jobs_of_table(source, out)
+        jobs = _jobs_of_table(source, out, format)
     else:
-        jobs = _jobs_of_list(source, out)
+        jobs = _jobs_of_list(source, out, format)
     if not jobs:
         raise ValueError(f"got {source}, which names no video, expected at least one ({', '.join(VIDEOS)})")
     _require_apart(jobs)
     return jobs
 
 
-def _jobs_of_folder(folder: Path, out: Path) -> list[Job]:
+def _jobs_of_folder(folder: Path, out: Path, format: str) -> list[Job]:
     own = out.resolve()
     found = [path for path in find_videos(folder) if own not in (folder / path).resolve().parents]
-    return [Job(folder / path, out / target) for path, target in zip(found, _targets(found), strict=True)]
+    targets = _targets(found, [format] * len(found))
+    return [Job(folder / path, out / target) for path, target in zip(found, targets, strict=True)]
 
 
-def _jobs_of_list(file: Path, out: Path) -> list[Job]:
+def _jobs_of_list(file: Path, out: Path, format: str) -> list[Job]:
     lines = (line.strip() for line in _text(file).splitlines())
     named = [file.parent / line for line in lines if line and not line.startswith("#")]
-    targets = _targets([Path(path.name) for path in named])
+    targets = _targets([Path(path.name) for path in named], [format] * len(named))
     return [Job(path, out / target) for path, target in zip(named, targets, strict=True)]
 
 
-def _jobs_of_table(file: Path, out: Path) -> list[Job]:
+def _jobs_of_table(file: Path, out: Path, format: str) -> list[Job]:
     text = _text(file)
     header = text.partition("\n")[0]
     delimiter = max(DELIMITERS, key=header.count)
@@ -82,7 +85,8 @@ def _jobs_of_table(file: Path, out: Path) -> list[Job]:
     for number, row in enumerate(given, start=1):
         if "source" not in row:
             raise ValueError(f"got no source in row {number} of {file}, expected a path in each row")
-    targets = _targets([Path(Path(row["source"]).name) for row in given])
+    names = [Path(Path(row["source"]).name) for row in given]
+    targets = _targets(names, [row.get("format", format) for row in given])
     return [
         Job(
             file.parent / row["source"],
@@ -108,13 +112,14 @@ def _text(file: Path) -> str:
         raise ValueError(f"got {file}, which is not text in UTF-8, expected that; save it so") from None
 
 
-def _targets(names: Sequence[Path]) -> list[Path]:
-    """Names of MP4 files for videos; those of one name with different suffixes keep their suffix in front."""
-    wanted = [path.with_suffix(".mp4") for path in names]
+def _targets(names: Sequence[Path], formats: Sequence[str]) -> list[Path]:
+    """Names of files for videos, each of its format; those of one name with different suffixes keep theirs in front."""
+    suffixes = [Encoding(format).kind.suffix for format in formats]
+    wanted = [path.with_suffix(suffix) for path, suffix in zip(names, suffixes, strict=True)]
     folded = [str(path).casefold() for path in wanted]
     return [
-        path if folded.count(fold) == 1 else name.with_name(f"{name.name}.mp4")
-        for name, path, fold in zip(names, wanted, folded, strict=True)
+        path if folded.count(fold) == 1 else name.with_name(f"{name.name}{suffix}")
+        for name, path, fold, suffix in zip(names, wanted, folded, suffixes, strict=True)
     ]
 
 

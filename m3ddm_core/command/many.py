@@ -10,6 +10,7 @@ from typing import Any
 
 from ..pipeline import Models
 from ..sampling.memory import is_of_memory, out_of_memory
+from ..video.formats import SUFFIXES
 from .jobs import Job, find_jobs
 from .manifest import Manifest
 from .one import outpaint_one
@@ -36,9 +37,9 @@ def outpaint_many(
     models: loads them, once for all. Raises ValueError and OSError for what keeps all of them from being made.
     """
     source, out = Path(arguments.source), Path(arguments.target)
-    if out.suffix.lower() == ".mp4" or (out.exists() and not out.is_dir()):
+    if out.suffix.lower() in SUFFIXES or (out.exists() and not out.is_dir()):
         raise ValueError(f"got {out} to write the videos of {source} to, expected a folder")
-    jobs = find_jobs(source, out)
+    jobs = find_jobs(source, out, arguments.format)
     manifest = Manifest(out)
     if manifest.path.exists() and not (arguments.resume or arguments.overwrite):
         raise FileExistsError(

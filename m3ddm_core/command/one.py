@@ -17,8 +17,20 @@ from ..fleet.actor import Weights
 from ..fleet.models import fleet_models
 from ..fleet.on_ray import Where, ray_fleet
 from ..journal.store import Journal
-from ..pipeline import Models, Options, check_files, load_models, load_network, load_vae, outpaint_file, read_mask
+from ..pipeline import (
+    FIND_BARS,
+    Models,
+    Options,
+    check_files,
+    load_models,
+    load_network,
+    load_vae,
+    outpaint_file,
+    read_mask,
+)
 from ..sampling.settings import preset_settings
+from ..video.crop import Crop
+from ..video.formats import Encoding
 from .settings import SAMPLING
 
 
@@ -40,7 +52,8 @@ def outpaint_one(
     """Outpaint a video as the arguments say, and return figures of it; ``models`` loads them when they are needed."""
     journal = None if arguments.no_journal else Journal(_journal_folder(arguments.target))
     options = _options_of(arguments, journal)
-    check_files(arguments.source, arguments.target, overwrite=arguments.overwrite)  # Before weights are read.
+    # Before weights are read.
+    check_files(arguments.source, arguments.target, options.encoding, overwrite=arguments.overwrite)
     source_mask = read_mask(arguments.source_mask) if arguments.source_mask else None
     loaded = models()
     if journal:
@@ -87,6 +100,9 @@ def _options_of(arguments: argparse.Namespace, journal: Journal | None) -> Optio
         seen=arguments.seen,
         blending={name: getattr(arguments, name) for name in ("feather", "colour_match", "resampling", "blend")},
         journal=journal,
+        encoding=Encoding(arguments.format, arguments.bit_depth, arguments.quality, arguments.bit_rate),
+        crop=Crop(*arguments.crop) if arguments.crop else FIND_BARS if arguments.crop_bars else None,
+        fields=arguments.deinterlace,
     )
 
 

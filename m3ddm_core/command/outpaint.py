@@ -9,15 +9,17 @@ from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
+from ..video.fields import FIELDS
+from ..video.formats import BIT_DEPTHS, FORMATS
 from .jobs import is_many
 from .lines import running_line
-from .settings import SAMPLING
+from .settings import SAMPLING, read_bit_rate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments. Needs the standard library alone."""
     parser.add_argument("source", metavar="IN", help="the video; or a folder, a list or a table of videos")
-    parser.add_argument("target", metavar="OUT", help="the .mp4 file to write; or a folder for them")
+    parser.add_argument("target", metavar="OUT", help="the file to write (.mp4; see --format); or a folder for many")
     parser.add_argument(
         "--resume",
         action="store_true",
@@ -89,6 +91,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     meeting.add_argument("--resampling", default="lanczos", help="(lanczos)")
     meeting.add_argument("--blend", choices=("feather", "gradient"), default="gradient", help="(gradient)")
 
+    _add_source(parser.add_argument_group("the source"))
+    _add_file(parser.add_argument_group("the file"))
+
     machine = parser.add_argument_group("the machine")
     machine.add_argument("--device", help="cpu, cuda, mps (default: cuda where there is one)")
     machine.add_argument("--dtype", choices=("fp32", "fp16", "bf16"), default="fp32", help="of the network (fp32)")
@@ -108,6 +113,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fleet.add_argument("--ray-workers", type=int, default=0, help="how many (0: as many as there is room for)")
     fleet.add_argument("--ray-gpus", type=float, default=1.0, help="the share of a GPU that a worker takes (1)")
     fleet.add_argument("--ray-threads", type=int, default=1, help="threads of a worker on a CPU (1)")
+
+
+def _add_source(group: argparse._ArgumentGroup) -> None:
+    crop = group.add_mutually_exclusive_group()
+    crop.add_argument(
+        "--crop", type=int, nargs=4, metavar=("TOP", "BOTTOM", "LEFT", "RIGHT"), help="pixels to take off it first"
+    )
+    crop.add_argument("--crop-bars", action="store_true", help="take off the black bars that are found around it")
+    group.add_argument(
+        "--deinterlace",
+        choices=FIELDS,
+        default="auto",
+        help="frames that say they are interlaced (auto), none (off), or all, the top or the bottom field being first "
+        "(auto)",
+    )
+
+
+def _add_file(group: argparse._ArgumentGroup) -> None:
+    kinds = "; ".join(f"{name}: {kind.about}" for name, kind in FORMATS.items())
+    group.add_argument("--format", choices=FORMATS, default="h264", help=f"{kinds} (h264)")
+    group.add_argument(
+        "--quality", type=float, help="of h264 and hevc: their CRF, 0 (best) to 51 (the encoder's choice)"
+    )
+    group.add_argument("--bit-rate", type=read_bit_rate, help="of h264 and hevc, instead: bits a second, as 8M or 800k")
+    group.add_argument("--bit-depth", type=int, choices=BIT_DEPTHS, help="of the colours (the source's)")
 
 
 def run(arguments: argparse.Namespace) -> int:

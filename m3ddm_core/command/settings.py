@@ -31,6 +31,12 @@ def _numbers(count: int) -> Callable[[str], tuple[int, ...]]:
     return read
 
 
+def read_bit_rate(text: str) -> int:
+    """Bits a second, as 800k, 8M or 8000000. Raises ValueError for what is no number."""
+    factor = {"k": 1_000, "m": 1_000_000}.get(text[-1:].lower(), 1)
+    return round(float(text[:-1] if factor > 1 else text) * factor)
+
+
 SETTINGS: dict[str, Callable[[str], Any]] = {
     "ratio": str,
     "pixels": _numbers(4),
@@ -52,6 +58,12 @@ SETTINGS: dict[str, Callable[[str], Any]] = {
     "colour_match": str,
     "resampling": str,
     "blend": str,
+    "crop": _numbers(4),
+    "deinterlace": str,
+    "format": str,
+    "quality": float,
+    "bit_rate": read_bit_rate,
+    "bit_depth": int,
     **{name: kind for name, kind in SAMPLING.items() if name != "clips_per_batch"},
 }
 """What a table may have columns for, and what reads them: all that decides a result, by the names of the arguments."""

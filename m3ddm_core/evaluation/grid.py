@@ -11,6 +11,7 @@ import torch
 
 from ..canvas.build import placement_mask
 from ..canvas.placement import Placement
+from ..video.formats import Encoding
 from ..video.source import VideoInfo
 from ..video.writer import write_video
 
@@ -36,7 +37,7 @@ def write_grid(
     first = next(frames)
     info = VideoInfo.even((first.shape[1], first.shape[0]), min(len(truth), GRID_FRAMES), fps)
     pictures = (torch.from_numpy(frame) / 255 for frame in chain([first], frames))
-    write_video(path, pictures, info, crf=QUALITY, metadata={"comment": comment})
+    write_video(path, pictures, info, encoding=Encoding(quality=QUALITY), metadata={"comment": comment})
 
 
 def grid_frames(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
@@ -12,16 +13,21 @@ import torch
 from torch import Tensor
 
 from .cuts import THUMBNAIL
+from .fields import check_fields, is_interlaced, whole_frames
+from .formats import EIGHT_BIT, TEN_BIT
 from .losses import Losses, tell_losses, tell_refused
 from .pictures import PictureReader
 from .reader import BrokenVideo, File, decodable, name_of, open_file, rate_of, video_stream
 from .shown import Orientation, pixel_aspect, square_size
 from .sound_track import find_sound
-from .source import EIGHT_BIT, TEN_BIT, OnFrame, VideoInfo
+from .source import OnFrame, VideoInfo
 from .timeline import Timeline, first_stamp
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+
+USUAL, UNKNOWN, WIDE = 1, 2, 9
+"""Matrix and primaries by FFmpeg's numbers: BT.709's, not told, BT.2020's."""
 
 NOT_CARRIED = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 """Metadata that speaks of the old file, not of the video."""
@@ -33,6 +39,7 @@ class FileSource:
     ``start`` and ``duration`` (seconds; 0 is all) choose a part, as ComfyUI's trimmed videos do. Time stamps that are
     missing or go back, and packets that cannot be decoded, are passed over; the log says how many frames are lost by
     that. Of several video streams, and of several of sound, the default is taken; cover pictures do not count.
+    Interlaced frames are made whole, as ``fields`` says (one of `FIELDS`); the log says so.
 
     Raises `BrokenVideo` for what cannot be opened or has no frame, and where the picture's size changes on the way.
     """
@@ -44,9 +51,13 @@ class FileSource:
         duration: float = 0.0,
         *,
         most: int = 0,
+        fields: str = "auto",
         on_frame: OnFrame | None = None,
     ):
-        self.file, self.start, self.duration, self.most = file, start, duration, most
+        check_fields(fields)
+        self.file, self.start, self.duration, self.most, self.fields = file, start, duration, most, fields
+        self.interlaced = False
+        """Whether any frame says so."""
         origin = self._scan(on_frame)
         self.sound = find_sound(file, origin, self.info.timeline.seconds, start)
 
@@ -58,7 +69,10 @@ class FileSource:
         count, (width, height) = 0, self.info.size
         with open_file(self.file) as container:
             read = PictureReader(pixel_aspect(video_stream(container)))
-            for frame in self._decoded(container, Losses()):
+            frames = self._decoded(container, Losses())
+            if self._is_deinterlaced:
+                frames = whole_frames(frames, self.fields)
+            for frame in frames:
                 picture = torch.from_numpy(read(frame))
                 if picture.shape[:2] != (height, width):
                     raise ValueError(
@@ -72,6 +86,10 @@ class FileSource:
                 f"got {count} frames from the video, which had {len(self.info.timeline)} when it was opened; has the "
                 "file been changed? Open it again"
             )
+
+    @property
+    def _is_deinterlaced(self) -> bool:
+        return self.fields in ("top", "bottom") or (self.fields == "auto" and self.interlaced)
 
     def _decoded(self, container: InputContainer, losses: Losses) -> Iterator[Any]:
         """The frames that are used, as PyAV's."""
@@ -111,6 +129,12 @@ class FileSource:
                 tell_losses(name, losses, container, stream, len(stamps), timeline.seconds)
             else:
                 tell_refused(name, losses)
+            if self.interlaced:
+                logging.info(
+                    "M3DDM: %s is interlaced; its frames are %s.",
+                    name,
+                    "deinterlaced" if self._is_deinterlaced else "left as they are",
+                )
             self.info = _info(frames[0], stream, timeline, container.metadata)
             self.thumbnails = torch.from_numpy(np.stack(thumbnails))
             return first_stamp(stamps, base, rate) * base
@@ -130,6 +154,7 @@ class FileSource:
             small = shrink.reformat(frame, *THUMBNAIL, format="rgb24", interpolation=Interpolation.AREA)
             thumbnails.append(small.to_ndarray())
             stamps.append(frame.pts)
+            self.interlaced |= is_interlaced(frame)
             if on_frame:
                 on_frame(len(stamps), max(min(expected, self.most or expected), len(stamps)))
         return ends, stamps, thumbnails
@@ -147,16 +172,25 @@ def _check_same_size(first: Any, frame: Any, number: int) -> None:
 
 def _info(first: Any, stream: Any, timeline: Timeline, metadata: dict[str, str]) -> VideoInfo:
     """What there is to know of the video of a stream that begins with the frame ``first``."""
-    rgb = first.format.is_rgb or first.format.name == "pal8"
-    # Pictures that are RGB have no matrix, and the written file is to say what is usual.
-    colours = (1, 1, 1) if rgb else (first.colorspace, first.color_primaries, first.color_trc)
     return VideoInfo(
         Orientation.of(first).size(*square_size(first.width, first.height, pixel_aspect(stream))),
         timeline,
         TEN_BIT if max(part.bits for part in first.format.components) > EIGHT_BIT else EIGHT_BIT,
-        *(int(colour) for colour in colours),
+        *_colours(first),
         {key: text for key, text in metadata.items() if key not in NOT_CARRIED},
     )
+
+
+def _colours(frame: Any) -> tuple[int, int, int]:
+    """Matrix, primaries and transfer of a frame, by FFmpeg's numbers."""
+    matrix, primaries, transfer = (int(tag) for tag in (frame.colorspace, frame.color_primaries, frame.color_trc))
+    if not (frame.format.is_rgb or frame.format.name == "pal8"):
+        return matrix, primaries, transfer
+    # Pictures that are RGB have no matrix, and unless they are of other colours the written file is to say what is
+    # usual.
+    if primaries in (USUAL, UNKNOWN):
+        return USUAL, USUAL, USUAL
+    return (WIDE if primaries == WIDE else USUAL), primaries, transfer
 
 
 def _expected_frames(container: InputContainer, stream: Any, rate: Fraction) -> int:

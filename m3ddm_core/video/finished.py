@@ -16,8 +16,9 @@ from ..frames import OF_THE_VAE, frames_at_once, frames_through_vae, grouped, re
 from ..seen.around import Around, as_bytes
 from ..seen.recipe import Seen
 from ..vae import Decode
+from .formats import EIGHT_BIT
 from .scenes import Scene
-from .source import EIGHT_BIT, Source, VideoInfo
+from .source import Source, VideoInfo
 
 
 class FinishedVideo:

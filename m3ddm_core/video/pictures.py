@@ -1,4 +1,4 @@
-"""PyAV's frames to pictures in memory."""
+"""PyAV's frames to pictures in memory, and back."""
 
 from __future__ import annotations
 
@@ -9,12 +9,22 @@ from typing import Any
 import numpy as np
 import torch
 from einops import rearrange
+from torch import Tensor
 
+from .formats import Coding
 from .shown import Orientation, square_size
+from .source import VideoInfo
 
 EXACT_IN_BYTES = {"rgb24", "rgba", "pal8", "yuvj420p", "yuvj422p", "yuvj444p", "bgr0"}
 """Formats that ComfyUI reads as bytes; all others it reads as floats, which keeps what ten bits and chroma hold. The
 last is that of `write_lossless`, whose bytes floats would miss by one."""
+
+KNOWN_MATRICES = {1, 4, 5, 6, 7, 9}
+"""Those of colours that FFmpeg converts to, by its numbers."""
+EXACT_IN_WORDS = {"gbrp10le": 1023}
+"""What our own lossless files have, and what white is in it: floats of FFmpeg's making would miss it by one."""
+LIMITED_RANGE = 1
+"""Black is 16 and white 235, as players expect it of YUV."""
 
 ALIGNMENT = 32
 """FFmpeg converts so many pixels of a row at a time, and what lies beyond the end of a row can leak into it."""
@@ -40,6 +50,8 @@ class PictureReader:
         alpha = name == "pal8" or any(part.is_alpha for part in frame.format.components)
         if name in EXACT_IN_BYTES:
             pixels = self._convert(frame, "rgba" if alpha else "rgb24")[..., :3].astype(np.float32) / 255
+        elif name in EXACT_IN_WORDS:
+            pixels = frame.to_ndarray().astype(np.float32) / EXACT_IN_WORDS[name]
         else:
             padded = self._padded(frame) if width % ALIGNMENT else frame
             pixels = self._convert(padded, "gbrapf32le" if alpha else "gbrpf32le")[:height, :width, :3]
@@ -58,6 +70,41 @@ class PictureReader:
         _, entry, end = self._padding
         entry.push(frame)
         return end.pull()
+
+
+class PictureMaker:
+    """Makes the frames that an encoder is given, in the colours that ``info`` names: they say so themselves, too."""
+
+    def __init__(self, coding: Coding, info: VideoInfo) -> None:
+        import av
+        from av.video.reformatter import VideoReformatter
+
+        self.coding, self.info = coding, info
+        self.kind = np.uint8 if coding.largest < 2**8 else np.uint16
+        self.is_rgb = av.VideoFormat(coding.stored).is_rgb
+        self._reformatter = VideoReformatter()
+
+    def tag(self, context: Any) -> None:
+        """Have a stream's codec context, or a frame, say its colours. RGB has no matrix, and its full range."""
+        context.color_primaries, context.color_trc = self.info.primaries, self.info.transfer
+        if not self.is_rgb:
+            context.colorspace, context.color_range = self.info.matrix, LIMITED_RANGE
+
+    def __call__(self, picture: Tensor) -> Any:
+        """PyAV's frame of a picture (h, w, 3), float, 0..1; it has no time yet."""
+        import av
+
+        coding, matrix = self.coding, self.info.matrix
+        pixels = (picture.float() * coding.largest).round_().clamp_(0, coding.largest).cpu().numpy().astype(self.kind)
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=coding.given)
+        if coding.stored != coding.given:
+            colours = {} if self.is_rgb else {"dst_color_range": LIMITED_RANGE}
+            if not self.is_rgb and matrix in KNOWN_MATRICES:
+                colours["dst_colorspace"] = matrix
+            frame = self._reformatter.reformat(frame, format=coding.stored, **colours)
+        # ProRes and PNG are told by their frames.
+        self.tag(frame)
+        return frame
 
 
 def _padding(frame: Any) -> tuple[Any, Any, Any]:

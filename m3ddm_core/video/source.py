@@ -11,10 +11,9 @@ from torch import Tensor
 
 from ..frames import drop_alpha, scale_frames
 from .cuts import thumbnails_of
+from .formats import EIGHT_BIT
 from .sound import Sound, sound_of
 from .timeline import Timeline
-
-EIGHT_BIT, TEN_BIT = 8, 10
 
 OnFrame = Callable[[int, int], None]
 """``on_frame(done, expected)`` for each frame looked at; ``expected`` may be a guess, but is never below ``done``."""

@@ -71,13 +71,14 @@ class SteadyFile:
         duration: float = 0.0,
         *,
         most: int = 0,
+        fields: str = "auto",
         on_frame: OnFrame | None = None,
     ):
         try:
             self.stamp = Stamp.of(file)
         except OSError:
             self.stamp = Stamp(file, -1, 0)  # Who is about to read it says better what is wrong.
-        self._source = FileSource(file, start, duration, most=most, on_frame=on_frame)
+        self._source = FileSource(file, start, duration, most=most, fields=fields, on_frame=on_frame)
         self.stamp.require_same()
         self.info, self.thumbnails = self._source.info, self._source.thumbnails
         sound = self._source.sound

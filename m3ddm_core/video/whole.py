@@ -1,10 +1,11 @@
-"""A file that appears under its name when it is whole, and leaves nothing where it never is."""
+"""A file or folder that appears under its name when it is whole, and leaves nothing where it never is."""
 
 from __future__ import annotations
 
 import errno
 import glob
 import os
+import shutil
 import sys
 import uuid
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import IO
 
 UNFINISHED = ".part"
+LOCK = ".lock"
+"""Within an unfinished folder: as long as it is held, somebody is filling the folder."""
 LEAST = 1 << 12
 """Bytes that there must be room for before anything is begun: FFmpeg writes its first ones late, and PyAV leaves a file
 open of which it cannot write these."""
@@ -118,9 +121,12 @@ def _part(path: Path, token: str) -> Path:
 
 
 def _clear(path: Path) -> None:
-    """Remove unfinished files that nobody is writing."""
+    """Remove unfinished files and folders that nobody is writing."""
     for part in path.parent.glob(f".{glob.escape(path.name[:NAME_KEPT])}.*{UNFINISHED}"):
         with suppress(OSError):
+            if part.is_dir():
+                _clear_folder(part)
+                continue
             with part.open("rb") as file:
                 abandoned = _lock(file)
             if abandoned:
@@ -142,3 +148,44 @@ def _lock(file: IO[bytes]) -> bool:
     except OSError:
         return False
     return True
+
+
+@contextmanager
+def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a new folder to fill, beside ``path``: it takes that name when the block ends, and goes if that fails.
+
+    A folder of that name is replaced. What processes that were killed have left is cleared away. Raises `CannotWrite`.
+    """
+    require_name(path)
+    whole = Path(os.path.abspath(path))
+    part, former = (_part(whole, uuid.uuid4().hex[:8]) for _ in range(2))
+    with telling(path):
+        _clear(whole)
+        part.mkdir()
+    try:
+        with (part / LOCK).open("xb") as file:
+            _lock(file)
+            yield part
+        with telling(path):
+            (part / LOCK).unlink()
+            if whole.exists():
+                whole.rename(former)
+            try:
+                part.rename(whole)
+            except OSError:
+                if former.exists():
+                    former.rename(whole)
+                raise
+    finally:
+        for rest in (part, former):
+            shutil.rmtree(rest, ignore_errors=True)
+
+
+def _clear_folder(part: Path) -> None:
+    """Remove an unfinished folder, unless somebody is filling it. Raises OSError where its lock is gone or held."""
+    with (part / LOCK).open("rb") as file:
+        if not _lock(file):
+            return
+    # Windows refuses this while the file is open elsewhere.
+    (part / LOCK).unlink()
+    shutil.rmtree(part, ignore_errors=True)

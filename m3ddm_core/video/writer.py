@@ -1,54 +1,36 @@
-"""Frames and sound to files, one frame at a time.
-
-H.264 and AAC for people to look at, FFV1 for frames that must come back as they were.
-"""
+"""Frames and sound to files of any of the `FORMATS`, one frame at a time."""
 
 from __future__ import annotations
 
 import io
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
 from torch import Tensor
 
-from ..frames import require_finite
-from .sound import Sound, packed_frame
-from .source import TEN_BIT, VideoInfo
+from ..frames import require_finite, resize
+from .formats import EIGHT_BIT, Encoding
+from .pictures import PictureMaker
+from .sequence import write_pictures
+from .sound import Sound
+from .sound_writer import SoundWriter
+from .source import VideoInfo
 from .whole import telling, whole_file
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
 
-KNOWN_MATRICES = {1, 4, 5, 6, 7, 9}
-"""Those of colours that FFmpeg converts to, by its numbers."""
-
-
-@dataclass(frozen=True)
-class Coding:
-    """How pictures are stored: FFmpeg's names of the codec, of the pixels in the file, and of those it is given.
-
-    ``kind`` and ``largest``: numpy's type of the latter, and what white is in them.
-    """
-
-    codec: str
-    stored: str
-    given: str
-    kind: type[np.unsignedinteger]
-    largest: int
-
-
-EIGHT_BIT_H264 = Coding("h264", "yuv420p", "rgb24", np.uint8, 255)
-# Sixteen bits hold what floats have for ten.
-TEN_BIT_H264 = Coding("h264", "yuv420p10le", "rgb48le", np.uint16, 65535)
-LOSSLESS = Coding("ffv1", "bgr0", "rgb24", np.uint8, 255)
+LOSSLESS = Encoding("ffv1", bit_depth=EIGHT_BIT)
+FOR_LOOKING, LONGEST_FOR_LOOKING = 28, 640
+"""Quality, and pixels of the longest side, of a copy that is shown while the file itself cannot be."""
+FOR_FILMS = {"mp4", "mov"}
+"""Containers with an index, which is better at the front, and with room for metadata of any name."""
 
 
 def write_video(
@@ -57,30 +39,28 @@ def write_video(
     info: VideoInfo,
     sound: Sound | None = None,
     *,
-    bit_depth: int | None = None,
-    crf: float | None = None,
+    encoding: Encoding | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write frames (h, w, 3), float, 0..1, at the times of ``info`` to an MP4 file, or into an open one.
+    """Write frames (h, w, 3), float, 0..1, at the times of ``info`` to a file, or into an open one.
 
     ``info`` tells size, times, colours and metadata; ``metadata`` is added to that, and what is no text written as
-    JSON. ``bit_depth`` (10 and above is 10, less is 8; default: that of ``info``) and ``crf`` (x264's quality, lower is
-    better) are the encoder's. A file appears when it is whole.
+    JSON. ``encoding``: the kind of file and its quality, by default H.264 in MP4. A file, or a folder of pictures,
+    appears when it is whole.
 
-    Raises ValueError for sides that are odd, which H.264 does not take, for fewer frames than there are times, and for
+    Raises ValueError for sides that the format does not take, for fewer frames than there are times, and for
     frames with NaN or infinity (`NonFiniteFrames`); `CannotWrite` where the system refuses to write.
     """
-    width, height = info.size
-    if width % 2 or height % 2:
-        raise ValueError(
-            f"got frames of {width}x{height}, expected even sides, which H.264 asks for; size_multiple 2 does"
-        )
-    coding = TEN_BIT_H264 if (bit_depth or info.bit_depth) >= TEN_BIT else EIGHT_BIT_H264
-    with _output(path, "mp4") as container:
-        for key, value in {**info.metadata, **(metadata or {})}.items():
-            container.metadata[key] = value if isinstance(value, str) else json.dumps(value)
-        picture = PictureWriter(container, info, coding, {} if crf is None else {"crf": str(crf)})
-        voice = SoundWriter(container, sound) if sound else None
+    encoding = encoding or Encoding()
+    encoding.require_sides(info.size)
+    texts = {**info.metadata, **{key: _as_text(value) for key, value in (metadata or {}).items()}}
+    if not encoding.kind.containers:
+        write_pictures(path, frames, info, sound, encoding=encoding, metadata=texts)
+        return
+    with _output(path, encoding) as container:
+        container.metadata.update(texts)
+        picture = PictureWriter(container, info, encoding)
+        voice = SoundWriter(container, sound, encoding.kind.sound) if sound else None
         for count, frame in enumerate(frames, start=1):
             picture.write(frame)
             if voice:
@@ -95,46 +75,53 @@ def write_lossless(path: str | os.PathLike[str], frames: Iterable[Tensor], info:
 
     The file appears when it is whole. Raises ValueError for fewer frames than there are times, and `CannotWrite`.
     """
-    with _output(path, "matroska") as container:
-        picture = PictureWriter(container, info, LOSSLESS, {})
+    write_video(path, frames, info, encoding=LOSSLESS)
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def written_beside(frames: Iterable[Tensor], path: Path, info: VideoInfo) -> Iterator[Tensor]:
+    """Pass frames (h, w, 3) on, and write them small, without sound, to an MP4 file for looking at, on their way."""
+    encoding = Encoding(bit_depth=EIGHT_BIT, quality=FOR_LOOKING)
+    scale = min(LONGEST_FOR_LOOKING / max(info.size), 1)
+    size = tuple(max(2 * round(side * scale / 2), 2) for side in info.size)
+    with _output(path, encoding) as container:
+        picture = PictureWriter(container, replace(info, size=size), encoding)
         for frame in frames:
-            picture.write(frame)
+            picture.write(resize(frame[None].float().cpu(), size)[0])
+            yield frame
         picture.finish()
 
 
 class PictureWriter:
     """The video stream of a file that is being written."""
 
-    def __init__(self, container: OutputContainer, info: VideoInfo, coding: Coding, options: dict[str, str]):
-        from av.video.reformatter import VideoReformatter
-
-        self.container, self.info, self.coding = container, info, coding
-        self.stream = stream = container.add_stream(coding.codec, rate=info.timeline.rate)
+    def __init__(self, container: OutputContainer, info: VideoInfo, encoding: Encoding):
+        kind, coding = encoding.kind, encoding.coding(info.bit_depth)
+        self.container, self.info = container, info
+        self.stream = stream = container.add_stream(kind.encoder, rate=info.timeline.rate)
         stream.width, stream.height = info.size
-        stream.pix_fmt, stream.options = coding.stored, options
+        stream.pix_fmt, stream.options = coding.stored, encoding.options()
         context = stream.codec_context
         context.time_base = info.timeline.time_base
         # Frames that are stored out of order would have durations of that order: uneven times would be lost.
         context.max_b_frames = 0
         context.sample_aspect_ratio = Fraction(1)
-        self.colours: dict[str, int | None] = {}
-        if not stream.format.is_rgb:
-            context.colorspace, context.color_primaries, context.color_trc = info.matrix, info.primaries, info.transfer
-            context.color_range = 1
-            matrix = info.matrix if info.matrix in KNOWN_MATRICES else None
-            self.colours = {"dst_colorspace": matrix, "dst_color_range": 1}
-        self.reformatter = VideoReformatter()
+        if encoding.bit_rate:
+            context.bit_rate = encoding.bit_rate
+        if kind.tag and container.format.name in FOR_FILMS:
+            context.codec_tag = kind.tag
+        self.made = PictureMaker(coding, info)
+        self.made.tag(context)
         self.written = 0
         self.durations: dict[int, int] = {}
 
     def write(self, frame: Tensor) -> None:
-        import av
-
-        timeline, largest = self.info.timeline, self.coding.largest
+        timeline = self.info.timeline
         require_finite(frame[None], self.written, "to be written", "Check what the source's frames are made from")
-        pixels = (frame.float() * largest).round_().clamp_(0, largest).cpu().numpy().astype(self.coding.kind)
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=self.coding.given)
-        picture = self.reformatter.reformat(picture, format=self.coding.stored, **self.colours)
+        picture = self.made(frame)
         time = timeline.times[self.written]
         picture.pts, picture.time_base = time, timeline.time_base
         self.written += 1
@@ -154,35 +141,12 @@ class PictureWriter:
             self.container.mux(packet)
 
 
-class SoundWriter:
-    """The sound stream of a file that is being written, kept level with its pictures."""
-
-    def __init__(self, container: OutputContainer, sound: Sound):
-        self.container, self.sound = container, sound
-        self.stream = container.add_stream("aac", rate=sound.rate, layout=sound.layout)
-        self.blocks: Iterator[np.ndarray] = sound.blocks()
-        self.written = 0
-
-    def write_until(self, second: float) -> None:
-        """Write as many blocks as begin before a time."""
-        while self.written < second * self.sound.rate:
-            block = next(self.blocks, None)
-            if block is None:
-                self.written = math.inf
-                return
-            frame = packed_frame(block, self.sound.rate, self.written, self.sound.layout)
-            self.container.mux(self.stream.encode(frame))
-            self.written += block.shape[1]
-
-    def finish(self) -> None:
-        self.write_until(math.inf)
-        self.container.mux(self.stream.encode(None))
-
-
 @contextmanager
-def _output(path: str | os.PathLike[str] | IO[bytes], form: str) -> Iterator[OutputContainer]:
+def _output(path: str | os.PathLike[str] | IO[bytes], encoding: Encoding) -> Iterator[OutputContainer]:
     """A file that is being written: beside its own name until it is whole, or into an open one, emptied on failure."""
-    if isinstance(path, (str, os.PathLike)):
+    named = isinstance(path, (str, os.PathLike))
+    form = encoding.container(Path(path).suffix if named else "")
+    if named:
         with telling(path), whole_file(path) as part, _container(part, form) as container:
             yield container
         return
@@ -202,7 +166,7 @@ def _container(file: Path | IO[bytes], form: str) -> Iterator[OutputContainer]:
 
     # The index is moved to the front by opening the file again, which only works for one that has a name.
     flags = "use_metadata_tags+faststart" if isinstance(file, Path) else "use_metadata_tags"
-    container = av.open(file, mode="w", format=form, options={"movflags": flags} if form == "mp4" else {})
+    container = av.open(file, mode="w", format=form, options={"movflags": flags} if form in FOR_FILMS else {})
     try:
         yield container
     except BaseException:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import IO, Any
 
+import comfy.model_management
+import comfy.utils
 import folder_paths
 import numpy as np
 import torch
@@ -16,17 +18,19 @@ from comfy_api.latest import Input, InputImpl, Types
 
 from ...m3ddm_core.canvas.limits import require_memory_to_hold
 from ...m3ddm_core.outpaint.time_left import spoken
+from ...m3ddm_core.video.crop import CroppedSource
 from ...m3ddm_core.video.finished import FinishedVideo
+from ...m3ddm_core.video.formats import Encoding
 from ...m3ddm_core.video.source import OnFrame, Source, TensorSource
 from ...m3ddm_core.video.steady import SteadyFile
 from ...m3ddm_core.video.writer import write_video
 from .progress import frame_progress
 
 
-class OutpaintedVideo(Input.Video):
-    """A finished video that is composited frame by frame while it is saved."""
+class StreamedVideo(Input.Video):
+    """A video of the core's, whose frames are made one by one while it is saved: composited, or read and cropped."""
 
-    def __init__(self, video: FinishedVideo):
+    def __init__(self, video: FinishedVideo | CroppedSource):
         self.video = video
         self._file: str | None = None
 
@@ -46,28 +50,27 @@ class OutpaintedVideo(Input.Video):
             raise ValueError(f"got the codec {codec!r}, expected auto or h264, which is all that ComfyUI writes")
         write_video(
             path,
-            self._watched(),
+            watched(self.video),
             self.video.info,
             self.video.sound,
-            bit_depth=bit_depth,
-            crf=crf,
+            encoding=Encoding(bit_depth=bit_depth, quality=crf),
             metadata=metadata,
         )
 
     def get_components(self) -> Types.VideoComponents:
         """All frames at once, for nodes that work on images: this takes the memory that saving does not."""
-        return components_of(self.video, self._watched())
+        return components_of(self.video, watched(self.video))
 
     def as_trimmed(
         self, start_time: float | None = None, duration: float | None = None, strict_duration: bool = False
-    ) -> OutpaintedVideo | None:
+    ) -> StreamedVideo | None:
         """The frames of so many seconds; a start below zero counts from the end. None where there is not so much."""
         start, length = start_time or 0.0, self.get_duration()
         start = max(start + length, 0.0) if start < 0 else start
         first, last = self.video.info.timeline.between(start, duration or 0.0)
         if first >= last or (strict_duration and start + (duration or 0.0) > length):
             return None
-        return OutpaintedVideo(self.video.part(first, last))
+        return StreamedVideo(self.video.part(first, last))
 
     def get_stream_source(self) -> str:
         """A file in ComfyUI's temporary folder, written when it is first asked for."""
@@ -97,14 +100,26 @@ class OutpaintedVideo(Input.Video):
     def get_container_format(self) -> str:
         return "mp4"
 
-    def _watched(self) -> Iterator[torch.Tensor]:
-        """The frames, with ComfyUI's bar moving and its button for stopping heeded."""
-        count, begun = self.get_frame_count(), time.monotonic()
-        with frame_progress("finishing", count) as (written, text):
-            for number, frame in enumerate(self.video.frames(), start=1):
-                yield frame
-                written(number)
-            text.end(f"{count} frames finished in {spoken(time.monotonic() - begun)}")
+
+def watched(video: Source) -> Iterator[torch.Tensor]:
+    """A video's frames, with ComfyUI's bar moving and its button for stopping heeded."""
+    count, begun = len(video.info.timeline), time.monotonic()
+    with frame_progress("finishing", count) as (written, text):
+        for number, frame in enumerate(video.frames(), start=1):
+            yield frame
+            written(number)
+        text.end(f"{count} frames finished in {spoken(time.monotonic() - begun)}")
+
+
+def looking_through() -> OnFrame:
+    """Make the callback for frames that are looked at: ComfyUI's bar moves, and its button for stopping is heeded."""
+    bar = comfy.utils.ProgressBar(1)
+
+    def on_frame(done: int, expected: int) -> None:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        bar.update_absolute(done, expected)
+
+    return on_frame
 
 
 def components_of(video: Source, frames: Iterable[torch.Tensor]) -> Types.VideoComponents:
@@ -129,7 +144,7 @@ def open_source(video: Input.Video, most: int, on_frame: OnFrame) -> Source:
 
     ``on_frame`` hears of frames that must be read for it.
     """
-    if isinstance(video, OutpaintedVideo):
+    if isinstance(video, StreamedVideo):
         return video.video.part(0, min(most, video.get_frame_count())) if most else video.video
     if isinstance(video, InputImpl.VideoFromComponents):
         components = video.get_components()

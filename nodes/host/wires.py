@@ -62,7 +62,8 @@ def with_checked_wires(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
             absent = name not in given or (entry.optional and given[name] is None)
             if not absent and (fault := fault_of(entry, given[name])):
                 raise ValueError(fault)
-        return node.execute(*arguments, **named)
+        # For the class that ComfyUI runs, which alone knows the graph and what else is hidden.
+        return node.execute.__func__(cls, *arguments, **named)
 
     parts = {"validate_inputs": classmethod(validate_inputs), "execute": classmethod(execute)}
     return type(node.__name__, (node,), {**parts, "__module__": node.__module__, "__doc__": node.__doc__})

@@ -56,6 +56,17 @@ def test_a_video_is_outpainted(clip, tmp_path, capsys):
     assert FileSource(str(target)).info.size == (48, 48)
 
 
+def test_edges_are_taken_off_first_and_another_kind_of_file_is_written(clip, tmp_path):
+    target = tmp_path / "out.mkv"
+    asked = ["--pixels", "8", "0", "8", "0", "--canvas-size", "64", "--steps", "1", "--preset", "fast"]
+    asked += ["--crop", "8", "0", "0", "0", "--format", "ffv1", "--bit-depth", "10", "--feather", "0"]
+    assert main(["outpaint", str(clip), str(target), *MODELS, *asked]) == 0
+    written = FileSource(str(target))
+    assert written.info.size == (48, 40) and written.info.bit_depth == 10
+    for ours, own in zip(written.frames(), FileSource(str(clip)).frames(), strict=True):
+        assert (ours[:, 8:-8] - own[8:]).abs().max() < 1 / 1023, "ten bits of what the source has"
+
+
 @pytest.mark.parametrize("without", [[], ["--no-journal"]], ids=["journal", "no journal"])
 def test_the_same_command_goes_on_after_it_was_stopped(without, clip, tmp_path, monkeypatch, capsys):
     """The first time it is stopped when all is sampled and the first frame is written."""
@@ -101,7 +112,17 @@ BAD = {
         "could not be written: File name too long; nothing of it was kept",
     ),
     "no text": (["in.mp4", "\ud800.mp4"], "its name holds what is no text; take a shorter name of plain letters"),
-    "no mp4": (["in.mp4", "out.gif"], "got out.gif to write to, expected the name of an .mp4 file"),
+    "no mp4": (["in.mp4", "out.gif"], "got out.gif to write to, expected the name of an .mp4 or .mov or .mkv file"),
+    "another kind": (
+        ["in.mp4", "out.mp4", "--format", "prores"],
+        "got out.mp4 to write to, expected the name of an .mov or .mkv file for the format prores; --format h264",
+    ),
+    "no folder of pictures": (
+        ["in.mp4", "text.mp4", "--format", "png"],
+        "expected the name of a folder for the format",
+    ),
+    "eight bits": (["in.mp4", "out.mov", "--format", "prores", "--bit-depth", "8"], "got a bit depth of 8 for prores"),
+    "cropped away": (["in.mp4", "out.mp4", "--crop", "20", "20", "0", "0"], "got a crop of 20 above, 20 below"),
     "no ratio": (["in.mp4", "out.mp4", "--ratio", "wide"], "got the ratio 'wide', expected width:height"),
     "no network": (["in.mp4", "out.mp4", "--checkpoint", "gone.safetensors"], "gone.safetensors"),
     "another network": (["in.mp4", "out.mp4", "--checkpoint", "MODELS/m3ddm_demo_vae.safetensors"], "m3ddm_demo_vae"),

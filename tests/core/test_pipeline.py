@@ -298,7 +298,7 @@ def test_what_is_asked_is_refused_by_its_own_name_before_sampling(file, tmp_path
 def test_odd_sides_are_refused_before_sampling(file, tmp_path):
     calls = []
     options = Options(Framing(ratio=None, pixels=(1, 0, 0, 0), canvas_size=48, size_multiple=1))
-    with pytest.raises(ValueError, match="got a target of 33x48, expected even sides"):
+    with pytest.raises(ValueError, match="got frames of 33x48, expected even sides"):
         outpaint_file(file, tmp_path / "out.mp4", models(calls), options)
     assert calls == []
 

@@ -71,6 +71,9 @@ ROOMS: dict[str, set[str]] = {
         "outpaint/side_by_side",
         "outpaint/time_left",
         "sampling",
+        "video/crop",
+        "video/fields",
+        "video/formats",
         "video/suffixes",
     },
     "training": {

@@ -32,6 +32,16 @@ def test_two_of_one_name_keep_their_suffixes(folder):
     assert [job.target.name for job in find_jobs(folder, folder / "out")][:2] == ["a.mov.mp4", "a.mp4.mp4"]
 
 
+def test_targets_are_of_the_format(folder):
+    assert [job.target.name for job in find_jobs(folder, folder / "out", "ffv1")] == ["a.mkv", "b.mkv", "c.mkv"]
+    (folder / "table.csv").write_text("source,format\nb.mp4,png\na.mov,prores\n")
+    found = find_jobs(folder / "table.csv", Path("results"))
+    assert [(job.target.name, job.settings) for job in found] == [
+        ("b", {"format": "png"}),
+        ("a.mov", {"format": "prores"}),
+    ]
+
+
 def test_a_list_counts_from_where_it_lies(folder):
     (folder / "list.txt").write_text("# two\nb.mp4\n\ndeep/er/c.MKV\n", encoding="utf-8-sig")
     out = Path("results")
@@ -64,6 +74,7 @@ BAD = {
         "got 'few' for steps in row 1 of .*, expected a whole",
     ),
     "three pixels": ("table.csv", "source,pixels\na.mp4,1 2 3\n", "expected whole numbers, as in 10 0 10 0"),
+    "no format": ("table.csv", "source,format\na.mp4,avi\n", "got the format 'avi', expected one of h264"),
     "twice": ("list.txt", "a/x.mp4\nb/x.mp4\n", "would both be written to .*x.mp4.mp4"),
     "no text": ("list.txt", b"\xff\xfe\x00", "not text in UTF-8"),
 }

@@ -16,6 +16,7 @@ import torch
 
 from m3ddm_core.frames import NonFiniteFrames
 from m3ddm_core.video.file import FileSource
+from m3ddm_core.video.formats import Encoding
 from m3ddm_core.video.source import TensorSource
 from m3ddm_core.video.timeline import Timeline
 from m3ddm_core.video.writer import write_video
@@ -40,7 +41,7 @@ def written(video: TensorSource, **options) -> io.BytesIO:
 @pytest.mark.parametrize("seconds", [0.0, 0.24, 0.1, 5.0])
 def test_a_way_through_a_file(seconds):
     video = source(seconds=seconds)
-    again = FileSource(written(video, crf=1))
+    again = FileSource(written(video, encoding=Encoding(quality=1)))
     assert again.info.size == (32, 24) and again.info.timeline.seconds == video.info.timeline.seconds == 0.24
     frames = torch.stack(list(again.frames()))
     assert (frames - video.images)[:, :, 2:-2].abs().max() < 0.05

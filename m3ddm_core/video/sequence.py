@@ -1,0 +1,106 @@
+"""A video as a folder of pictures: ``000001.png`` and on, sound in ``sound.wav``, and all else in ``video.json``."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import struct
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ..frames import require_finite
+from .formats import Encoding
+from .pictures import PictureMaker
+from .sound import Sound
+from .sound_writer import SoundWriter
+from .source import VideoInfo
+from .whole import telling, whole_folder
+
+PICTURE = re.compile(r"\d{6,}\.png", re.ASCII)
+SOUND, ABOUT = "sound.wav", "video.json"
+HEAD = 33
+"""Bytes of a PNG file before which no text may stand: its signature and its first chunk."""
+
+
+def write_pictures(
+    folder: str | os.PathLike[str],
+    frames: Iterable[Tensor],
+    info: VideoInfo,
+    sound: Sound | None,
+    *,
+    encoding: Encoding,
+    metadata: Mapping[str, str],
+) -> None:
+    """Write frames (h, w, 3), float, 0..1, as pictures to a folder, which appears when it is whole.
+
+    A folder that is there is replaced. The first picture carries ``metadata``, as ComfyUI's pictures carry a workflow.
+    Raises as `write_video` does.
+    """
+    with telling(folder), whole_folder(folder) as part:
+        writer, count = _PictureFiles(part, info, encoding, metadata), 0
+        for count, frame in enumerate(frames, start=1):
+            require_finite(frame[None], count - 1, "to be written", "Check what the source's frames are made from")
+            writer.write(frame, count)
+        if count < len(info.timeline):
+            raise ValueError(f"got {count} frames, expected {len(info.timeline)}")
+        if sound:
+            _write_sound(part / SOUND, sound, encoding.kind.sound)
+        (part / ABOUT).write_text(json.dumps(_about(info), indent=1) + "\n", encoding="utf-8")
+
+
+def is_sequence(folder: Path) -> bool:
+    """Whether a folder holds such a video, and nothing else: it can be replaced."""
+    names = {path.name for path in folder.iterdir()}
+    return all(PICTURE.fullmatch(name) for name in names - {SOUND, ABOUT})
+
+
+class _PictureFiles:
+    def __init__(self, folder: Path, info: VideoInfo, encoding: Encoding, metadata: Mapping[str, str]):
+        import av
+
+        coding = encoding.coding(info.bit_depth)
+        self.folder, self.info, self.metadata = folder, info, metadata
+        self.made = PictureMaker(coding, info)
+        self.encoder = av.CodecContext.create(encoding.kind.encoder, "w")
+        self.encoder.width, self.encoder.height = info.size
+        self.encoder.pix_fmt, self.encoder.time_base = coding.stored, info.timeline.time_base
+        self.made.tag(self.encoder)
+        # More than one would hold frames back.
+        self.encoder.thread_count = 1
+
+    def write(self, frame: Tensor, number: int) -> None:
+        picture = self.made(frame)
+        picture.pts = number - 1
+        data = b"".join(bytes(packet) for packet in self.encoder.encode(picture))
+        if number == 1:
+            data = data[:HEAD] + b"".join(_text_chunk(*text) for text in self.metadata.items()) + data[HEAD:]
+        (self.folder / f"{number:06d}.png").write_bytes(data)
+
+
+def _text_chunk(key: str, text: str) -> bytes:
+    """A chunk of text (PNG specification, 11.3.3.4): a key in Latin-1 of up to 79 bytes, and text in UTF-8."""
+    body = b"iTXt" + key.encode("latin-1", "replace")[:79] + bytes(5) + text.encode("utf-8", "replace")
+    return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def _write_sound(path: Path, sound: Sound, encoder: str) -> None:
+    import av
+
+    with av.open(path, "w", format="wav") as container:
+        voice = SoundWriter(container, sound, encoder)
+        voice.finish()
+
+
+def _about(info: VideoInfo) -> dict[str, Any]:
+    timeline = info.timeline
+    return {
+        "frames_per_second": str(timeline.rate),
+        "seconds": [round(timeline.second(number), 6) for number in range(len(timeline) + 1)],
+        "colours": {"matrix": info.matrix, "primaries": info.primaries, "transfer": info.transfer},
+        "metadata": info.metadata,
+    }
