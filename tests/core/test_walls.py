@@ -39,6 +39,8 @@ STANDARD_LIBRARY_ONLY = {
     "canvas/motion_path",
     "canvas/placement",
     "canvas/quoted",
+    "canvas/result_size",
+    "canvas/typed",
     "fleet/schedule",
     "fleet/simulate",
     "fleet/shell",
