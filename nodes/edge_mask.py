@@ -34,7 +34,7 @@ class EdgeMask(io.ComfyNode):
             category=CATEGORY,
             description="Places the source frames in a larger target and makes the canvas the network works on: "
             "filled border, mask, and a record of where everything lies.",
-            search_aliases=["outpaint", "pad video", "extend frame", "aspect ratio", "uncrop", "reframe", "widen"],
+            search_aliases=["outpaint", "pad video", "extend frame", "aspect ratio", "uncrop"],
             # A page that is loaded again gets the source's size, though nothing has to be computed again.
             has_intermediate_output=True,
             inputs=[

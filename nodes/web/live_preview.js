@@ -98,9 +98,14 @@ class Player {
 /** Keep a sheet from being shown as it is, and play it instead. */
 function take(event) {
   const preview = event.detail
-  if (preview.frame !== undefined || matchMedia("(prefers-reduced-motion: reduce)").matches) return
+  if (preview.frame !== undefined) return
   const node = nodeOf(preview.displayNodeId)
   if (!SAMPLERS.has(node?.constructor.comfyClass)) return
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
+    // Classic nodes look for their preview when the graph is drawn.
+    app.canvas.setDirty(true)
+    return
+  }
   event.stopImmediatePropagation()
   let player = players.get(preview.displayNodeId)
   if (player?.node === node) {

@@ -12,12 +12,13 @@ const COLOURS = {
   M3DDM_FLEET: "#90a4ae",
 }
 
-/** Classic nodes and all wires: a palette of colours that the user chooses begins by taking all away. */
-function colourWires() {
-  for (const colours of [app.canvas?.default_connection_color_byType, window.LGraphCanvas?.link_type_colors]) {
-    if (colours) Object.assign(colours, COLOURS)
+/** Give a map of colours these too. A palette that knows nothing of them empties them: that is not a colour. */
+function addColours(map) {
+  for (const [type, usual] of Object.entries(COLOURS)) {
+    let colour = usual
+    const set = (chosen) => (colour = chosen || usual)
+    Object.defineProperty(map, type, { get: () => colour, set, enumerable: true, configurable: true })
   }
-  app.canvas?.setDirty(true, true)
 }
 
 app.registerExtension({
@@ -27,7 +28,8 @@ app.registerExtension({
     const rules = Object.entries(COLOURS).map(([type, colour]) => `--color-datatype-${type}: ${colour};`)
     style.textContent = `:root { ${rules.join(" ")} }`
     document.head.append(style)
-    colourWires()
-    app.ui.settings.addEventListener("Comfy.ColorPalette.change", () => setTimeout(colourWires))
+    const maps = [app.canvas?.default_connection_color_byType, window.LGraphCanvas?.link_type_colors]
+    maps.filter(Boolean).forEach(addColours)
+    app.canvas?.setDirty(true, true)
   },
 })

@@ -300,8 +300,8 @@ def whole_run(page: Frontend, clip: str, seed: int, **settings: Any) -> Preview:
         wired = {name: value for name, value in entry["inputs"].items() if isinstance(value, list)}
         entry["inputs"] |= {name: [numbers[node], slot] for name, (node, slot) in wired.items()}
     preview.page.evaluate(
-        """prompt => {
-            app.loadApiJson(prompt, 'live preview')
+        """async prompt => {
+            await app.loadApiJson(prompt, 'live preview')
             const at = { 1: [-900, 0], 2: [-900, 400], 3: [-900, 520], 4: [-500, 0], 5: [60, 40], 6: [500, 40] }
             for (const id in at) Object.assign(app.graph.getNodeById(id), { pos: at[id] })
         }""",
