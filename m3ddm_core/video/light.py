@@ -9,7 +9,7 @@ CHROMATICITY, LUMINANCE = 50_000, 10_000
 """The units in which encoders take coordinates, and candela a square metre: so many make one."""
 
 _DISPLAY = struct.Struct("20i2i")
-"""FFmpeg's AVMasteringDisplayMetadata: red, green, blue, white, each x and y, the least and the most light, as fractions
+"""AVMasteringDisplayMetadata: red, green, blue, white, each x and y, the least and the most light, as fractions
 of two integers; and whether colours and light are given."""
 _LEVELS = struct.Struct("2I")
 
