@@ -9,10 +9,11 @@ from comfy_api.latest import Input, io
 from ..m3ddm_core.canvas.limits import MOST_SIDE
 from ..m3ddm_core.video.bars import find_bars
 from ..m3ddm_core.video.crop import Crop, CroppedSource
+from .host.inputs import PIXELS, SHOWN_WHEN
 from .host.sockets import CATEGORY
 from .host.video import StreamedVideo, looking_through, open_source
 
-FOUND, PIXELS = "found bars", "pixels"
+FOUND = "found bars"
 
 
 class CropVideo(io.ComfyNode):
@@ -41,6 +42,7 @@ class CropVideo(io.ComfyNode):
                         default=0,
                         min=0,
                         max=MOST_SIDE,
+                        extra_dict={SHOWN_WHEN: {"crop": [PIXELS]}},
                         tooltip=f"Pixels to take off {where}. Used when crop is pixels.",
                     )
                     for side, where in (

@@ -14,11 +14,15 @@ from comfy_api.latest import Input, io, ui
 from ..m3ddm_core.canvas.quoted import quoted
 from ..m3ddm_core.video.formats import BEST_QUALITY, BIT_DEPTHS, FORMATS, WORST_QUALITY, Encoding
 from ..m3ddm_core.video.writer import write_video, written_beside
+from .host.inputs import SHOWN_WHEN
 from .host.sockets import CATEGORY
 from .host.video import looking_through, open_source, watched
 
 LIKE_SOURCE = "like source"
 DEPTHS = [LIKE_SOURCE, *map(str, BIT_DEPTHS)]
+RATED = [name for name, kind in FORMATS.items() if kind.rated]
+CHOICE_OF_BITS = [name for name, kind in FORMATS.items() if len(kind.codings) > 1]
+"""The formats for which quality and bit depth have an effect; beside others they are not shown."""
 IN_BROWSERS = "h264"
 """The format that every browser plays; of the others a small copy is shown."""
 
@@ -51,6 +55,7 @@ class SaveVideo(io.ComfyNode):
                     min=float(BEST_QUALITY),
                     max=float(WORST_QUALITY),
                     step=1.0,
+                    extra_dict={SHOWN_WHEN: {"format": RATED}},
                     tooltip="Of h264 and hevc: their CRF. Lower is better and larger. The other formats keep all they "
                     "can.",
                 ),
@@ -58,6 +63,7 @@ class SaveVideo(io.ComfyNode):
                     "bit_depth",
                     options=DEPTHS,
                     default=LIKE_SOURCE,
+                    extra_dict={SHOWN_WHEN: {"format": CHOICE_OF_BITS}},
                     tooltip="Bits of a colour. 10 shows no steps in skies and HDR needs it; not every player takes it "
                     "in h264. prores always has 10.",
                 ),
@@ -111,8 +117,9 @@ class SaveVideo(io.ComfyNode):
 def _encoding(format: str, quality: float | None, bit_depth: str) -> Encoding:
     if bit_depth not in DEPTHS:
         raise ValueError(f"got the bit depth {quoted(bit_depth)}, expected one of {', '.join(DEPTHS)}")
-    depth = None if bit_depth == LIKE_SOURCE else int(bit_depth)
-    return Encoding(format, depth, quality if Encoding(format).kind.rated else None)
+    kind = Encoding(format).kind
+    has_choice = kind.name in CHOICE_OF_BITS and bit_depth != LIKE_SOURCE
+    return Encoding(format, int(bit_depth) if has_choice else None, quality if kind.rated else None)
 
 
 def _in_temporary_folder(name: str) -> Path:

@@ -36,8 +36,9 @@ def find_jobs(source: Path, out: Path, format: str = "h264") -> list[Job]:
 
     A folder is searched with all that lie in it, in the order of their names; their places in ``out`` are the same. A
     list has a path a line, a table the column ``source``, and if need be ``target`` and any of `SETTINGS`; their paths
-    count from where they lie. ``format``: the kind of file to write, unless a
-    table says otherwise. Raises ValueError for what names no video, names one twice, or holds what cannot be read.
+    count from where they lie. ``format``: the kind of file to write, unless a table says otherwise.
+
+    Raises ValueError for what names no video, names one twice, or holds what cannot be read.
     """
     if not source.exists():
         raise FileNotFoundError(f"got {source}, where nothing lies; expected a folder, a list or a table of videos")

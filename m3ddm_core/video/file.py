@@ -15,6 +15,7 @@ from torch import Tensor
 from .cuts import THUMBNAIL
 from .fields import check_fields, is_interlaced, whole_frames
 from .formats import EIGHT_BIT, TEN_BIT
+from .light import light_of
 from .losses import Losses, tell_losses, tell_refused
 from .pictures import PictureReader
 from .reader import BrokenVideo, File, decodable, name_of, open_file, rate_of, video_stream
@@ -178,6 +179,7 @@ def _info(first: Any, stream: Any, timeline: Timeline, metadata: dict[str, str])
         TEN_BIT if max(part.bits for part in first.format.components) > EIGHT_BIT else EIGHT_BIT,
         *_colours(first),
         {key: text for key, text in metadata.items() if key not in NOT_CARRIED},
+        light_of(first),
     )
 
 

@@ -29,6 +29,7 @@ class FileFormat:
     ``containers``: FFmpeg's names by the suffixes of files, the usual one first; none is a folder of pictures.
     ``tag``: what the container is to call the codec, where that is not as usual. ``sound``: the encoder of the sound.
     ``sides``: width and height must be multiples of these. ``rated``: whether quality or bit rate can be asked for.
+    ``light``: the option that takes what `light_of` says, if one does.
     """
 
     name: str
@@ -41,6 +42,7 @@ class FileFormat:
     rated: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     tag: str = ""
+    light: str = ""
 
     @property
     def suffix(self) -> str:
@@ -78,6 +80,7 @@ FORMATS: dict[str, FileFormat] = {
             # x265 writes to the console, past every log.
             options={"x265-params": "log-level=none"},
             tag="hvc1",
+            light="x265-params",
         ),
         FileFormat(
             "prores",
@@ -157,10 +160,15 @@ class Encoding:
         depth = self._depth(source_depth if self.bit_depth is None else self.bit_depth)
         return self.kind.codings.get(depth) or next(iter(self.kind.codings.values()))
 
-    def options(self) -> dict[str, str]:
-        """The encoder's options."""
-        crf = {} if self.quality is None else {"crf": f"{self.quality:g}"}
-        return {**self.kind.options, **crf}
+    def options(self, light: Mapping[str, str]) -> dict[str, str]:
+        """The encoder's options, for a video of which `light_of` says this."""
+        options = dict(self.kind.options)
+        if self.quality is not None:
+            options["crf"] = f"{self.quality:g}"
+        if self.kind.light:
+            said = [options[self.kind.light], *(f"{name}={text}" for name, text in light.items())]
+            options[self.kind.light] = ":".join(said)
+        return options
 
     def container(self, suffix: str) -> str:
         """FFmpeg's name of the container of files with a suffix, or the usual one."""

@@ -24,7 +24,8 @@ class VideoInfo:
     """What is known of a video before its frames are read.
 
     ``size``: (width, height), as it is shown. ``bit_depth``: 8 or 10. ``matrix``, ``primaries``, ``transfer``: its
-    colours, by FFmpeg's numbers, 2 where it does not say. ``metadata``: title and the like.
+    colours, by FFmpeg's numbers, 2 where it does not say. ``metadata``: title and the like. ``light``: of HDR,
+    see `light_of`.
     """
 
     size: tuple[int, int]
@@ -34,6 +35,7 @@ class VideoInfo:
     primaries: int = 1
     transfer: int = 1
     metadata: dict[str, str] = field(default_factory=dict)
+    light: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def even(cls, size: tuple[int, int], num_frames: int, rate: float) -> VideoInfo:

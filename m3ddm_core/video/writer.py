@@ -103,7 +103,7 @@ class PictureWriter:
         self.container, self.info = container, info
         self.stream = stream = container.add_stream(kind.encoder, rate=info.timeline.rate)
         stream.width, stream.height = info.size
-        stream.pix_fmt, stream.options = coding.stored, encoding.options()
+        stream.pix_fmt, stream.options = coding.stored, encoding.options(info.light)
         context = stream.codec_context
         context.time_base = info.timeline.time_base
         # Frames that are stored out of order would have durations of that order: uneven times would be lost.

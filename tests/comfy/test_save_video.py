@@ -86,7 +86,6 @@ def test_stopping_leaves_nothing(save, components, shot, monkeypatch, tmp_path):
 
 
 WRONG = [
-    ({"format": "prores", "bit_depth": "8"}, "got a bit depth of 8 for prores, expected 10"),
     ({"format": "avi"}, "got the format 'avi', expected one of h264"),
     ({"bit_depth": "12"}, "got the bit depth '12', expected one of like source, 8, 10"),
 ]
@@ -97,7 +96,13 @@ def test_what_cannot_be_written_is_told_before_anything_runs(asked, message, pac
     node = pack.nodes[NAME]
     assert message in node.validate_inputs(**{"format": "h264", "bit_depth": "like source", **asked})
     assert node.validate_inputs(format="hevc", bit_depth="10") is True
+    assert node.validate_inputs(format="prores", bit_depth="8") is True, "which is not shown beside it"
     assert node.validate_inputs(format=None, bit_depth="10") is True, "comes over a wire"
+
+
+def test_prores_has_ten_bits_whatever_was_chosen_before(save, components, shot):
+    with av.open(str(save(components(shot(1, 2)), format="prores", bit_depth="8")[0])) as container:
+        assert container.streams.video[0].format.name == "yuv422p10le"
 
 
 def test_odd_sides_are_told(save, components):

@@ -53,10 +53,10 @@ def test_a_folder_is_reframed_and_what_cannot_be_is_named(server: Server, small_
 
 def test_a_prompt_that_is_refused_says_why(server: Server, small_clip: Path, tmp_path: Path) -> None:
     prompt = few_steps()
-    prompt["6"]["inputs"] |= {"format": "prores", "bit_depth": "8"}
+    prompt["6"]["inputs"] |= {"format": "avi"}
     (tmp_path / "prompt.json").write_text(json.dumps(prompt))
     shutil.copytree(small_clip.parent, tmp_path / "videos")
     command = [sys.executable, str(SCRIPT), str(tmp_path / "videos"), str(tmp_path / "out")]
     command += ["--prompt", str(tmp_path / "prompt.json"), "--server", f"http://127.0.0.1:{server.client.port}"]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert answer.returncode == 1 and "got a bit depth of 8 for prores, expected 10" in answer.stderr
+    assert answer.returncode == 1 and "got the format 'avi', expected one of h264" in answer.stderr
