@@ -49,8 +49,6 @@ def started():
     """One Ray for all of these tests: it takes longer to start than anything here."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(on_ray, "STORE_BYTES", STORE_BYTES)
-        # Ray gives up on its own processes after some seconds, which a busy machine takes to start them.
-        patched.setenv("RAY_agent_register_timeout_ms", "100000")
         on_ray._connect(LOCAL)
         yield
         import ray
@@ -148,6 +146,24 @@ def test_an_address_that_does_not_answer_is_one_line(address, match, tmp_path, c
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert re.search(match, said), said
+
+
+@pytest.mark.parametrize(("address", "tries"), [("auto", 1), ("local", 2)])
+def test_a_ray_that_does_not_come_up_is_one_line(address, tries, monkeypatch):
+    import ray
+
+    asked = []
+
+    def fail(**options):
+        asked.append(options)
+        raise ConnectionError("Could not find any running Ray instance.\nPlease start one.")
+
+    monkeypatch.setattr(ray, "init", fail)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with pytest.raises(FleetError, match=f"got no Ray at {address}, expected one that answers") as found:
+        on_ray._connect(Where(address, workers=3, threads=2))
+    assert len(asked) == tries and "\n" not in str(found.value)
+    assert asked[0].get("num_cpus", 6) >= 6, "room for all workers"
 
 
 @pytest.mark.parametrize("given", [{"workers": -1}, {"gpus": 0.0}, {"gpus": 1.5}, {"threads": 0}])
