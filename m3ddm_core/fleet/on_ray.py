@@ -62,9 +62,13 @@ def ray_fleet(where: Where, weights: Weights) -> Iterator[Fleet]:
         raise FleetError(INSTALL)
     import ray
 
+    if where.address not in (LOCAL, AUTO):
+        _require_answer(where.address)
     begun_here = not ray.is_initialized()
     if begun_here:
         _connect(where)
+    else:
+        _require_same(where.address, ray.get_runtime_context().gcs_address)
     try:
         gpus, count = _room(where, weights.device)
         hands = [ActorHand(f"{number}", weights, gpus, where.threads) for number in range(1, count + 1)]
@@ -80,8 +84,6 @@ def _connect(where: Where) -> None:
     """Start a Ray, or connect to one. Raises `FleetError`."""
     import ray
 
-    if where.address not in (LOCAL, AUTO):
-        _require_answer(where.address)
     there = {"runtime_env": {"py_modules": [str(ROOT)]}}
     options = _local_options(where) if where.address == LOCAL else there
     # A machine that is busy, or reads Ray from its disk for the first time, may take longer than Ray waits.
@@ -111,6 +113,14 @@ def _no_ray(address: str, error: Exception) -> str:
     remedy = "start one with `ray start --head`" if address == AUTO else "see the logs that Ray names"
     said = " ".join(str(error).split())
     return f"got no Ray at {address}, expected one that answers; {remedy} ({said})"
+
+
+def _require_same(asked: str, present: str) -> None:
+    """Raise `FleetError` where this process, whoever made it so, is part of another Ray: it can be of one only."""
+    if asked not in (LOCAL, AUTO, present):
+        raise FleetError(
+            f"got the address {asked} in a process that is part of the Ray at {present}, expected that one"
+        )
 
 
 def _require_answer(address: str) -> None:

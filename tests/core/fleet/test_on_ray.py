@@ -44,6 +44,84 @@ def outpainted(models, on_progress=None):
     return outpaint_frames(frames, models, placement, 25.0, settings=settings, seed=3, on_progress=on_progress)
 
 
+def test_a_missing_ray_is_named_with_its_remedy(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(FleetError, match="a fleet needs Ray: run `pip install ray`"):
+        with ray_fleet(Where(), Weights("a", "b")):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("address", "match"),
+    [
+        ("somewhere", r"got the address 'somewhere', expected local, auto or host:port"),
+        ("127.0.0.1:{closed}", r"got no answer from 127\.0\.0\.1:\d+ \(.*\), expected a Ray there"),
+        ("127.0.0.1:99999", r"got no answer from 127\.0\.0\.1:99999"),
+        ("ray://127.0.0.1:10001", r"Ray's client, which hands no results on as they come"),
+    ],
+)
+def test_an_address_that_does_not_answer_is_one_line(address, match, tmp_path, capsys):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = address.format(closed=closed.getsockname()[1])
+        given = ["outpaint", str(tmp_path / "in.mp4"), str(tmp_path / "out.mp4"), "--ratio", "1:1", "--ray", address]
+        (tmp_path / "in.mp4").write_bytes(b"")
+        assert main([*given, "--checkpoint", str(VAE), "--vae", str(VAE)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert re.search(match, said), said
+
+
+@pytest.mark.parametrize(("address", "tries"), [("auto", 1), ("local", 2)])
+def test_a_ray_that_does_not_come_up_is_one_line(address, tries, monkeypatch):
+    import ray
+
+    asked = []
+
+    def fail(**options):
+        asked.append(options)
+        raise ConnectionError("Could not find any running Ray instance.\nPlease start one.")
+
+    monkeypatch.setattr(ray, "init", fail)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with pytest.raises(FleetError, match=f"got no Ray at {address}, expected one that answers") as found:
+        on_ray._connect(Where(address, workers=3, threads=2))
+    assert len(asked) == tries and "\n" not in str(found.value)
+    assert asked[0].get("num_cpus", 6) >= 6, "room for all workers"
+
+
+def test_another_ray_than_the_one_that_is_there_is_refused():
+    for asked in ("local", "auto", "10.0.0.1:6379"):
+        on_ray._require_same(asked, "10.0.0.1:6379")
+    with pytest.raises(FleetError, match=r"got the address 10\.0\.0\.2:6379 in a process that is part of the Ray at"):
+        on_ray._require_same("10.0.0.2:6379", "10.0.0.1:6379")
+
+
+@pytest.mark.parametrize("given", [{"workers": -1}, {"gpus": 0.0}, {"gpus": 1.5}, {"threads": 0}])
+def test_workers_that_cannot_be_are_refused(given):
+    with pytest.raises(FleetError, match="expected 0 or more, a share above 0 and up to 1, and 1 or more"):
+        Where(**given)
+
+
+def test_what_ray_raises_is_said_in_one_line():
+    from ray import exceptions
+
+    def raising(error):
+        def ask():
+            raise error
+
+        return ask
+
+    with pytest.raises(FleetError, match="Ray's object store is full; give it more"):
+        _told(raising(exceptions.ObjectStoreFullError("no room for 12 MB\nmore")))
+    with pytest.raises(Lost, match="it did not answer for"):
+        _told(raising(exceptions.GetTimeoutError("timeout")))
+    with pytest.raises(Lost):
+        _told(raising(exceptions.ActorDiedError()))
+    with pytest.raises(Lost, match="memory"):
+        _told(raising(exceptions.OutOfMemoryError("the node is short of memory")))
+
+
 @pytest.fixture(scope="module")
 def started():
     """One Ray for all of these tests: it takes longer to start than anything here."""
@@ -118,74 +196,3 @@ def test_a_folder_from_the_command_line(tmp_path, tiny, started, one_thread, cap
     again = ["outpaint", str(tmp_path / "in"), str(tmp_path / "fleet"), *given, "--resume"]
     assert main(again) == 1
     assert "0 of 3 videos made, 2 by an earlier run, 1 not" in capsys.readouterr().out, "a fleet is no setting"
-
-
-def test_a_missing_ray_is_named_with_its_remedy(tmp_path, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(FleetError, match="a fleet needs Ray: run `pip install ray`"):
-        with ray_fleet(Where(), Weights("a", "b")):
-            pass
-
-
-@pytest.mark.parametrize(
-    ("address", "match"),
-    [
-        ("somewhere", r"got the address 'somewhere', expected local, auto or host:port"),
-        ("127.0.0.1:{closed}", r"got no answer from 127\.0\.0\.1:\d+ \(.*\), expected a Ray there"),
-        ("127.0.0.1:99999", r"got no answer from 127\.0\.0\.1:99999"),
-        ("ray://127.0.0.1:10001", r"Ray's client, which hands no results on as they come"),
-    ],
-)
-def test_an_address_that_does_not_answer_is_one_line(address, match, tmp_path, capsys):
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        address = address.format(closed=closed.getsockname()[1])
-        given = ["outpaint", str(tmp_path / "in.mp4"), str(tmp_path / "out.mp4"), "--ratio", "1:1", "--ray", address]
-        (tmp_path / "in.mp4").write_bytes(b"")
-        assert main([*given, "--checkpoint", str(VAE), "--vae", str(VAE)]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert re.search(match, said), said
-
-
-@pytest.mark.parametrize(("address", "tries"), [("auto", 1), ("local", 2)])
-def test_a_ray_that_does_not_come_up_is_one_line(address, tries, monkeypatch):
-    import ray
-
-    asked = []
-
-    def fail(**options):
-        asked.append(options)
-        raise ConnectionError("Could not find any running Ray instance.\nPlease start one.")
-
-    monkeypatch.setattr(ray, "init", fail)
-    monkeypatch.setattr(ray, "shutdown", lambda: None)
-    with pytest.raises(FleetError, match=f"got no Ray at {address}, expected one that answers") as found:
-        on_ray._connect(Where(address, workers=3, threads=2))
-    assert len(asked) == tries and "\n" not in str(found.value)
-    assert asked[0].get("num_cpus", 6) >= 6, "room for all workers"
-
-
-@pytest.mark.parametrize("given", [{"workers": -1}, {"gpus": 0.0}, {"gpus": 1.5}, {"threads": 0}])
-def test_workers_that_cannot_be_are_refused(given):
-    with pytest.raises(FleetError, match="expected 0 or more, a share above 0 and up to 1, and 1 or more"):
-        Where(**given)
-
-
-def test_what_ray_raises_is_said_in_one_line():
-    from ray import exceptions
-
-    def raising(error):
-        def ask():
-            raise error
-
-        return ask
-
-    with pytest.raises(FleetError, match="Ray's object store is full; give it more"):
-        _told(raising(exceptions.ObjectStoreFullError("no room for 12 MB\nmore")))
-    with pytest.raises(Lost, match="it did not answer for"):
-        _told(raising(exceptions.GetTimeoutError("timeout")))
-    with pytest.raises(Lost):
-        _told(raising(exceptions.ActorDiedError()))
-    with pytest.raises(Lost, match="memory"):
-        _told(raising(exceptions.OutOfMemoryError("the node is short of memory")))
