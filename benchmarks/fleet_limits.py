@@ -3,7 +3,7 @@
     python -m benchmarks.fleet_limits [--clip SECONDS] [--json FILE] [--png FILE]
 
 ``--clip`` and the rest are seconds on one GPU and on the driver. Every video has ``--frames`` frames, as one scene and
-as scenes of 60.
+as scenes of 60; with one driver, and with one for each 32 GPUs.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from m3ddm_core.fleet.simulate import Costs, Outcome, simulate
 WORKERS = (1, 4, 16, 64, 250, 1000)
 VIDEOS = (1, 10, 100, 1000, 10000)
 SCENE = 60
+GPUS_A_DRIVER = 32
 MOST_A_WORKER = 100
 """More videos than this for each worker are not simulated: nothing but work and driver can bound them."""
 
@@ -30,12 +31,17 @@ def cut(frames: int, length: int) -> tuple[int, ...]:
 
 
 def limits(frames: int, costs: Costs, workers: tuple[int, ...], videos: tuple[int, ...]) -> Iterator[dict[str, Any]]:
-    """Simulate every number of videos on every number of workers, as one scene each and cut into short ones."""
-    for name, scenes in (("one scene", (frames,)), (f"scenes of {SCENE}", cut(frames, SCENE))):
-        for count in videos:
-            for workers_now in (number for number in workers if count <= MOST_A_WORKER * number):
-                outcome = simulate([scenes] * count, [1.0] * workers_now, costs)
-                yield entry(name, count, workers_now, outcome)
+    """Simulate every number of videos on every number of workers, as one scene each and cut into short ones, with one
+    driver and with several."""
+    whole, parts = (frames,), cut(frames, SCENE)
+    for several in (False, True):
+        for name, scenes in (("one scene", whole), (f"scenes of {SCENE}", parts)):
+            for count in videos:
+                for number in (number for number in workers if count <= MOST_A_WORKER * number):
+                    drivers = -(-number // GPUS_A_DRIVER) if several else 1
+                    outcome = simulate([scenes] * count, [1.0] * number, costs, drivers)
+                    kind = f"{name}, a driver for {GPUS_A_DRIVER} GPUs" if several else f"{name}, one driver"
+                    yield entry(kind, count, number, outcome)
 
 
 def entry(scenes: str, videos: int, workers: int, outcome: Outcome) -> dict[str, Any]:
@@ -69,15 +75,15 @@ def draw(entries: list[dict[str, Any]], costs: Costs, path: Path) -> None:
     from matplotlib import pyplot
 
     kinds = list(dict.fromkeys(entry["scenes"] for entry in entries))
-    figure, panels = pyplot.subplots(1, len(kinds), figsize=(10, 4), sharey=True, squeeze=False)
-    for panel, kind in zip(panels[0], kinds, strict=True):
+    figure, panels = pyplot.subplots(2, -(-len(kinds) // 2), figsize=(10, 7), sharey=True, squeeze=False)
+    for panel, kind in zip(panels.flat, kinds, strict=True):
         for videos in dict.fromkeys(entry["videos"] for entry in entries):
             line = [e for e in entries if e["scenes"] == kind and e["videos"] == videos]
             workers, shares = [e["workers"] for e in line], [100 * e["efficiency"] for e in line]
             panel.plot(workers, shares, marker="o", markersize=3, label=f"{videos:,} videos")
         panel.set(xscale="log", xlabel="GPUs", title=kind, ylim=(0, 103))
         panel.grid(alpha=0.3)
-    panels[0][0].set_ylabel("efficiency, %")
+        panel.set_ylabel("efficiency, %")
     panels[0][-1].legend(fontsize=8)
     figure.suptitle(
         f"{costs.clip:g} s a clip, {1000 * (costs.read + costs.write):g} ms a frame at the driver", fontsize=10

@@ -4,7 +4,8 @@
 
 The levels of a video of seeded noise are sampled: no file is read or written. Every run must make the bits of the plain
 one. What is measured stands beside what `fleet/simulate.py` makes of the seconds that one worker takes for a clip; with
-more workers than cores each is simulated as slower in proportion.
+more workers than cores each is simulated as slower in proportion. ``cpu``: seconds of all processors, of driver and
+workers together, which other work on the machine hardly changes.
 """
 
 from __future__ import annotations
@@ -50,6 +51,19 @@ def sampled(models: Models, settings: SamplingSettings, state: OutpaintState) ->
     return time.monotonic() - begun, latents
 
 
+def processor_seconds(fleet: Fleet | None) -> float:
+    """What this process and the workers of a fleet have computed so far."""
+    import psutil
+
+    processes = [os.getpid()]
+    if fleet is not None:
+        import ray
+
+        processes += ray.get([hand.actor.process.remote() for hand in fleet.hands])
+    times = [psutil.Process(process).cpu_times() for process in processes]
+    return sum(one.user + one.system for one in times)
+
+
 def killing(fleet: Fleet, kills: int, seconds: float, draw: random.Random) -> Callable[[], int]:
     """Begin to kill workers at random moments of ``seconds``; returns what ends it and counts those killed."""
     import ray
@@ -86,10 +100,15 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     settings = SamplingSettings(steps=given.steps, sampler="euler")
     state = noise_state(given.frames, given.side)
     weights = Weights(given.checkpoint, given.vae, "cpu")
-    seconds, expected = sampled(load_models(load_network(given.checkpoint), load_vae(given.vae)), settings, state)
+    models = load_models(load_network(given.checkpoint), load_vae(given.vae))
+    begun = processor_seconds(None)
+    seconds, expected = sampled(models, settings, state)
+    computed = processor_seconds(None) - begun
     clips = sum(waves_of(given.frames))
-    print(f"load {os.getloadavg()[0]:.1f}; plain: {seconds:.1f} s, {clips} clips", flush=True)
-    result = {"plain": seconds, "load": os.getloadavg()[0], "cores": os.cpu_count(), "runs": []}
+    print(
+        f"load {os.getloadavg()[0]:.1f}; plain: {seconds:.1f} s ({computed:.1f} s computing), {clips} clips", flush=True
+    )
+    result = {"plain": seconds, "cpu": computed, "load": os.getloadavg()[0], "cores": os.cpu_count(), "runs": []}
     for count in given.workers:
         with ray_fleet(Where("local", workers=count), weights) as fleet:
             fleet.wait_for_all()
@@ -107,10 +126,12 @@ def timed(
     fleet: Fleet, settings: SamplingSettings, state: OutpaintState, expected: torch.Tensor, clip: float
 ) -> dict[str, Any]:
     """Seconds of a fleet, measured and simulated from those of a clip, and whether the bits are right."""
+    begun = processor_seconds(fleet)
     seconds, latents = sampled(fleet_models(fleet), settings, state)
+    computed = processor_seconds(fleet) - begun
     speed = min(1.0, (os.cpu_count() or 1) / fleet.at_once)
     simulated = simulate([(state.num_frames,)], [speed] * fleet.at_once, Costs(clip)).seconds
-    return {"seconds": seconds, "simulated": simulated, "equal": torch.equal(latents, expected)}
+    return {"seconds": seconds, "cpu": computed, "simulated": simulated, "equal": torch.equal(latents, expected)}
 
 
 def main() -> int:

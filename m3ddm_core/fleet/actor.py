@@ -86,7 +86,7 @@ class ActorHand:
         """As `Hand` has it."""
         stream = self.actor.work.options(
             num_returns="streaming", _generator_backpressure_num_objects=UNREAD_STEPS
-        ).remote(order.what, dict(order.order), order.packed)
+        ).remote(order.what, dict(order.how), order.packed)
         try:
             return self._listen(_answers(stream), on_step)
         except BaseException:

@@ -12,11 +12,11 @@ OnStep = Callable[[int, int, bytes], None]
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be done: one of `packets`' kinds, settings and seed as plain values, packed tensors."""
+    """What is to be done: one of `packets`' kinds, packed tensors, and how: settings and seed as plain values."""
 
     what: str
     packed: bytes
-    order: Mapping[str, Any] = field(default_factory=dict)
+    how: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Lost(Exception):

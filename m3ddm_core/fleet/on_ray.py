@@ -20,6 +20,8 @@ LOCAL, AUTO = "local", "auto"
 STORE_BYTES = 256 * 2**20
 """Of the object store of a Ray that is started here: it holds latents on their way, and nothing for long."""
 CONNECT_SECONDS = 10
+START_MILLISECONDS = 100_000
+"""So long Ray's own processes may take to start."""
 INSTALL = "a fleet needs Ray: run `pip install ray`"
 
 
@@ -60,9 +62,13 @@ def ray_fleet(where: Where, weights: Weights) -> Iterator[Fleet]:
         raise FleetError(INSTALL)
     import ray
 
+    if where.address not in (LOCAL, AUTO):
+        _require_answer(where.address)
     begun_here = not ray.is_initialized()
     if begun_here:
         _connect(where)
+    else:
+        _require_same(where.address, ray.get_runtime_context().gcs_address)
     try:
         gpus, count = _room(where, weights.device)
         hands = [ActorHand(f"{number}", weights, gpus, where.threads) for number in range(1, count + 1)]
@@ -78,32 +84,43 @@ def _connect(where: Where) -> None:
     """Start a Ray, or connect to one. Raises `FleetError`."""
     import ray
 
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    try:
-        if where.address == LOCAL:
-            ray.init(
-                address=LOCAL,
-                num_cpus=max(os.cpu_count() or 1, where.workers * where.threads),
-                include_dashboard=False,
-                object_store_memory=STORE_BYTES,
-                runtime_env={"env_vars": {"PYTHONPATH": str(ROOT.parent)}},
-                # Ray would have its workers give way to everything else that runs: here they are what runs.
-                _system_config={"worker_niceness": 0},
-                **quiet,
-            )
+    there = {"runtime_env": {"py_modules": [str(ROOT)]}}
+    options = _local_options(where) if where.address == LOCAL else there
+    # A machine that is busy, or reads Ray from its disk for the first time, may take longer than Ray waits.
+    for last in (where.address != LOCAL, True):
+        # Ray raises plain exceptions of many kinds when it does not come up.
+        try:
+            ray.init(address=where.address, log_to_driver=False, logging_level=logging.ERROR, **options)
             return
-        if where.address != AUTO:
-            _require_answer(where.address)
-        ray.init(address=where.address, runtime_env={"py_modules": [str(ROOT)]}, **quiet)
-    # Ray raises plain exceptions of many kinds when it does not come up.
-    except FleetError:
-        raise
-    except Exception as error:
-        if ray.is_initialized():
+        except Exception as error:
             ray.shutdown()
-        remedy = "start one with `ray start --head`" if where.address == AUTO else "see the logs that Ray names"
-        said = " ".join(str(error).split())
-        raise FleetError(f"got no Ray at {where.address}, expected one that answers; {remedy} ({said})") from error
+            if last:
+                raise FleetError(_no_ray(where.address, error)) from error
+
+
+def _local_options(where: Where) -> dict[str, Any]:
+    return {
+        "num_cpus": max(os.cpu_count() or 1, where.workers * where.threads),
+        "include_dashboard": False,
+        "object_store_memory": STORE_BYTES,
+        "runtime_env": {"env_vars": {"PYTHONPATH": str(ROOT.parent)}},
+        # Ray would have its workers give way to everything else that runs: here they are what runs.
+        "_system_config": {"worker_niceness": 0, "agent_register_timeout_ms": START_MILLISECONDS},
+    }
+
+
+def _no_ray(address: str, error: Exception) -> str:
+    remedy = "start one with `ray start --head`" if address == AUTO else "see the logs that Ray names"
+    said = " ".join(str(error).split())
+    return f"got no Ray at {address}, expected one that answers; {remedy} ({said})"
+
+
+def _require_same(asked: str, present: str) -> None:
+    """Raise `FleetError` where this process, whoever made it so, is part of another Ray: it can be of one only."""
+    if asked not in (LOCAL, AUTO, present):
+        raise FleetError(
+            f"got the address {asked} in a process that is part of the Ray at {present}, expected that one"
+        )
 
 
 def _require_answer(address: str) -> None:

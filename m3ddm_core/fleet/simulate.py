@@ -66,17 +66,18 @@ def waves_of(length: int) -> tuple[int, ...]:
     return tuple(len(wave) for stage in plan_video(length) for wave in stage)
 
 
-def simulate(videos: Sequence[Sequence[int]], speeds: Sequence[float], costs: Costs) -> Outcome:
+def simulate(videos: Sequence[Sequence[int]], speeds: Sequence[float], costs: Costs, drivers: int = 1) -> Outcome:
     """Run videos, each given as the lengths of its scenes, on workers that are so many times as fast as ``costs`` has
-    it. As many videos, and scenes of each, are under way as there are workers."""
-    run = _Run(costs, list(speeds))
+    it. As many videos, and scenes of each, are under way as there are workers; ``drivers`` share what is the driver's
+    to do."""
+    run = _Run(costs, list(speeds), drivers)
     run.run(videos)
     seconds, capacity = run.now, sum(speeds)
     work = sum(costs.of_workers(scenes) for scenes in videos)
     bounds = {
         WORK: work / capacity,
         CHAIN: max(costs.of_chain(scenes) for scenes in videos),
-        DRIVER: sum(costs.of_driver(scenes) for scenes in videos),
+        DRIVER: sum(costs.of_driver(scenes) for scenes in videos) / drivers,
     }
     return Outcome(seconds, tuple(run.finished), work / (capacity * seconds), max(bounds, key=bounds.get))
 
@@ -97,9 +98,9 @@ class _Video:
 
 
 class _Run:
-    """The clock, the workers and the driver."""
+    """The clock, the workers and the drivers."""
 
-    def __init__(self, costs: Costs, speeds: list[float]):
+    def __init__(self, costs: Costs, speeds: list[float], drivers: int):
         self.costs, self.speeds = costs, speeds
         self.now = 0.0
         self.finished: list[float] = []
@@ -109,7 +110,7 @@ class _Run:
         # The fastest of the free ones is asked first.
         self._free = [(-speed, number) for number, speed in enumerate(speeds)]
         heapq.heapify(self._free)
-        self._driver_free = 0.0
+        self._drivers_free = [0.0] * drivers
 
     def run(self, videos: Sequence[Sequence[int]]) -> None:
         """Run until all videos are done."""
@@ -195,8 +196,9 @@ class _Run:
         task.then()
 
     def _drive(self, seconds: float, then: Callable[[], None]) -> None:
-        self._driver_free = max(self._driver_free, self.now) + seconds
-        self._at(self._driver_free, then)
+        end = max(heapq.heappop(self._drivers_free), self.now) + seconds
+        heapq.heappush(self._drivers_free, end)
+        self._at(end, then)
 
     def _at(self, moment: float, then: Callable[[], None]) -> None:
         self._count += 1

@@ -39,7 +39,7 @@ def fleet(pack: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
             self.ran += 1
             no_vae = type("NoVAE", (), {"encode": None, "decode": None})
             models = pipeline.load_models(self.network, no_vae)
-            sample = models.sampler(settings.changed(order.order["settings"]), order.order["seed"])
+            sample = models.sampler(settings.changed(order.how["settings"]), order.how["seed"])
 
             def heard(step: int, steps: int, denoised: torch.Tensor) -> None:
                 on_step(step, steps, packets.pack(denoised=denoised))

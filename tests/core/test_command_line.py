@@ -129,7 +129,10 @@ BAD = {
     "another vae": (["in.mp4", "out.mp4", "--vae", "MODELS/m3ddm_demo.safetensors"], "got no autoencoder"),
     "no preset": (["in.mp4", "out.mp4", "--preset", "quick"], "got the preset 'quick', expected one of checkpoint"),
     "no sampler": (["in.mp4", "out.mp4", "--sampler", "magic"], "got the sampler 'magic', expected one of pndm"),
-    "odd sides": (["in.mp4", "out.mp4", "--ratio", "3:4.1", "--size-multiple", "1"], "expected even sides"),
+    "odd sides": (
+        ["in.mp4", "out.mp4", "--ratio", "3:4.1", "--size-multiple", "1", "--size", "source"],
+        "expected even sides",
+    ),
     "wrong mask": (["in.mp4", "out.mp4", "--source-mask", "mask.png"], "got a source mask of 16x16, expected 32x48"),
 }
 
@@ -165,7 +168,7 @@ def test_a_folder_of_videos_goes_to_a_folder(clip, tmp_path, capsys):
     assert main(["outpaint", str(videos), str(out), *usual]) == 1
     said = capsys.readouterr()
     assert "2 of 3 videos made, 1 not; see" in said.out and "not made: " in said.err and "broken.mp4" in said.err
-    assert FileSource(str(out / "a.mp4")).info.size == (48, 48) == FileSource(str(out / "more" / "b.mp4")).info.size
+    assert FileSource(str(out / "a.mp4")).info.size == (32, 32) == FileSource(str(out / "more" / "b.mp4")).info.size
     assert sorted(path.name for path in out.iterdir()) == ["a.mp4", "manifest.jsonl", "more"]
     entries = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
     assert [entry["outcome"] for entry in entries] == ["done", "failed", "done"] and entries[0]["frames"] == 4

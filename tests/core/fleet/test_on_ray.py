@@ -15,7 +15,7 @@ from m3ddm_core.__main__ import main
 from m3ddm_core.canvas.framing import Framing
 from m3ddm_core.checkpoint import save_checkpoint
 from m3ddm_core.fleet import on_ray
-from m3ddm_core.fleet.actor import Weights
+from m3ddm_core.fleet.actor import ActorHand, Weights, _told
 from m3ddm_core.fleet.fleet import Fleet
 from m3ddm_core.fleet.hand import FleetError, Lost
 from m3ddm_core.fleet.models import fleet_models
@@ -23,10 +23,12 @@ from m3ddm_core.fleet.on_ray import Where, ray_fleet
 from m3ddm_core.pipeline import load_models, load_network, load_vae, outpaint_frames
 from m3ddm_core.sampling.settings import SamplingSettings
 from tests.helpers.checkpoint_files import TINY
+from tests.helpers.panned_files import write_pan
 
 VAE = Path(__file__).resolve().parents[3] / "models" / "m3ddm_demo_vae.safetensors"
 FRAMES = 50
 STORE_BYTES = 100 * 2**20
+LOCAL = Where("local", workers=2)
 
 
 def weights_of(folder, tiny) -> Weights:
@@ -40,55 +42,6 @@ def outpainted(models, on_progress=None):
     placement = Framing(ratio="1:1", canvas_size=32).for_canvas(32).place((32, 48))
     settings = SamplingSettings(steps=1, sampler="euler")
     return outpaint_frames(frames, models, placement, 25.0, settings=settings, seed=3, on_progress=on_progress)
-
-
-@pytest.mark.slow
-def test_two_workers_make_the_same_bits_also_where_one_is_killed(tmp_path, tiny, monkeypatch, caplog):
-    """One Ray for all of it: it takes longer to start than anything here."""
-    monkeypatch.setattr(on_ray, "STORE_BYTES", STORE_BYTES)
-    # Ray gives up on its own processes after some seconds, which a busy machine takes to start them.
-    monkeypatch.setenv("RAY_agent_register_timeout_ms", "100000")
-    weights = weights_of(tmp_path, tiny)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        expected = outpainted(load_models(load_network(weights.network), load_vae(weights.vae)))
-    finally:
-        torch.set_num_threads(threads)
-
-    with ray_fleet(Where("local", workers=2), weights) as fleet:
-        models = fleet_models(fleet)
-        assert torch.equal(outpainted(models), expected)
-
-        killed = []
-
-        def kill(progress):
-            if not killed:
-                killed.append(process_of(fleet.hands[0]))
-                os.kill(killed[0], signal.SIGKILL)
-
-        assert torch.equal(outpainted(models, kill), expected)
-        assert killed
-
-        refused(weights)
-    with pytest.raises(FleetError, match="the fleet was closed"):
-        models.encode(torch.zeros(1, 16, 16, 3))
-
-
-def process_of(hand) -> int:
-    import ray
-
-    return ray.get(hand.actor.process.remote())
-
-
-def refused(weights) -> None:
-    """A worker that is asked to have other weights than it finds, over the Ray that runs."""
-    other = Weights(weights.network, weights.vae, "cpu")
-    other.__dict__["digests"] = {**weights.digests, "network": "0" * 64}
-    hand = on_ray.ActorHand("other", other, 0.0, 1)
-    with pytest.raises(FleetError, match=r"other: it is not used: got another network \(.*expected that of the one"):
-        with Fleet([hand]):
-            pass
 
 
 def test_a_missing_ray_is_named_with_its_remedy(tmp_path, monkeypatch):
@@ -119,6 +72,31 @@ def test_an_address_that_does_not_answer_is_one_line(address, match, tmp_path, c
     assert re.search(match, said), said
 
 
+@pytest.mark.parametrize(("address", "tries"), [("auto", 1), ("local", 2)])
+def test_a_ray_that_does_not_come_up_is_one_line(address, tries, monkeypatch):
+    import ray
+
+    asked = []
+
+    def fail(**options):
+        asked.append(options)
+        raise ConnectionError("Could not find any running Ray instance.\nPlease start one.")
+
+    monkeypatch.setattr(ray, "init", fail)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with pytest.raises(FleetError, match=f"got no Ray at {address}, expected one that answers") as found:
+        on_ray._connect(Where(address, workers=3, threads=2))
+    assert len(asked) == tries and "\n" not in str(found.value)
+    assert asked[0].get("num_cpus", 6) >= 6, "room for all workers"
+
+
+def test_another_ray_than_the_one_that_is_there_is_refused():
+    for asked in ("local", "auto", "10.0.0.1:6379"):
+        on_ray._require_same(asked, "10.0.0.1:6379")
+    with pytest.raises(FleetError, match=r"got the address 10\.0\.0\.2:6379 in a process that is part of the Ray at"):
+        on_ray._require_same("10.0.0.2:6379", "10.0.0.1:6379")
+
+
 @pytest.mark.parametrize("given", [{"workers": -1}, {"gpus": 0.0}, {"gpus": 1.5}, {"threads": 0}])
 def test_workers_that_cannot_be_are_refused(given):
     with pytest.raises(FleetError, match="expected 0 or more, a share above 0 and up to 1, and 1 or more"):
@@ -127,8 +105,6 @@ def test_workers_that_cannot_be_are_refused(given):
 
 def test_what_ray_raises_is_said_in_one_line():
     from ray import exceptions
-
-    from m3ddm_core.fleet.actor import _told
 
     def raising(error):
         def ask():
@@ -144,3 +120,79 @@ def test_what_ray_raises_is_said_in_one_line():
         _told(raising(exceptions.ActorDiedError()))
     with pytest.raises(Lost, match="memory"):
         _told(raising(exceptions.OutOfMemoryError("the node is short of memory")))
+
+
+@pytest.fixture(scope="module")
+def started():
+    """One Ray for all of these tests: it takes longer to start than anything here."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(on_ray, "STORE_BYTES", STORE_BYTES)
+        on_ray._connect(LOCAL)
+        yield
+        import ray
+
+        ray.shutdown()
+
+
+@pytest.fixture
+def one_thread():
+    """As a worker computes: with another number of threads sums come out otherwise in their last digits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def process_of(hand) -> int:
+    import ray
+
+    return ray.get(hand.actor.process.remote())
+
+
+@pytest.mark.slow
+def test_two_workers_make_the_same_bits_also_where_one_is_killed(tmp_path, tiny, started, one_thread):
+    weights = weights_of(tmp_path, tiny)
+    expected = outpainted(load_models(load_network(weights.network), load_vae(weights.vae)))
+    killed = []
+
+    def kill(progress):
+        if not killed:
+            killed.append(process_of(fleet.hands[0]))
+            os.kill(killed[0], signal.SIGKILL)
+
+    with ray_fleet(LOCAL, weights) as fleet:
+        fleet.wait_for_all()
+        models = fleet_models(fleet)
+        assert torch.equal(outpainted(models, kill), expected)
+        assert killed
+    with pytest.raises(FleetError, match="the fleet was closed"):
+        models.encode(torch.zeros(1, 16, 16, 3))
+
+
+@pytest.mark.slow
+def test_a_worker_with_other_weights_is_not_used(tmp_path, tiny, started):
+    weights = weights_of(tmp_path, tiny)
+    weights.__dict__["digests"] = {**weights.digests, "network": "0" * 64}
+    hand = ActorHand("other", weights, 0.0, 1)
+    with pytest.raises(FleetError, match=r"other: it is not used: got another network \(.*expected that of the one"):
+        with Fleet([hand]):
+            pass
+
+
+@pytest.mark.slow
+def test_a_folder_from_the_command_line(tmp_path, tiny, started, one_thread, capsys):
+    weights = weights_of(tmp_path, tiny)
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        write_pan(tmp_path / "in" / f"{name}.mp4", 18, 48)
+    (tmp_path / "in" / "broken.mp4").write_bytes(b"no video")
+    given = ["--checkpoint", weights.network, "--vae", weights.vae, "--ratio", "1:1", "--canvas-size", "32"]
+    given += ["--steps", "1", "--device", "cpu"]
+    for out, more in (("plain", []), ("fleet", ["--ray", "local", "--ray-workers", "2"])):
+        assert main(["outpaint", str(tmp_path / "in"), str(tmp_path / out), *given, *more]) == 1
+    assert "2 of 3 videos made, 1 not" in capsys.readouterr().out
+    for name in ("a.mp4", "b.mp4"):
+        assert (tmp_path / "fleet" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
+    again = ["outpaint", str(tmp_path / "in"), str(tmp_path / "fleet"), *given, "--resume"]
+    assert main(again) == 1
+    assert "0 of 3 videos made, 2 by an earlier run, 1 not" in capsys.readouterr().out, "a fleet is no setting"

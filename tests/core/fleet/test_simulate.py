@@ -51,6 +51,8 @@ def test_the_driver_bounds_what_it_must_do_by_itself():
     costs = Costs(1.0, read=0.05, write=0.05)
     outcome = simulate([(300,)] * 10, [1.0] * 100, costs)
     assert outcome.bound == DRIVER and outcome.seconds >= 10 * 300 * 0.1
+    several = simulate([(300,)] * 10, [1.0] * 100, costs, drivers=10)
+    assert several.bound == CHAIN and several.seconds < outcome.seconds / 5
 
 
 def test_videos_come_out_one_after_the_other():
