@@ -11,13 +11,13 @@ from pathlib import Path
 
 from benchmarks.material import SIDE
 from devtools import host as hosts
-from devtools import workflow
+from devtools import templates, workflow
 from devtools.client import Prompt
 from devtools.server import Server
 
 from .way import Due, Run
 
-WORKFLOW = hosts.PACK / "workflows" / "outpaint_any_length.json"
+WORKFLOW = templates.titled("Any length in one node")
 TELLER = Path(__file__).with_name("teller.py")
 VAE = "m3ddm_demo_vae.safetensors"
 LIMIT = 3600.0
