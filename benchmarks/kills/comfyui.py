@@ -25,10 +25,15 @@ LIMIT = 3600.0
 
 
 class ComfyUI:
-    """Servers with the pack in them; ``steps`` of each clip, ``width`` of the border on either side, in pixels."""
+    """Servers with the pack in them; ``steps`` of each clip, ``width`` of the border on either side, in pixels.
 
-    def __init__(self, folder: Path, source: Path, network: Path, steps: int, width: int = 12):
-        self.host = hosts.find()
+    ``host``: the ComfyUI to start; by default the one that `run.py` uses, which is made where there is none.
+    """
+
+    def __init__(
+        self, folder: Path, source: Path, network: Path, steps: int, width: int = 12, host: hosts.Host | None = None
+    ):
+        self.host = host or hosts.find()
         self.base, self.network, self.source = folder / "comfyui", network, source
         self.out, self.journal = self.base / "output", self.base / "user" / "__m3ddm" / "journal"
         self.steps, self.width = steps, width
