@@ -35,14 +35,10 @@ def usual(checkpoint):
 
 
 def test_the_same_seed_gives_the_same_bytes_in_another_process(checkpoint, usual):
-    command = [sys.executable, "-m", "tests.helpers.same_again", checkpoint, "1", "3"]
+    command = [sys.executable, "-m", "tests.helpers.same_again", checkpoint]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7"}
     answer = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == hashed(usual)
-
-
-def test_another_seed_gives_other_frames(checkpoint, usual):
-    assert (made(checkpoint, seed=4) - usual).abs().max() > 10 * MOST
 
 
 @pytest.mark.parametrize("changed", [{"clips_per_batch": 4}, {"threads": 2}])
