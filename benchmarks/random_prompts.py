@@ -5,18 +5,17 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from devtools import workflow
+from devtools import templates, workflow
 from devtools.client import Prompt
-from devtools.host import PACK
 
-WORKFLOWS = ("outpaint_any_length", "outpaint_a_video", "sharper_second_pass", "moving_camera")
+WORKFLOWS = ("Any length in one node", "Step by step", "Sharper second pass", "Moving camera")
 VAE = "m3ddm_demo_vae.safetensors"
 SAMPLERS = ("pndm", "euler", "euler_ancestral", "ddim", "dpmpp_2m", "dpmpp_2m_sde")
 
 
 def random_prompt(draw: random.Random, object_info: dict[str, Any], clips: list[str], network: str) -> Prompt:
     """Draw a workflow, a clip and all settings. The VAE is the demonstration's."""
-    prompt = workflow.load(PACK / "workflows" / f"{draw.choice(WORKFLOWS)}.json", object_info)
+    prompt = workflow.load(templates.titled(draw.choice(WORKFLOWS)), object_info)
     seed = draw.randrange(1 << 32)
     asked = {
         "LoadVideo": {"file": draw.choice(clips)},

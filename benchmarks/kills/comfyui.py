@@ -11,13 +11,13 @@ from pathlib import Path
 
 from benchmarks.material import SIDE
 from devtools import host as hosts
-from devtools import workflow
+from devtools import templates, workflow
 from devtools.client import Prompt
 from devtools.server import Server
 
 from .way import Due, Run
 
-WORKFLOW = hosts.PACK / "workflows" / "outpaint_any_length.json"
+WORKFLOW = templates.titled("Any length in one node")
 TELLER = Path(__file__).with_name("teller.py")
 VAE = "m3ddm_demo_vae.safetensors"
 LIMIT = 3600.0
@@ -25,10 +25,15 @@ LIMIT = 3600.0
 
 
 class ComfyUI:
-    """Servers with the pack in them; ``steps`` of each clip, ``width`` of the border on either side, in pixels."""
+    """Servers with the pack in them; ``steps`` of each clip, ``width`` of the border on either side, in pixels.
 
-    def __init__(self, folder: Path, source: Path, network: Path, steps: int, width: int = 12):
-        self.host = hosts.find()
+    ``host``: the ComfyUI to start; by default the one that `run.py` uses, which is made where there is none.
+    """
+
+    def __init__(
+        self, folder: Path, source: Path, network: Path, steps: int, width: int = 12, host: hosts.Host | None = None
+    ):
+        self.host = host or hosts.find()
         self.base, self.network, self.source = folder / "comfyui", network, source
         self.out, self.journal = self.base / "output", self.base / "user" / "__m3ddm" / "journal"
         self.steps, self.width = steps, width

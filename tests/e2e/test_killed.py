@@ -10,6 +10,7 @@ import pytest
 from benchmarks.kills.comfyui import ComfyUI
 from benchmarks.kills.measure import clear, videos
 from benchmarks.material import write_clip, write_network
+from devtools.host import Host
 
 pytestmark = [
     pytest.mark.server,
@@ -22,13 +23,13 @@ CLIPS = 2
 
 
 def test_a_server_that_is_killed_loses_one_clip_at_most_and_leaves_nothing_half_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed while the second clip is sampled, and once more while Save Video writes."""
     monkeypatch.delenv("M3DDM_JOURNAL")
     write_clip(tmp_path / "in.mp4", FRAMES)
     write_network(tmp_path / "network.safetensors")
-    way = ComfyUI(tmp_path, tmp_path / "in.mp4", tmp_path / "network.safetensors", steps=8)
+    way = ComfyUI(tmp_path, tmp_path / "in.mp4", tmp_path / "network.safetensors", steps=8, host=host)
 
     def unfinished() -> list[Path]:
         return list(way.out.glob(".*.part"))
