@@ -1,9 +1,9 @@
 /** Draws M3DDM Edge Mask's source and target in the node, where they can be dragged; the numbers stay in its inputs. */
 
-import { api } from "../../scripts/api.js"
 import { app } from "../../scripts/app.js"
 import { PlacementView } from "./placement_view.js"
 import { Source } from "./source.js"
+import { loadTexts } from "./texts.js"
 
 const DRAWN = [
   "target", "custom_ratio", "left", "top", "right", "bottom", "anchor", "offset_x", "offset_y",
@@ -15,13 +15,6 @@ const MOST_HEIGHT = 320
 const LOOK_EVERY_MS = 200
 
 let texts = {}
-
-/** The pack's own texts in the language of the frontend, English where it has none. */
-async function loadTexts() {
-  const all = await api.getCustomNodesI18n()
-  const own = all[app.extensionManager.setting.get("Comfy.Locale")]
-  return { ...all.en?.m3ddm?.placement, ...own?.m3ddm?.placement }
-}
 
 function text(key, values = {}) {
   return (texts[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name])
@@ -90,7 +83,7 @@ app.registerExtension({
     style.rel = "stylesheet"
     style.href = new URL("./placement_view.css", import.meta.url).href
     document.head.append(style)
-    texts = await loadTexts()
+    texts = await loadTexts("placement")
   },
   nodeCreated(node) {
     if (node.constructor.comfyClass === "M3DDM_EdgeMask") addView(node)

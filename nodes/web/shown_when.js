@@ -1,67 +1,82 @@
 /**
- * Shows an input only where it has an effect, and says what a choice stands for.
+ * Shows an input only where it has an effect, keeps advanced ones back until they are asked for, and says what a choice
+ * stands for.
  *
- * A node's definition names both (nodes/host/inputs.py): `shown_when` the inputs it depends on, each with the values
- * that count, or `true` for any but 0 and false; `says` a line for each value of a combo. Hidden inputs keep their
- * places and values, so that files and prompts mean what they mean without this script.
+ * A node's definition names all three (nodes/host/inputs.py): `shown_when` the inputs that one depends on, each with the
+ * values that count, or `true` for any but 0 and false; `advanced`; `says` a line for each value of a combo. Hidden
+ * inputs keep their places and values, so that files and prompts mean what they mean without this script.
  */
 
 import { app } from "../../scripts/app.js"
+import { loadTexts } from "./texts.js"
 
 // Nothing tells of a value that another extension or a wire sets: it is looked for.
 const LOOK_EVERY_MS = 200
+const ALWAYS = "Comfy.Node.AlwaysShowAdvancedWidgets"
 
-function options(nodeData) {
-  const inputs = { ...nodeData.input?.required, ...nodeData.input?.optional }
-  return Object.entries(inputs).map(([name, spec]) => [name, spec[1] ?? {}])
-}
+let texts = {}
+
+const isModern = () => window.LiteGraph.vueNodesMode
+const widgetOf = (node, name) => node.widgets.find((widget) => widget.name === name)
+const isWired = (node, name) => node.inputs.some((slot) => slot.widget?.name === name && slot.link != null)
 
 /** Whether an input has an effect; what comes over a wire is not known, so all that depends on it is shown. */
-function counts(node, conditions) {
-  return Object.entries(conditions).every(([name, values]) => {
-    if (isWired(node, name)) return true
-    const value = node.widgets.find((widget) => widget.name === name)?.value
+function counts(node, name, conditions = {}) {
+  return isWired(node, name) || Object.entries(conditions).every(([other, values]) => {
+    if (isWired(node, other)) return true
+    const value = widgetOf(node, other)?.value
     return values === true ? Boolean(value) : values.includes(value)
   })
 }
 
-function isWired(node, name) {
-  return node.inputs.some((slot) => slot.widget?.name === name && slot.link != null)
-}
-
-/** Hide a widget or show it, for classic and modern nodes; returns whether that changed anything. */
-function show(widget, shown) {
-  if (!widget || widget.hidden === !shown) return false
-  widget.hidden = !shown
-  widget.options.hidden = !shown
+/** Hide a widget or show it. Modern nodes go by its options, and keep advanced ones back themselves. */
+function show(node, widget, shown) {
+  const hidden = !shown
+  const keptBack = widget.options.advanced && !node.showAdvanced && !app.extensionManager.setting.get(ALWAYS)
+  const drawn = shown && (isModern() || !keptBack)
+  if (widget.hidden === !drawn && widget.options.hidden === hidden) return false
+  widget.hidden = !drawn
+  widget.options.hidden = hidden
   return true
 }
 
-/** A line under the inputs that cannot be written to, and is in no file and no prompt. */
+/** A widget of the page's own under the others, in no file and no prompt. */
 function addLine(node, name) {
-  const line = node.addWidget("text", name, "", () => {}, { serialize: false, read_only: true })
+  const element = document.createElement("div")
+  element.className = "m3ddm-line"
+  const line = node.addDOMWidget(name, "M3DDM_LINE", element, { serialize: false, hideOnZoom: false, getHeight: () => 16 })
   line.serialize = false
-  line.disabled = true
   return line
 }
 
-function watch(node, dependent, saying) {
-  const lines = saying.map(([name, { says }]) => [name, says, addLine(node, `${name}_sets`)])
+/** In classic nodes nothing but the context menu shows advanced inputs. */
+function addButton(node) {
+  const toggle = () => {
+    node.showAdvanced = !node.showAdvanced
+  }
+  const button = node.addWidget("button", "advanced", "", toggle, { serialize: false, canvasOnly: true })
+  button.serialize = false
+  return button
+}
+
+function watch(node, inputs) {
+  const lines = inputs
+    .filter(([, option]) => option.says)
+    .map(([name, { says }]) => [name, says, addLine(node, `${name}_sets`)])
+  const button = inputs.some(([, option]) => option.advanced) && addButton(node)
   const look = () => {
     let changed = false
-    for (const [name, { shown_when }] of dependent) {
-      const widget = node.widgets.find((one) => one.name === name)
-      changed = show(widget, isWired(node, name) || counts(node, shown_when)) || changed
+    for (const [name, { shown_when }] of inputs) {
+      const widget = widgetOf(node, name)
+      if (widget) changed = show(node, widget, counts(node, name, shown_when)) || changed
     }
     for (const [name, says, line] of lines) {
-      const said = isWired(node, name) ? undefined : says[node.widgets.find((widget) => widget.name === name).value]
-      if (said !== undefined) line.value = said
-      changed = show(line, said !== undefined) || changed
+      const said = isWired(node, name) ? undefined : says[widgetOf(node, name).value]
+      line.element.textContent = said ?? ""
+      changed = show(node, line, said !== undefined) || changed
     }
-    if (!changed) return
-    // Room that hidden inputs leave is given back, and room that is needed is taken; the width stays.
-    node.setSize([node.size[0], node.computeSize()[1]])
-    node.graph?.setDirtyCanvas(true, true)
+    if (button) button.label = (node.showAdvanced ? texts.fewer : texts.more) ?? button.name
+    if (changed) layOut(node)
   }
   let timer
   const after = (occasion, next) => {
@@ -82,14 +97,25 @@ function watch(node, dependent, saying) {
   })
 }
 
+/** Room that hidden inputs leave is given back, and room that is needed is taken; the width stays. */
+function layOut(node) {
+  // Modern nodes look at their widgets anew when the list of them changes.
+  if (isModern()) node.widgets.push(node.widgets.pop())
+  node.setSize([node.size[0], node.computeSize()[1]])
+  node.graph?.setDirtyCanvas(true, true)
+}
+
 app.registerExtension({
   name: "m3ddm.shown_when",
+  async init() {
+    texts = await loadTexts("inputs")
+  },
   nodeCreated(node) {
     const nodeData = node.constructor.nodeData
     if (!node.constructor.comfyClass?.startsWith("M3DDM_") || !nodeData) return
-    const all = options(nodeData)
-    const dependent = all.filter(([, option]) => option.shown_when)
-    const saying = all.filter(([, option]) => option.says)
-    if (dependent.length || saying.length) watch(node, dependent, saying)
+    const all = Object.entries({ ...nodeData.input?.required, ...nodeData.input?.optional })
+    const inputs = all.map(([name, spec]) => [name, spec[1] ?? {}])
+    const own = inputs.filter(([, option]) => option.shown_when || option.advanced || option.says)
+    if (own.length) watch(node, own)
   },
 })

@@ -1,0 +1,11 @@
+/** The pack's own texts, `m3ddm` in locales/<language>/main.json. */
+
+import { api } from "../../scripts/api.js"
+import { app } from "../../scripts/app.js"
+
+/** One part of them in the language of the frontend, English where it has none. */
+export async function loadTexts(part) {
+  const all = await api.getCustomNodesI18n()
+  const own = all[app.extensionManager.setting.get("Comfy.Locale")]
+  return { ...all.en?.m3ddm?.[part], ...own?.m3ddm?.[part] }
+}
