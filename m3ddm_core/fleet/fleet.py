@@ -97,7 +97,7 @@ class Fleet:
         asked: dict[int, _Task] = {}
         try:
             while True:
-                for number, order in islice(coming, self.at_once + 1 - len(asked)):
+                for number, order in islice(coming, self._room(len(asked))):
                     asked[number] = self._hand_in(_Task(number, order, heard), left)
                 if not asked:
                     return
@@ -109,6 +109,12 @@ class Fleet:
                 yield news
         finally:
             self._drop(asked.values())
+
+    def _room(self, asked: int) -> int:
+        """How many more tasks one who asks for so many may hand in: no more than keep all workers busy, for each waits
+        with all its latents; but always a second one, which is there when the first is done."""
+        free = min(self.at_once + 1 - asked, 2 * self.at_once - len(self._schedule))
+        return max(free, 2 - asked, 0)
 
     def one(self, order: Order, left: float) -> bytes:
         """Have one order done."""
@@ -144,8 +150,9 @@ class Fleet:
                 failures += 1
                 self._say(f"{hand.name} did not start: {error}")
                 continue
-            except Refused as error:
-                self._say(f"{hand.name}: {error}")
+            # Whatever it is, one worker less is no reason to leave those alone who wait for an answer.
+            except Exception as error:
+                self._say(f"{hand.name}: {error}" if isinstance(error, Refused) else f"{hand.name}: {error!r}")
                 break
             failures = 0
             try:
@@ -186,7 +193,8 @@ class Fleet:
                 self._on_refusal(hand, error)
             except _Dropped:
                 self._done(hand)
-            except FleetError as error:
+            # Faults of our own too are for those who ask: with this thread they would wait for ever.
+            except Exception as error:
                 self._done(hand)
                 task.heard.put(Heard(task.number, error=error))
             else:

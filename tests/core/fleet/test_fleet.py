@@ -171,6 +171,16 @@ def test_a_fault_of_a_worker_ends_the_video_and_not_the_fleet(expected):
         assert torch.equal(outpaint_video(make_state(100), sampler, seed=3).latents, expected)
 
 
+def test_a_fault_of_our_own_does_not_leave_anybody_waiting(expected, caplog):
+    def fault(count, order):
+        raise TypeError("not a number")
+
+    with pytest.raises(TypeError, match="not a number"):
+        made([Inside("a", fault)])
+    assert torch.equal(made([Inside("odd", starts=[KeyError("advice")]), Inside("b")]), expected)
+    assert "worker odd: KeyError('advice')" in caplog.text
+
+
 def test_latents_that_are_no_numbers_are_named_with_their_frames():
     def spoil(conditions, start, noise, callback):
         callback(0, 2, start * float("nan"))
