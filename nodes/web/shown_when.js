@@ -12,6 +12,7 @@ import { loadTexts } from "./texts.js"
 
 // Nothing tells of a value that another extension or a wire sets: it is looked for.
 const LOOK_EVERY_MS = 200
+const LINE = 22
 const ALWAYS = "Comfy.Node.AlwaysShowAdvancedWidgets"
 
 let texts = {}
@@ -44,7 +45,8 @@ function show(node, widget, shown) {
 function addLine(node, name) {
   const element = document.createElement("div")
   element.className = "m3ddm-line"
-  const line = node.addDOMWidget(name, "M3DDM_LINE", element, { serialize: false, hideOnZoom: false, getHeight: () => 16 })
+  const room = { margin: 2, getMinHeight: () => LINE, getMaxHeight: () => LINE }
+  const line = node.addDOMWidget(name, "M3DDM_LINE", element, { serialize: false, hideOnZoom: false, ...room })
   line.serialize = false
   return line
 }

@@ -65,11 +65,13 @@ def shown(frontend: Frontend, **values: Any) -> set[str]:
     return set(frontend.page.evaluate(VISIBLE)) - OTHERS
 
 
-def test_outpaint_video_has_eight_inputs_at_first_sight(frontend: Frontend) -> None:
+def test_outpaint_video_has_nine_inputs_at_first_sight(frontend: Frontend) -> None:
     add(frontend, "M3DDM_OutpaintVideo")
     widgets = shown(frontend)
     assert widgets == {"target", "seed", "result_size"}
-    assert len(widgets) + len(frontend.page.evaluate(SOCKETS)) == 8
+    # A socket cannot be kept back.
+    sockets = ["model", "vae", "video", "settings", "source_mask", "fleet"]
+    assert frontend.page.evaluate(SOCKETS) == sockets and len(widgets) + len(sockets) == 9
     frontend.shoot(f"shown_outpaint_{frontend.kind}")
     assert shown(frontend, target="custom ratio") - widgets == {"custom_ratio"}
     assert shown(frontend, target="pixels") - widgets == {"left", "top", "right", "bottom"}
