@@ -39,7 +39,7 @@ class Server:
         inputs: Sequence[Path] = (),
         arguments: Sequence[str] = (),
         log: Path | None = None,
-        start_timeout: float = 600.0,
+        start_timeout: float = 300.0,
     ) -> None:
         self.host = host
         self._temporary = base is None

@@ -10,8 +10,8 @@ from .server import link_file
 
 FOLDER = PACK / "example_workflows"
 TEMPLATES = tuple(sorted(FOLDER.glob("*.json")))
-# ComfyUI shows the files' names on the cards, and searches from their beginning.
-PREFIX = "M3DDM Video Outpainting - "
+# ComfyUI shows the files' names on the cards, and finds in them what begins among their first 33 letters or so.
+SUFFIX = " - M3DDM Video Outpainting"
 
 # What the templates' loaders ask for, and the files that their clip and guide frame choosers name.
 CHECKPOINT, CHECKPOINT_PLUS = "m3ddm.safetensors", "m3ddm_plus.safetensors"
@@ -31,12 +31,12 @@ QUICK = {
 
 def title(template: Path) -> str:
     """What a template is called where it is known whose it is."""
-    return template.stem.removeprefix(PREFIX)
+    return template.stem.removesuffix(SUFFIX)
 
 
 def titled(title: str) -> Path:
     """The template of a title."""
-    return FOLDER / f"{PREFIX}{title}.json"
+    return FOLDER / f"{title}{SUFFIX}.json"
 
 
 def provide(base: Path, checkpoint: Path, vae: Path) -> None:

@@ -417,7 +417,7 @@ def test_nothing_of_it_is_in_the_workflow_or_the_prompt(mask: EdgeMask) -> None:
     (node,) = [node for node in saved["nodes"] if node["type"] == "M3DDM_EdgeMask"]
     (sent,) = [entry for entry in prompt.values() if entry["class_type"] == "M3DDM_EdgeMask"]
     names = [name for name in mask.values() if name in sent["inputs"]]
-    assert node["widgets_values"] == [sent["inputs"][name] for name in names] and len(names) == 14
+    assert node["widgets_values"] == [sent["inputs"][name] for name in names] and len(names) == 17
     assert set(sent["inputs"]) == {*names, "images"}
     assert "placement_view" not in str(saved)
 

@@ -315,7 +315,7 @@ def whole_run(page: Frontend, clip: str, seed: int, **settings: Any) -> Preview:
                 "least => tools.frames.length >= least", arg=8 * moment, timeout=120 * SECONDS
             )
             page.shoot(f"live_preview_{'modern' if settings['VueNodes__Enabled'] else 'classic'}_{moment}")
-    preview.page.wait_for_function("() => tools.ended", timeout=120 * SECONDS)
+    preview.page.wait_for_function("() => tools.ended", timeout=300 * SECONDS)
     return preview
 
 

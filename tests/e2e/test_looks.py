@@ -48,7 +48,7 @@ def test_each_kind_of_wire_has_a_colour_of_its_own(frontend: Frontend) -> None:
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_it_is_the_first_that_these_words_find(frontend: Frontend, words: str) -> None:
+def test_it_is_the_first_of_the_pack_that_these_words_find(frontend: Frontend, words: str) -> None:
     page = frontend.page
     page.evaluate("() => app.extensionManager.command.execute('Workspace.SearchBox.Toggle')")
     page.get_by_role("search").get_by_role("combobox").fill(words)
@@ -58,4 +58,6 @@ def test_it_is_the_first_that_these_words_find(frontend: Frontend, words: str) -
     names = [text.splitlines()[0] for text in found.all_inner_texts()]
     frontend.shoot(f"search_{words.replace(' ', '_')}")
     page.keyboard.press("Escape")
-    assert FIRST in names[0], names[:5]
+    # Among what no name has, the frontend puts the nodes of its own list of favourites first, however far they fit.
+    ours = [name for name in names if name.startswith("M3DDM")]
+    assert ours[0] == FIRST and FIRST in names[:2], names[:5]

@@ -184,7 +184,7 @@ def test_it_is_found_added_and_run(frontend: Any, server: Server, inner: Prompt)
     page.get_by_test_id("queue-button").click()
     page.locator('video[src*="output"]').first.wait_for(state="attached", timeout=300 * SECONDS)
     (written,) = set(server.output.rglob("*.mp4")) - before
-    assert facts(written) == (20, (360, 360), True)
+    assert facts(written) == (20, (288, 288), True), "no larger on its short side than the clip"
     frontend.shoot("subgraph")
     box = page.locator('video[src*="output"]').first.bounding_box()
     assert box["width"] < 600 and box["height"] < 600, "the player is on its node, not over the whole window"

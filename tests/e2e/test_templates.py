@@ -114,12 +114,14 @@ def test_those_asked_for_are_there_and_nothing_else() -> None:
     third = {"M3DDM Plus weights", "Moving camera", "Stabilised footage", "Smoother motion", "Remove a logo or bars"}
     assert set(IDS) == {TRY} | first | second | third
     assert min(IDS) == TRY, "nodes/web/template_order.js lists them by name"
+    late = [file.stem for file in templates.TEMPLATES if file.stem.index("Video Outpainting") > 32]
+    assert late == [], "the frontend's search does not find what begins later"
     files = {file.name for file in templates.FOLDER.iterdir()}
-    assert files == {f"{templates.PREFIX}{name}{suffix}" for name in IDS for suffix in (".json", ".jpg")}
+    assert files == {f"{name}{templates.SUFFIX}{suffix}" for name in IDS for suffix in (".json", ".jpg")}
 
 
 def test_the_server_lists_them(ready: Server) -> None:
-    assert sorted(ready.client.get("/workflow_templates")[PACK_NAME]) == [f"{templates.PREFIX}{name}" for name in IDS]
+    assert sorted(ready.client.get("/workflow_templates")[PACK_NAME]) == [f"{name}{templates.SUFFIX}" for name in IDS]
 
 
 @EACH
