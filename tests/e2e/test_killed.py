@@ -44,7 +44,8 @@ def test_a_server_that_is_killed_loses_one_clip_at_most_and_leaves_nothing_half_
     assert sampling.killed and sampling.begun == CLIPS
     assert not list(way.out.iterdir()) and len(list(way.journal.iterdir())) == CLIPS - 1
 
-    saving = way.run(lambda cpu: any(part.stat().st_size for part in unfinished()))
+    # FFmpeg writes what is so small at the very end: that the file is there has to do.
+    saving = way.run(lambda cpu: bool(unfinished()))
     assert saving.killed and saving.begun == 1, "no more than the clip that was under way"
     assert not videos(way.out) and len(unfinished()) == 1
 
