@@ -45,6 +45,7 @@ class OutpaintVideo(io.ComfyNode):
             node_id="M3DDM_OutpaintVideo",
             display_name="M3DDM Outpaint Video",
             category=CATEGORY,
+            essentials_category="Video Tools",
             description="Outpaints a video of any length from file to file, scene by scene. Frames are read when they "
             "are needed and finished while the result is saved, so a long video takes hardly more memory than a short "
             "one.",

@@ -30,11 +30,14 @@ function counts(node, name, conditions = {}) {
   })
 }
 
-/** Hide a widget or show it. Modern nodes go by its options, and keep advanced ones back themselves. */
+/**
+ * Hide a widget or show it. Modern nodes go by its options, and keep advanced ones back themselves; what a widget says of
+ * itself counts for classic ones, and for the room of both.
+ */
 function show(node, widget, shown) {
   const hidden = !shown
   const keptBack = widget.options.advanced && !node.showAdvanced && !app.extensionManager.setting.get(ALWAYS)
-  const drawn = shown && (isModern() || !keptBack)
+  const drawn = shown && !keptBack
   if (widget.hidden === !drawn && widget.options.hidden === hidden) return false
   widget.hidden = !drawn
   widget.options.hidden = hidden

@@ -35,7 +35,7 @@ def test_the_frozen_names(pack: Any) -> None:
     names = "target custom_ratio left top right bottom anchor offset_x offset_y canvas_size canvas_shape fill"
     names = f"model vae video {names} size_multiple first_frames seed scene_cuts cut_threshold"
     names = f"{names} feather colour_match resampling blend settings second_pass second_denoise source_mask seen"
-    names = f"{names} result_size result_pixels result_megapixels"
+    names = f"{names} result_size result_pixels result_megapixels fleet"
     assert " ".join(entry.id for entry in schema.inputs) == names
     assert [entry.io_type for entry in schema.outputs] == ["VIDEO"]
 
