@@ -13,6 +13,7 @@ from comfy_api.latest import Input, io, ui
 
 from ..m3ddm_core.canvas.quoted import quoted
 from ..m3ddm_core.video.formats import BEST_QUALITY, BIT_DEPTHS, FORMATS, WORST_QUALITY, Encoding
+from ..m3ddm_core.video.sequence import ABOUT
 from ..m3ddm_core.video.writer import write_video, written_beside
 from .host.inputs import SHOWN_WHEN
 from .host.sockets import CATEGORY
@@ -94,7 +95,9 @@ class SaveVideo(io.ComfyNode):
             filename_prefix, folder_paths.get_output_directory(), *source.info.size
         )
         file = f"{name}_{number:05}_{encoding.kind.suffix}"
-        saved = ui.SavedResult(file, subfolder, io.FolderType.output)
+        # What is fetched from a server is a file: that of a folder which tells of the others.
+        where = (file, subfolder) if encoding.kind.suffix else (ABOUT, f"{subfolder}/{file}".lstrip("/"))
+        saved = ui.SavedResult(*where, io.FolderType.output)
         frames, shown = watched(source), saved
         if format != IN_BROWSERS:
             shown = ui.SavedResult(f"m3ddm_{uuid.uuid4().hex}.mp4", "", io.FolderType.temp)

@@ -17,7 +17,7 @@ GRAPH = {"prompt": {"1": {"class_type": "x"}}, "workflow": {"nodes": []}}
 
 @pytest.fixture
 def save(pack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run the node with folders of its own, as if within a graph; gives the files' entries and what is shown."""
+    """Run the node with folders of its own, as if within a graph; gives the file or folder, and what is shown."""
     import folder_paths
 
     folder_paths.set_output_directory(str(tmp_path / "output"))
@@ -30,7 +30,9 @@ def save(pack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         output = pack.nodes[NAME].execute(video=video, **{**asked, **options})
         assert output.args == (video,)
         (saved,), (shown,) = output.ui["files"], output.ui["images"]
-        return tuple(tmp_path / entry["type"] / entry["subfolder"] / entry["filename"] for entry in (saved, shown))
+        saved, shown = (tmp_path / entry["type"] / entry["subfolder"] / entry["filename"] for entry in (saved, shown))
+        assert saved.is_file() and shown.is_file()
+        return (saved.parent if saved.name == "video.json" else saved), shown
 
     return run
 
