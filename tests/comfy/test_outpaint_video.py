@@ -194,7 +194,7 @@ def test_formats_that_comfyui_does_not_write_are_refused(outpaint, two_scenes) -
 
 
 def test_odd_sizes_are_refused_before_anything_is_sampled(outpaint, two_scenes) -> None:
-    with pytest.raises(ValueError, match=r"target of 85x48.*size_multiple"):
+    with pytest.raises(ValueError, match=r"85x48.*size_multiple"):
         outpaint(two_scenes, size_multiple=1, target="pixels", left=53)
 
 
