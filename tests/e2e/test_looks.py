@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from devtools import templates
 from devtools.server import Server
 from tests.helpers.real_frontend import Frontend
 
@@ -26,17 +24,6 @@ COLOURS = """() => {
     return Object.fromEntries(types.map(type => [type, [
         app.canvas.default_connection_color_byType[type], LGraphCanvas.link_type_colors[type], of(type)]]))
 }"""
-
-# Modern nodes and by how many pixels of the graph they reach over the right and lower edge of the group they are in.
-OUTSIDE = """() => app.graph.groups.flatMap(group => {
-    const [[left, top], [width, height]] = [group.pos, group.size], title = 30
-    const inside = n => n.pos[0] >= left && n.pos[0] < left + width && n.pos[1] >= top && n.pos[1] < top + height
-    return app.graph.nodes.filter(inside).map(node => {
-        const box = document.querySelector(`[data-node-id="${node.id}"]`).getBoundingClientRect()
-        const [wide, high] = [box.width, box.height].map(side => side / app.canvas.ds.scale)
-        return [node.type, node.pos[0] + wide - left - width, node.pos[1] - title + high - top - height]
-    }).filter(([, right, bottom]) => right > 0 || bottom > 0)
-})"""
 
 
 @pytest.fixture(scope="module")
@@ -74,15 +61,3 @@ def test_it_is_the_first_of_the_pack_that_these_words_find(frontend: Frontend, w
     # Among what no name has, the frontend puts the nodes of its own list of favourites first, however far they fit.
     ours = [name for name in names if name.startswith("M3DDM")]
     assert ours[0] == FIRST and FIRST in names[:2], names[:5]
-
-
-def test_modern_nodes_stay_in_their_groups(frontend: Frontend, server: Server) -> None:
-    frontend.open(first_start=False, VueNodes__Enabled=True)
-    try:
-        for template in templates.TEMPLATES:
-            frontend.page.evaluate("graph => app.loadGraphData(graph)", json.loads(template.read_text("utf-8")))
-            frontend.look(0, -60, 0.3)
-            frontend.shoot(f"modern_{templates.title(template)}")
-            assert frontend.page.evaluate(OUTSIDE) == [], template.stem
-    finally:
-        server.client.post("/settings/Comfy.VueNodes.Enabled", False)
