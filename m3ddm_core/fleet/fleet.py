@@ -72,6 +72,12 @@ class Fleet:
     def __exit__(self, *of_error: object) -> None:
         self.close()
 
+    @property
+    def present(self) -> list[Hand]:
+        """The workers that have started and not died."""
+        with self._change:
+            return [hand for hand in self.hands if hand in self._present]
+
     def wait_for_all(self) -> None:
         """Wait until every worker is there or given up."""
         with self._change:
