@@ -31,7 +31,9 @@ def test_one_bar_runs_over_all_clips_and_shows_all_frames(pack, model, vae, repo
     frames = torch.rand((20, 64, 32, 3), generator=torch.Generator().manual_seed(0))
     prepared, _ = pack.prepare(frames, vae, target="1:1")
     (state,) = pack.run("M3DDM_EncodeContext", vae=vae, fps=25.0, **prepared)
-    assert [value for value, _, _ in reports] == [20], "the frames put on the canvas"
+    told = [(value, total) for value, total, _ in reports]
+    assert told[0] == (20, 20), "the frames put on the canvas"
+    assert told[1:] == [(2, 2), (20, 41), (41, 41)], "global frames, and all that is encoded of the canvas"
     reports.clear()
     settings = pack.settings(steps=3, context_scale=1.0, global_scale=1.0)
     pack.run("M3DDM_SampleInfill", model=model, state=state, seed=0, settings=settings)
