@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
+from ..m3ddm_core.canvas.source_mask import mask_for_frames
 from ..m3ddm_core.outpaint.encode import encode_global_frames
 from .host.progress import telling
 from .host.sockets import CATEGORY, GlobalFramesSocket
@@ -56,4 +57,5 @@ class EncodeGlobalFrames(io.ComfyNode):
     ) -> io.NodeOutput:
         # Every change of M3DDM Edge Mask runs this anew, though most leave the frames as they were.
         encode = telling(recalling(vae, encoder(vae)), count)
-        return io.NodeOutput(encode_global_frames(frames, encode, count, source_mask))
+        mask = mask_for_frames(source_mask, frames)
+        return io.NodeOutput(encode_global_frames(frames, encode, count, mask))

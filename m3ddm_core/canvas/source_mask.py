@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor
 
-from ..frames import chunks
+from ..frames import RATIO_TOLERANCE, chunks
 from .placement import LATENT_SCALE, Placement
 
 MASK_THRESHOLD = 0.5
@@ -88,6 +88,19 @@ def scale_mask(mask: Tensor | None, size: tuple[int, int]) -> Tensor | None:
     if mask is None or (mask.shape[2], mask.shape[1]) == size:
         return mask
     return matte_at(mask >= MASK_THRESHOLD, size).float()
+
+
+def mask_for_frames(mask: Tensor | None, frames: Tensor) -> Tensor | None:
+    """A source's mask (h, w) or (m, h, w), float, for frames (n, h, w, c) that may have been scaled from that source.
+
+    A mask of another shape than theirs is given back as it is, for whoever checks it.
+    """
+    height, width = frames.shape[1:3]
+    if mask is None or mask.ndim not in (2, 3):
+        return mask
+    if abs(mask.shape[-1] / mask.shape[-2] / (width / height) - 1) > RATIO_TOLERANCE:
+        return mask
+    return scale_mask(mask[None] if mask.ndim == 2 else mask, (width, height))
 
 
 def matte_on_canvas(matte: Tensor, placement: Placement) -> Tensor:

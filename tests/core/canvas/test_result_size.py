@@ -19,7 +19,7 @@ from m3ddm_core.canvas.result_size import (
     ResultSize,
     parse_result_size,
 )
-from m3ddm_core.canvas.source_mask import scale_mask
+from m3ddm_core.canvas.source_mask import mask_for_frames, scale_mask
 from m3ddm_core.frames import scale_frames
 from m3ddm_core.video.source import TensorSource, scaled_source
 
@@ -157,3 +157,12 @@ def test_a_scaled_mask_covers_whatever_it_touched():
     small = scale_mask(mask, (30, 20))
     assert small.shape == (1, 20, 30) and small[0, 3, 5] == 1 and small.sum() < 10
     assert scale_mask(mask, (60, 40)) is mask and scale_mask(None, (30, 20)) is None
+
+
+def test_a_mask_of_the_source_fits_its_scaled_frames():
+    """Global frames are encoded without a placement: there is only the shape to go by."""
+    frames = torch.zeros(2, 288, 230, 3)
+    assert mask_for_frames(torch.ones(360, 288), frames).shape == (1, 288, 230)
+    assert mask_for_frames(torch.ones(2, 360, 288), frames).shape == (2, 288, 230)
+    other = torch.ones(1, 64, 64)
+    assert mask_for_frames(other, frames) is other and mask_for_frames(None, frames) is None
