@@ -28,9 +28,11 @@ from m3ddm_core.fleet.fleet import Fleet
 from m3ddm_core.fleet.models import fleet_models
 from m3ddm_core.fleet.on_ray import Where, ray_fleet
 from m3ddm_core.fleet.simulate import Costs, simulate, waves_of
+from m3ddm_core.models import Models, load_models, load_network
 from m3ddm_core.outpaint.state import OutpaintState
-from m3ddm_core.pipeline import Models, load_models, load_network, load_vae, state_sampler
+from m3ddm_core.pipeline import state_sampler
 from m3ddm_core.sampling.settings import SamplingSettings
+from m3ddm_core.vae import load_vae
 
 
 def noise_state(frames: int, side: int) -> OutpaintState:

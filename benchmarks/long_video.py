@@ -134,6 +134,23 @@ class BlockMeans:
         return colours.movedim(1, -1)
 
 
+def as_given(conditions: Any, start: Any, noise: Any, callback: Callable[..., None]) -> Any:
+    """A sampler of clips that returns what it starts from."""
+    callback(0, 1, start)
+    return start
+
+
+def followed_by(work: Callable[..., Any], then: Callable[[], None]) -> Callable[..., Any]:
+    """The same work, and something after it."""
+
+    def both(*given: Any) -> Any:
+        result = work(*given)
+        then()
+        return result
+
+    return both
+
+
 def measure(clip: str, out: str, options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
@@ -142,31 +159,20 @@ def measure(clip: str, out: str, options: argparse.Namespace) -> dict[str, Any]:
     import comfy.latent_formats
     from comfy_api.latest import InputImpl
 
-    video_node = module("nodes.outpaint_video")
-    video_node.require_m3ddm = lambda model: None
+    video_node, pipeline = module("nodes.outpaint_video"), module("m3ddm_core.pipeline")
     memory = Memory()
-
-    def clip_sampler(*settings: Any) -> Callable[..., Any]:
-        def sample(conditions: Any, start: Any, noise: Any, callback: Callable[..., None]) -> Any:
-            callback(0, 1, start)
-            return start
-
-        return sample
-
-    video_node.clip_sampler = clip_sampler
-    find_cuts = video_node.find_cuts
-
-    def last_of_the_look(*arguments: Any) -> list[int]:
-        cuts = find_cuts(*arguments)
-        memory.mark("encode")
-        return cuts
-
-    video_node.find_cuts = last_of_the_look
+    video_node.require_m3ddm = lambda model: None
+    video_node.comfy_models = lambda model, vae: module("m3ddm_core.models").Models(
+        vae.encode, vae.decode, sampler=lambda settings, seed: as_given, clips_at_once=lambda settings, h, w: 1
+    )
+    pipeline.find_cuts = followed_by(pipeline.find_cuts, lambda: memory.mark("look around"))
+    pipeline.look_at_source = followed_by(pipeline.look_at_source, lambda: memory.mark("encode"))
     model = SimpleNamespace(
         load_device=torch.device("cpu"), model=SimpleNamespace(latent_format=comfy.latent_formats.SD15())
     )
     inputs = {entry.id: entry.default for entry in node.GET_SCHEMA().inputs if hasattr(entry, "default")}
     inputs |= {"target": options.target, "canvas_size": options.canvas, "second_pass": options.second_pass}
+    inputs |= {"seen": options.seen}
     settings = module("m3ddm_core.sampling.settings").SamplingSettings(steps=1)
     with torch.inference_mode():
         memory.mark("look through")
@@ -232,6 +238,7 @@ def main() -> None:
     parser.add_argument("--target", default="21:9")
     parser.add_argument("--canvas", type=int, default=256)
     parser.add_argument("--second-pass", type=int, default=0, help="canvas of a second pass (default: none)")
+    parser.add_argument("--seen", default="both", choices=("off", "start", "layer", "both"))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder for long_video.json and .png")
     options = parser.parse_args()

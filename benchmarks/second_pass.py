@@ -17,9 +17,11 @@ from torch import Tensor
 from m3ddm_core.canvas.placement import Placement, with_canvas
 from m3ddm_core.evaluation.metrics import flicker, psnr, seam, sharpness
 from m3ddm_core.evaluation.protocol import Case
-from m3ddm_core.pipeline import load_models, load_network, load_vae, outpaint_frames
+from m3ddm_core.models import load_models, load_network
+from m3ddm_core.pipeline import outpaint_frames
 from m3ddm_core.sampling.settings import preset_settings
 from m3ddm_core.synthetic.held_out import HELD_OUT
+from m3ddm_core.vae import load_vae
 
 from .spoiled_clips import known
 

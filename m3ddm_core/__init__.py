@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .canvas.framing import Framing
-    from .pipeline import Guides, Models, Options, load_models, load_network, outpaint_file, outpaint_frames
+    from .models import Models, load_models, load_network
+    from .pipeline import Guides, Options, outpaint_file, outpaint_frames
     from .sampling.guidance import Guidance
     from .sampling.settings import SamplingSettings
     from .vae import load_vae
@@ -38,6 +39,9 @@ _ELSEWHERE = {
     "Framing": "canvas.framing",
     "Guidance": "sampling.guidance",
     "SamplingSettings": "sampling.settings",
+    "Models": "models",
+    "load_models": "models",
+    "load_network": "models",
     "load_vae": "vae",
 }
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..pipeline import Models
+from ..models import Models
 from ..sampling.memory import is_of_memory, out_of_memory
 from ..video.formats import SUFFIXES
 from .jobs import Job, find_jobs

@@ -17,20 +17,13 @@ from ..fleet.actor import Weights
 from ..fleet.models import fleet_models
 from ..fleet.on_ray import Where, ray_fleet
 from ..journal.store import Journal
-from ..pipeline import (
-    FIND_BARS,
-    Models,
-    Options,
-    check_files,
-    load_models,
-    load_network,
-    load_vae,
-    outpaint_file,
-    read_mask,
-)
+from ..models import Models, load_models, load_network
+from ..pipeline import FIND_BARS, Options, outpaint_file, read_mask
 from ..sampling.settings import preset_settings
+from ..vae import load_vae
 from ..video.crop import Crop
 from ..video.formats import Encoding
+from ..video.place import check_files
 from .settings import SAMPLING
 
 

@@ -19,8 +19,9 @@ from ..canvas.placement import Placement
 from ..checkpoint import DTYPES, read_checkpoint
 from ..composite.blend import BLENDS
 from ..composite.colour_match import COLOUR_MATCHES
+from ..models import Models, load_models, load_network
 from ..outpaint.frame_numbers import parse_frame_numbers
-from ..pipeline import Guides, Models, load_models, load_network, outpaint_frames
+from ..pipeline import Guides, outpaint_frames
 from ..sampling.advice import Advice, read_advice
 from ..sampling.clip import Network
 from ..sampling.settings import CHECKPOINT, CUSTOM, SamplingSettings, preset_settings

@@ -9,7 +9,7 @@ from math import inf
 from torch import Tensor
 
 from ..journal.clips import recipe
-from ..pipeline import Models
+from ..models import Models
 from ..sampling.advice import read_advice
 from ..sampling.settings import SamplingSettings
 from ..sampling.solvers import make_sampler

@@ -15,11 +15,12 @@ from torch import Tensor
 from ..checkpoint import DTYPES
 from ..journal.clips import device_name
 from ..journal.weights import WeightsFile
+from ..models import Models, load_models, load_network
 from ..outpaint.clips import NonFiniteLatents
-from ..pipeline import Models, load_models, load_network, load_vae
 from ..sampling.clip import Callback, ClipConditions, SampleClips
 from ..sampling.memory import is_of_memory
 from ..sampling.settings import SamplingSettings
+from ..vae import load_vae
 from .identity import own_identity
 from .packets import (
     DECODE,

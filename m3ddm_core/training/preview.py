@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..canvas.placement import place
-from ..pipeline import Models, load_models, outpaint_frames
+from ..models import Models, load_models
+from ..pipeline import outpaint_frames
 from ..sampling.clip import Network
 from ..sampling.placed import PlacedNetwork
 from ..sampling.prediction import noise_network

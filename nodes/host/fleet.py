@@ -13,7 +13,7 @@ from ...m3ddm_core.checkpoint import DTYPES
 from ...m3ddm_core.fleet.actor import Weights
 from ...m3ddm_core.fleet.models import fleet_models
 from ...m3ddm_core.fleet.on_ray import Where, ray_fleet
-from ...m3ddm_core.pipeline import Models
+from ...m3ddm_core.models import Models
 from .journal import PATCHED
 from .sockets import FleetSocket
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ...m3ddm_core.pipeline import Models
+from ...m3ddm_core.models import Models
 from .guider import clip_sampler
 from .journal import recipe_of
 from .memory import clips_at_once

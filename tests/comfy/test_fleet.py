@@ -22,7 +22,7 @@ def fleet(pack: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A fleet of two workers in this process in place of Ray's; tells which weights were asked for."""
     host = pack.module("nodes.host.fleet")
     fleets, packets = pack.module("m3ddm_core.fleet.fleet"), pack.module("m3ddm_core.fleet.packets")
-    pipeline = pack.module("m3ddm_core.pipeline")
+    library = pack.module("m3ddm_core.models")
     settings = pack.module("m3ddm_core.sampling.settings").SamplingSettings()
     asked = []
 
@@ -31,14 +31,14 @@ def fleet(pack: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
             self.name, self.weights, self.ran = name, weights, 0
 
         def start(self) -> dict:
-            self.network = pipeline.load_network(self.weights.network)
+            self.network = library.load_network(self.weights.network)
             advice = self.network.advice.metadata()
             return {"device": "cpu", "network": "n", "dtype": "torch.float32", "advice": advice}
 
         def run(self, order: Any, on_step: Any) -> bytes:
             self.ran += 1
             no_vae = type("NoVAE", (), {"encode": None, "decode": None})
-            models = pipeline.load_models(self.network, no_vae)
+            models = library.load_models(self.network, no_vae)
             sample = models.sampler(settings.changed(order.how["settings"]), order.how["seed"])
 
             def heard(step: int, steps: int, denoised: torch.Tensor) -> None:

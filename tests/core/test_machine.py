@@ -20,8 +20,9 @@ from m3ddm_core import __main__ as command_line
 from m3ddm_core.canvas.framing import Framing
 from m3ddm_core.checkpoint import save_checkpoint
 from m3ddm_core.journal.store import Journal
+from m3ddm_core.models import Models, load_models, load_network
 from m3ddm_core.outpaint.clips import NonFiniteLatents
-from m3ddm_core.pipeline import Models, Options, load_models, load_network, outpaint_file
+from m3ddm_core.pipeline import Options, outpaint_file
 from m3ddm_core.sampling.settings import SamplingSettings
 from m3ddm_core.video.whole import CannotWrite
 from tests.helpers.checkpoint_files import TINY

@@ -18,22 +18,13 @@ from m3ddm_core.canvas.framing import Framing
 from m3ddm_core.frames import NonFiniteFrames
 from m3ddm_core.journal.digest import Unidentified
 from m3ddm_core.journal.store import Journal
-from m3ddm_core.pipeline import (
-    Guides,
-    Models,
-    Options,
-    load_models,
-    load_network,
-    load_vae,
-    outpaint_file,
-    outpaint_frames,
-    outpaint_source,
-    read_mask,
-)
+from m3ddm_core.models import Models, load_models, load_network
+from m3ddm_core.pipeline import Guides, Options, outpaint_file, outpaint_frames, outpaint_source, read_mask
 from m3ddm_core.sampling.advice import Advice
 from m3ddm_core.sampling.pndm import require_steps
 from m3ddm_core.sampling.settings import CheckpointSettings, SamplingSettings
 from m3ddm_core.seen.look import look_around
+from m3ddm_core.vae import load_vae
 from m3ddm_core.video.file import FileSource
 from m3ddm_core.video.source import TensorSource
 from m3ddm_core.video.writer import write_video

@@ -20,7 +20,8 @@ import torch
 
 from m3ddm_core.canvas.framing import Framing
 from m3ddm_core.journal.store import Journal
-from m3ddm_core.pipeline import Models, Options, load_models, load_network, outpaint_file
+from m3ddm_core.models import Models, load_models, load_network
+from m3ddm_core.pipeline import Options, outpaint_file
 from m3ddm_core.sampling.settings import SamplingSettings
 
 BEGUN, KEPT, STEP = b"b", b"k", b"s"

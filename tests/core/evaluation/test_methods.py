@@ -12,7 +12,7 @@ from m3ddm_core.checkpoint import expected_shapes, read_checkpoint, save_checkpo
 from m3ddm_core.evaluation import methods
 from m3ddm_core.evaluation.methods import FILLS, Fill, Model, ModelSettings, parse_method
 from m3ddm_core.evaluation.protocol import Case
-from m3ddm_core.pipeline import Models, load_models, load_network
+from m3ddm_core.models import Models, load_models, load_network
 from m3ddm_core.sampling.advice import Advice
 from m3ddm_core.sampling.clip import ClipConditions
 from m3ddm_core.sampling.pndm import pndm_timesteps

@@ -9,7 +9,7 @@ from m3ddm_core.evaluation.methods import Fill, Model, ModelSettings, parse_meth
 from m3ddm_core.evaluation.protocol import Case, Clip, Protocol, Source
 from m3ddm_core.evaluation.runner import Bench, Instruments
 from m3ddm_core.evaluation.seen import AGES, SeenOver, claimed_regions, claims, looked_around
-from m3ddm_core.pipeline import Models
+from m3ddm_core.models import Models
 from m3ddm_core.seen.recipe import USES
 from tests.helpers.block_vae import BlockVAE
 from tests.helpers.filmed import Film, filmed, painted, pan

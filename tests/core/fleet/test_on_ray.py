@@ -20,8 +20,10 @@ from m3ddm_core.fleet.fleet import Fleet
 from m3ddm_core.fleet.hand import FleetError, Lost
 from m3ddm_core.fleet.models import fleet_models
 from m3ddm_core.fleet.on_ray import Where, ray_fleet
-from m3ddm_core.pipeline import load_models, load_network, load_vae, outpaint_frames
+from m3ddm_core.models import load_models, load_network
+from m3ddm_core.pipeline import outpaint_frames
 from m3ddm_core.sampling.settings import SamplingSettings
+from m3ddm_core.vae import load_vae
 from tests.helpers.checkpoint_files import TINY
 from tests.helpers.panned_files import write_pan
 

@@ -16,7 +16,8 @@ from m3ddm_core.command.manifest import Manifest
 from m3ddm_core.command.queue import Tally, run_jobs
 from m3ddm_core.fleet.fleet import Fleet
 from m3ddm_core.fleet.models import FleetSampler
-from m3ddm_core.pipeline import Models, Options, outpaint_source
+from m3ddm_core.models import Models
+from m3ddm_core.pipeline import Options, outpaint_source
 from m3ddm_core.sampling.settings import SamplingSettings
 from m3ddm_core.video.source import TensorSource
 from tests.core.fleet.test_fleet import Inside, mixing_sampler

@@ -13,10 +13,11 @@ from m3ddm_core.fleet.identity import difference
 from m3ddm_core.fleet.packets import DONE, ENCODE, FAILED, MEMORY, NOTE, SAMPLE, STEP, pack, pack_batch, unpack
 from m3ddm_core.fleet.shell import OK, REFUSED, Shell
 from m3ddm_core.fleet.worker import Worker
-from m3ddm_core.pipeline import load_models, load_network, load_vae
+from m3ddm_core.models import load_models, load_network
 from m3ddm_core.sampling.clip import ClipConditions
 from m3ddm_core.sampling.settings import SamplingSettings
 from m3ddm_core.sampling.wave import Batch
+from m3ddm_core.vae import load_vae
 from tests.helpers.checkpoint_files import TINY
 
 VAE = Path(__file__).resolve().parents[3] / "models" / "m3ddm_demo_vae.safetensors"
