@@ -22,7 +22,8 @@ def test_node_and_command_line_make_equal_frames(pack, load_video, tmp_path, mon
 
     (model,) = pack.run("M3DDM_LoadCheckpoint", checkpoint=DEMO.name, weight_dtype="fp32")
     vae = comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(DEMO_VAE)), dtype=torch.float32)
-    node = pack.outpaint_video(model, vae, load_video(str(CLIP)), settings=pack.settings(**SAMPLING), **OPTIONS)
+    as_new = {"settings": pack.settings(**SAMPLING), "result_size": "automatic"}
+    node = pack.outpaint_video(model, vae, load_video(str(CLIP)), **as_new, **OPTIONS)
 
     written = {}
 
@@ -39,7 +40,7 @@ def test_node_and_command_line_make_equal_frames(pack, load_video, tmp_path, mon
     assert target.read_bytes() == b"whole"
 
     frames = torch.stack(list(node.video.frames()))
-    assert written["frames"].shape == frames.shape == (18, 360, 640, 3)
+    assert written["frames"].shape == frames.shape == (18, 288, 512, 3)
     assert (written["frames"] - frames).abs().max() <= 1e-4
     assert written["info"] == node.video.info
     ours, theirs = (
