@@ -18,6 +18,7 @@ import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,13 @@ class Server:
             import websocket
         except ImportError:
             return
-        address = self.address.replace("http", "ws", 1)
-        with websocket.create_connection(f"{address}/ws?clientId={self.client}") as socket:
+        address = f"{self.address.replace('http', 'ws', 1)}/ws?clientId={self.client}"
+        with closing(websocket.create_connection(address, timeout=SECONDS_BETWEEN_LOOKS)) as socket:
             while prompt_id not in json.loads(self.get(f"/history/{prompt_id}")):
-                message = socket.recv()
+                try:
+                    message = socket.recv()
+                except websocket.WebSocketTimeoutException:
+                    continue
                 event = json.loads(message) if isinstance(message, str) else {}
                 data = event.get("data") or {}
                 if event.get("type") == "progress" and data.get("prompt_id") == prompt_id:

@@ -24,6 +24,7 @@ def comfyui(host: Host, tmp_path: Path) -> Path:
     """A copy of the host with the pack, and nothing else, among its custom nodes.
 
     The tests start ``main.py`` themselves, with the folders beside it, so the host itself would have to be changed.
+    What Python has compiled is copied too: they wait twenty seconds for a start.
     """
     if not (host.path / "tests" / "execution").is_dir():
         pytest.skip(f"ComfyUI in {host.path} came without its tests")
@@ -31,9 +32,7 @@ def comfyui(host: Host, tmp_path: Path) -> Path:
     left_out = {"models", "output", "input", "temp", "user", "custom_nodes", ".git", "venv", ".venv"}
 
     def ignore(folder: str, names: list[str]) -> set[str]:
-        return {n for n in names if n == "__pycache__"} | (
-            left_out & set(names) if Path(folder) == host.path else set()
-        )
+        return left_out & set(names) if Path(folder) == host.path else set()
 
     shutil.copytree(host.path, copy, ignore=ignore)
     for name in ("models", "input", "custom_nodes"):

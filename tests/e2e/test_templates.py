@@ -175,7 +175,7 @@ def test_nodes_and_inputs_are_those_of_the_server(template: Path, object_info: d
 
 def test_the_first_names_what_comes_with_the_pack(object_info: dict[str, Any]) -> None:
     """So that it runs after installation; what else it is sampled with is the checkpoint's to say."""
-    graph = load(templates.FOLDER / f"{TRY}.json")
+    graph = load(templates.titled(TRY))
     prompt = workflow.to_prompt(graph, object_info)
     (loader,), (vae,), (outpaint,) = (
         workflow.of_type(prompt, kind) for kind in ("M3DDM_LoadCheckpoint", "M3DDM_LoadVAE", "M3DDM_OutpaintVideo")
@@ -322,7 +322,7 @@ def test_all_levels_have_one_seed(template: Path, object_info: dict[str, Any]) -
 
 @pytest.mark.parametrize("name", ["Step by step", "M3DDM Plus weights"])
 def test_keyframes_are_previewed(name: str, object_info: dict[str, Any]) -> None:
-    prompt = workflow.load(templates.FOLDER / f"{name}.json", object_info)
+    prompt = workflow.load(templates.titled(name), object_info)
     (preview,), (keyframes,) = (
         workflow.of_type(prompt, "PreviewImage"),
         workflow.of_type(prompt, "M3DDM_SampleKeyframes"),
@@ -357,8 +357,8 @@ def test_the_frame_rate_grows_with_the_number_of_frames(object_info: dict[str, A
     """One number says how many times as many frames there are, and how many times as fast they are shown."""
     prompt = workflow.load(templates.titled("Smoother motion"), object_info)
     (interpolate,), (create,) = workflow.of_type(prompt, "FrameInterpolate"), workflow.of_type(prompt, "CreateVideo")
-    (number,), (parts,) = workflow.of_type(prompt, "PrimitiveInt"), workflow.of_type(prompt, "GetVideoComponents")
-    assert prompt[interpolate]["inputs"]["multiplier"] == [number, 0]
+    (parts,), number = workflow.of_type(prompt, "GetVideoComponents"), prompt[interpolate]["inputs"]["multiplier"][0]
+    assert prompt[number]["class_type"] == "PrimitiveInt"
     assert prompt[create]["inputs"]["images"] == [interpolate, 0]
     product = prompt[prompt[create]["inputs"]["fps"][0]]
     assert product["class_type"] == "ComfyMathExpression"
