@@ -87,6 +87,7 @@ def test_a_template_runs_and_shows_its_video(frontend: Frontend, ready: Server) 
                 const node = app.graph.nodes.find(n => n.type === type)
                 node.widgets.find(w => w.name === name).value = value
             }
+            set('M3DDM_SamplingSettings', 'preset', 'custom')
             set('M3DDM_SamplingSettings', 'steps', 1)
             set('M3DDM_EdgeMask', 'canvas_size', 128)
         }"""
