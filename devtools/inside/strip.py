@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from m3ddm_core.video.reader import read_facts, read_pictures
 
@@ -32,7 +32,10 @@ def read(file: Path) -> tuple[list[Image.Image], dict[str, object]]:
 
 
 def strip(source: list[Image.Image], result: list[Image.Image]) -> Image.Image:
-    """``COLUMNS`` evenly spaced moments, the first and the last among them; the source lies centred in its target."""
+    """``COLUMNS`` evenly spaced moments, the first and the last among them; the source lies centred in its target.
+
+    It is scaled to it: of a ratio's frame it fills the width or the height.
+    """
     count = min(len(source), len(result))
     numbers = sorted({round(i * (count - 1) / (COLUMNS - 1)) for i in range(COLUMNS)})
     scale = COLUMN_WIDTH / result[0].width
@@ -42,7 +45,7 @@ def strip(source: list[Image.Image], result: list[Image.Image]) -> Image.Image:
     for column, number in enumerate(numbers):
         x = GAP + column * (COLUMN_WIDTH + GAP)
         before = Image.new("RGB", result[0].size, BLANK)
-        frame = source[number]
+        frame = ImageOps.contain(source[number], before.size, Image.Resampling.LANCZOS)
         before.paste(frame, ((before.width - frame.width) // 2, (before.height - frame.height) // 2))
         for row, picture in enumerate((before, result[number])):
             sheet.paste(

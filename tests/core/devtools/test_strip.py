@@ -27,3 +27,12 @@ def test_the_source_lies_centred_above_its_result() -> None:
         assert tuple(sheet[y, x + COLUMN_WIDTH // 2]) == (200, number, 0)
         assert tuple(sheet[y + COLUMN_WIDTH * 60 // 80 + GAP, x + 10]) == (0, number, 200)
     assert sheet.shape[1] == COLUMNS * (COLUMN_WIDTH + GAP) + GAP
+
+
+def test_a_source_of_another_size_is_brought_to_that_of_its_result() -> None:
+    source = Image.new("RGB", (40, 60))
+    source.paste((255, 0, 0), (0, 0, 40, 2))
+    sheet = np.asarray(strip([source] * 5, [Image.new("RGB", (40, 30))] * 5)).astype(int)
+    above = sheet[GAP : GAP + COLUMN_WIDTH * 30 // 40, GAP : GAP + COLUMN_WIDTH]
+    red = above[2, :, 0] > 128
+    assert abs(red.sum() - COLUMN_WIDTH // 2) <= 4, "the source's first line, as wide as its height allows"
