@@ -18,6 +18,7 @@ import math
 import os
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,8 +35,13 @@ def in_fork(work: Callable[[], None]) -> None:
     """Do some work in a process of its own. Raises RuntimeError where it fails."""
     child = os.fork()
     if child == 0:
-        work()
-        os._exit(0)
+        # Nothing of this process is the child's: it ends here, whatever happens.
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
     if os.waitpid(child, 0)[1]:
         raise RuntimeError("the material could not be made; its own error stands above")
 

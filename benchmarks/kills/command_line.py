@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+import traceback
 from pathlib import Path
 
 from benchmarks.material import SIDE
@@ -44,7 +45,12 @@ class CommandLine:
             output = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(output, 1)
             os.dup2(output, 2)
-            os._exit(_outpaint(self.command, writing))
+            # Nothing of this process is the child's: it ends here, whatever happens.
+            try:
+                os._exit(_outpaint(self.command, writing))
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
         os.close(writing)
         if due is not None:
             process = psutil.Process(child)
@@ -69,10 +75,10 @@ def _outpaint(command: list[str], telling: int) -> int:
     """Run the command line; each clip that is begun is told of in a byte."""
     import torch
 
-    from m3ddm_core import __main__, pipeline
+    from m3ddm_core import __main__, models
 
     torch.set_num_threads(1)
-    made = pipeline.guided_sampler
+    made = models.guided_sampler
 
     def guided_sampler(*arguments):
         sample = made(*arguments)
@@ -83,5 +89,5 @@ def _outpaint(command: list[str], telling: int) -> int:
 
         return told
 
-    pipeline.guided_sampler = guided_sampler
+    models.guided_sampler = guided_sampler
     return __main__.main(command)

@@ -13,8 +13,10 @@ from pathlib import Path
 import torch
 
 from m3ddm_core.canvas.placement import place
-from m3ddm_core.pipeline import load_models, load_network, load_vae, outpaint_frames
+from m3ddm_core.models import load_models, load_network
+from m3ddm_core.pipeline import outpaint_frames
 from m3ddm_core.sampling.settings import SamplingSettings
+from m3ddm_core.vae import load_vae
 
 VAE = Path(__file__).resolve().parents[2] / "models" / "m3ddm_demo_vae.safetensors"
 FRAMES, SIDE = 52, 32

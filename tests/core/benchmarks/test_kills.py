@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from benchmarks.kills.measure import measure, summary
 from benchmarks.kills.way import Due, Run
 
+ROOT = Path(__file__).resolve().parents[3]
 CLIPS, SECONDS_A_CLIP, SAVING = 5, 2.0, 4.0
 WHOLE = CLIPS * SECONDS_A_CLIP + SAVING
 CONTENT = b"a whole video"
@@ -60,3 +64,13 @@ def test_a_half_made_file_under_its_name_is_an_error_and_one_beside_it_is_told(t
     (tmp_path / "out.mp4").unlink()
     (kill,) = measure(MadeUp(tmp_path, left=".out.mp4.part"), 1, seed=0)["kills"]
     assert kill["left"] == [".out.mp4.part"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the command line is killed in a fork")
+def test_the_command_line_is_killed_and_goes_on() -> None:
+    command = [sys.executable, "-m", "benchmarks.kills", "command", "--kills", "1", "--frames", "20"]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    assert "2 clips" in answer.stdout, "they are counted"
+    assert "1 kills: 1 files equal byte by byte, nothing left beside 1 of them" in answer.stdout
