@@ -6,8 +6,14 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -27,7 +33,8 @@ from m3ddm_core.vae import load_vae
 from tests.helpers.checkpoint_files import TINY
 from tests.helpers.panned_files import write_pan
 
-VAE = Path(__file__).resolve().parents[3] / "models" / "m3ddm_demo_vae.safetensors"
+ROOT = Path(__file__).resolve().parents[3]
+VAE = ROOT / "models" / "m3ddm_demo_vae.safetensors"
 FRAMES = 50
 STORE_BYTES = 100 * 2**20
 LOCAL = Where("local", workers=2)
@@ -169,6 +176,50 @@ def test_two_workers_make_the_same_bits_also_where_one_is_killed(tmp_path, tiny,
         assert killed
     with pytest.raises(FleetError, match="the fleet was closed"):
         models.encode(torch.zeros(1, 16, 16, 3))
+
+
+@pytest.mark.slow
+def test_a_full_object_store_loses_nothing(tmp_path, tiny, started, one_thread):
+    import ray
+
+    weights = weights_of(tmp_path, tiny)
+    expected = outpainted(load_models(load_network(weights.network), load_vae(weights.vae)))
+    # What is being looked at cannot be put out to disk: from here on every packet finds the store full.
+    pinned = [ray.get(ray.put(bytearray(STORE_BYTES // 12))) for _ in range(11)]
+    with ray_fleet(LOCAL, weights) as fleet:
+        assert torch.equal(outpainted(fleet_models(fleet)), expected)
+    assert len(pinned) == 11
+
+
+@pytest.mark.slow
+def test_a_driver_that_is_killed_leaves_no_worker_and_is_taken_up(tmp_path, tiny, one_thread, capsys):
+    weights = weights_of(tmp_path, tiny)
+    write_pan(tmp_path / "in.mp4", FRAMES, 48)
+    given = ["--checkpoint", weights.network, "--vae", weights.vae, "--ratio", "1:1", "--canvas-size", "32"]
+    given += ["--steps", "4", "--device", "cpu"]
+    source, result = str(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    assert main(["outpaint", source, str(tmp_path / "plain.mp4"), *given]) == 0
+    command = [sys.executable, "-m", "m3ddm_core", "outpaint", source, str(result), *given]
+    driver = subprocess.Popen([*command, "--ray", "local", "--ray-workers", "2"], cwd=ROOT, stderr=subprocess.DEVNULL)
+    wait_for(lambda: list(tmp_path.glob(".out.mp4.journal/**/*.safetensors")) or driver.poll() is not None, 120)
+    children = psutil.Process(driver.pid).children(recursive=True)
+    workers = [process for process in children if "Shell" in " ".join(process.cmdline())]
+    assert len(workers) == 2
+    driver.kill()
+    assert driver.wait() == -signal.SIGKILL, "it was done before it was killed"
+    # Ray's own agents notice it after a minute; they hold no weights.
+    wait_for(lambda: not any(process.is_running() for process in workers), 60)
+    assert not result.exists()
+    assert main(["outpaint", source, str(result), *given]) == 0
+    assert re.search(r"an earlier run had finished: [1-9]", capsys.readouterr().err)
+    assert result.read_bytes() == (tmp_path / "plain.mp4").read_bytes()
+
+
+def wait_for(condition: Callable[[], Any], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s"
+        time.sleep(0.05)
 
 
 @pytest.mark.slow
