@@ -1,4 +1,8 @@
-"""What became of each video of a run over many: a line of JSON each, written as soon as it is known."""
+"""What became of each video of a run over many: a line of JSON, written as soon as it is known.
+
+A line before says that the video was begun. A file appears under its name when it is whole, so one that was begun where
+there was none, and is there, is done: a kill in between leaves it so.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 NAME = "manifest.jsonl"
-DONE, FAILED = "done", "failed"
+BEGUN, DONE, FAILED = "begun", "done", "failed"
 
 
 class Manifest:
@@ -29,7 +33,7 @@ class Manifest:
 
     def _remember(self, entry: dict[str, Any]) -> None:
         self._last[entry["target"]] = entry
-        if entry["outcome"] == DONE:
+        if entry["outcome"] in (BEGUN, DONE):
             self._made.add(entry["target"])
 
     def add(self, entry: dict[str, Any]) -> None:
@@ -41,6 +45,11 @@ class Manifest:
         self._torn = False
         self._remember(entry)
 
+    def begin(self, asked: dict[str, Any]) -> None:
+        """Write that a video is begun, unless a file has its name: then nobody could tell the two apart."""
+        if not Path(asked["target"]).exists():
+            self.add({**asked, "outcome": BEGUN})
+
     def made(self, target: str) -> bool:
         """Whether a file of this name was made by a run, not by somebody else."""
         return target in self._made
@@ -49,4 +58,8 @@ class Manifest:
         """Whether a video's target is there, made from what is ``asked``: as its entry began with."""
         last = self._last.get(asked["target"], {})
         same = all(last.get(name) == value for name, value in asked.items())
-        return last.get("outcome") == DONE and same and Path(asked["target"]).is_file()
+        return same and last.get("outcome") in (BEGUN, DONE) and Path(asked["target"]).is_file()
+
+    def is_begun(self, target: str) -> bool:
+        """Whether nothing is written of a video but that it was begun."""
+        return self._last.get(target, {}).get("outcome") == BEGUN

@@ -49,8 +49,9 @@ def run_jobs(
         for number, job in enumerate(jobs):
             asked = asked_of(job, ask)
             if resume and manifest.has_done(asked):
-                run.was_done(number)
+                run.was_done(number, asked)
             else:
+                manifest.begin(asked)
                 side.start(partial(run.make, make, number, job), partial(run.ended, number, job, asked))
         side.finish()
     return run.tally
@@ -73,8 +74,10 @@ class _Run:
             figures |= {"outcome": FAILED, "error": str(error)}
         return {**figures, "seconds": round(time.monotonic() - begun, 3)}
 
-    def was_done(self, number: int) -> None:
-        """An earlier run has made this one."""
+    def was_done(self, number: int, asked: dict[str, Any]) -> None:
+        """An earlier run has made this one, and perhaps was killed before it could say so."""
+        if self._manifest.is_begun(asked["target"]):
+            self._manifest.add({**asked, "outcome": DONE})
         self.tally = replace(self.tally, before=self.tally.before + 1)
         self._shares[number] = 1.0
         self._pace.pause()

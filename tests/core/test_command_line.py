@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from fractions import Fraction
@@ -17,6 +16,7 @@ from m3ddm_core.sampling.settings import SamplingSettings
 from m3ddm_core.video.file import FileSource
 from m3ddm_core.video.source import TensorSource
 from m3ddm_core.video.writer import write_video
+from tests.helpers.manifests import ended
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ["--checkpoint", str(ROOT / "models" / "m3ddm_demo.safetensors")]
@@ -170,7 +170,7 @@ def test_a_folder_of_videos_goes_to_a_folder(clip, tmp_path, capsys):
     assert "2 of 3 videos made, 1 not; see" in said.out and "not made: " in said.err and "broken.mp4" in said.err
     assert FileSource(str(out / "a.mp4")).info.size == (32, 32) == FileSource(str(out / "more" / "b.mp4")).info.size
     assert sorted(path.name for path in out.iterdir()) == ["a.mp4", "manifest.jsonl", "more"]
-    entries = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    entries = ended(out)
     assert [entry["outcome"] for entry in entries] == ["done", "failed", "done"] and entries[0]["frames"] == 4
     assert entries[0]["settings"]["ratio"] == "1:1" and "which cannot be read" in entries[1]["error"]
 
@@ -185,7 +185,7 @@ def test_a_folder_of_videos_goes_to_a_folder(clip, tmp_path, capsys):
     (tmp_path / "table.csv").write_text("source,pixels,seed\nvideos/a.mp4,8 0 8 0,7\nvideos/more/b.mov,,\n")
     assert main(["outpaint", str(tmp_path / "table.csv"), str(tmp_path / "other"), *usual]) == 0
     assert FileSource(str(tmp_path / "other" / "a.mp4")).info.size == (48, 48)
-    entries = [json.loads(line) for line in (tmp_path / "other" / "manifest.jsonl").read_text().splitlines()]
+    entries = ended(tmp_path / "other")
     assert entries[0]["settings"]["pixels"] == [8, 0, 8, 0] and entries[0]["settings"]["ratio"] is None
     assert entries[1]["settings"]["ratio"] == "1:1"
 
@@ -210,7 +210,7 @@ def test_resume_goes_on_in_the_middle_of_a_video_and_replaces_no_file_of_others(
         assert main([*arguments, "--resume"]) == 1
         assert "which exists, expected a new name" in capsys.readouterr().err
         assert (out / "more" / "b.mp4").read_text() == "somebody's own"
-    entries = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    entries = ended(out)
     assert [entry["outcome"] for entry in entries] == ["done", "failed", "failed"]
     assert entries[0]["clips_of_an_earlier_run"] == 1
 

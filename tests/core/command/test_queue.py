@@ -10,6 +10,7 @@ import pytest
 from m3ddm_core.command.jobs import Job
 from m3ddm_core.command.manifest import Manifest
 from m3ddm_core.command.queue import Tally, run_jobs
+from tests.helpers.manifests import ended
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_broken_ones_are_named_and_passed_over(jobs):
         "got 3.mov, which cannot be read",
     ]
     assert heard[2][0] == 0.5 and heard[2][1].startswith("video 3 of 5, 2.mov: clip 1 of 2")
-    lines = [json.loads(line) for line in (jobs[0].target.parent / "manifest.jsonl").read_text().splitlines()]
+    lines = ended(jobs[0].target.parent)
     assert [line["outcome"] for line in lines] == ["done", "failed", "done", "failed", "done"]
     assert lines[1]["error"] == "got 1.mov, which cannot be read" and lines[0]["frames"] == 8
     assert lines[4]["settings"] == {"seed": 4} and lines[4]["seconds"] >= 0
@@ -77,12 +78,28 @@ def test_what_was_asked_otherwise_or_is_gone_is_made_again(jobs):
     assert again.made == ["0.mov", "1.mov"]
 
 
-def test_a_line_that_a_kill_left_is_passed_over(jobs):
+def test_a_kill_before_or_in_a_line_loses_no_finished_file(jobs):
+    """The file stands under its name, and the manifest knows no more than that it was begun."""
     run(jobs, Maker())
     path = jobs[0].target.parent / "manifest.jsonl"
-    whole = path.read_text()
-    path.write_text(whole[:-20])
+    lines = path.read_text().splitlines(keepends=True)
+    for left in (0, 20):
+        path.write_text("".join(lines[:-1]) + lines[-1][:left])
+        again = Maker()
+        assert run(jobs, again, resume=True)[0] == Tally(before=5) and not again.made
+        assert json.loads(path.read_text().splitlines()[-1])["outcome"] == "done"
+
+
+def test_what_was_begun_and_is_not_there_is_made(jobs):
+    with pytest.raises(KeyboardInterrupt):
+        run(jobs, Maker(stop="3.mov"))
     again = Maker()
-    run(jobs, again, resume=True)
-    assert again.made == ["4.mov"]
-    assert run(jobs, Maker(), resume=True)[0] == Tally(before=5), "the line after the torn one is read"
+    assert run(jobs, again, resume=True)[0] == Tally(made=2, before=3) and again.made == ["3.mov", "4.mov"]
+
+
+def test_a_file_of_others_that_was_there_is_never_taken_for_ours(jobs):
+    jobs[3].target.write_bytes(b"somebody's own")
+    with pytest.raises(KeyboardInterrupt):
+        run(jobs, Maker(stop="3.mov"))
+    manifest = Manifest(jobs[0].target.parent)
+    assert not manifest.made(str(jobs[3].target)) and manifest.made(str(jobs[2].target))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from dataclasses import replace
 from fractions import Fraction
@@ -22,6 +21,7 @@ from m3ddm_core.sampling.settings import SamplingSettings
 from m3ddm_core.video.source import TensorSource
 from tests.core.fleet.test_fleet import Inside, mixing_sampler
 from tests.helpers.block_vae import BlockVAE
+from tests.helpers.manifests import ended
 
 OPTIONS = Options(Framing(ratio="1:1", canvas_size=32), SamplingSettings(steps=2), seed=3)
 
@@ -107,7 +107,7 @@ def test_videos_side_by_side_and_a_broken_one(tmp_path):
         at_once=2,
     )
     assert tally == Tally(made=4, failed=1) and len(told) == 1 and "2.mov" in told[0]
-    lines = [json.loads(line) for line in manifest.path.read_text().splitlines()]
+    lines = ended(tmp_path)
     assert sorted(line["outcome"] for line in lines) == ["done"] * 4 + ["failed"]
     assert {thread for thread, *_ in heard} == {threading.current_thread()}
     assert all(0 < share < 1 for _, share, _ in heard) and len(heard) == 5
