@@ -38,8 +38,10 @@ from .sampling.settings import CheckpointSettings, SamplingSettings, Settings
 from .sampling.wave import WaveSampler
 from .seen.recipe import Seen, refuse_mask
 from .video.bars import find_bars, hint_of_bars
+from .video.board import Board
 from .video.crop import Crop, CroppedSource
 from .video.cuts import CUT_THRESHOLD, find_cuts, scene_lengths
+from .video.decided import decided
 from .video.file import FileSource
 from .video.finished import FinishedVideo
 from .video.formats import Encoding
@@ -64,9 +66,10 @@ class Options:
     scene. ``second_pass``: longest side in pixels of the canvas of a second pass, 0 for none, and ``second_denoise``
     how much it paints anew. ``blending``: the keywords of `Compositor`. ``seen``: what the border's pixels that
     other frames have filmed are used for, one of `USES`; beside a source mask for nothing. ``journal``: where finished
-    clips are kept, and taken up by a run after one that was killed; the result does not depend on it. From file to
-    file: ``encoding``, the kind that is written; ``crop``, what is taken off the source first, or `FIND_BARS`; and
-    ``fields``, whether its interlaced frames are made whole, one of `FIELDS`.
+    clips are kept, and taken up by a run after one that was killed; the result does not depend on it. ``board``: what
+    is decided for single scenes, see `read_board`. From file to file: ``encoding``, the kind that is written; ``crop``,
+    what is taken off the source first, or `FIND_BARS`; and ``fields``, whether its interlaced frames are made whole,
+    one of `FIELDS`.
     """
 
     framing: Framing = field(default_factory=Framing)
@@ -78,6 +81,7 @@ class Options:
     blending: dict[str, Any] = field(default_factory=dict)
     seen: str = "off"
     journal: Journal | None = None
+    board: Board = field(default_factory=Board)
     encoding: Encoding = field(default_factory=Encoding)
     crop: Crop | str | None = None
     fields: str = "auto"
@@ -198,26 +202,29 @@ def outpaint_source(
 
     Raises ValueError for what does not fit the video, before anything is sampled.
     """
-    count, fill = len(source.info.timeline), options.framing.fill
+    count, fill, size = len(source.info.timeline), options.framing.fill, source.info.size
     settings = options.settings.beside(models.advice.sampling)
-    placement = options.framing.for_canvas(models.advice.canvas_size).place(source.info.size)
+    framing = options.framing.for_canvas(models.advice.canvas_size)
+    placement = framing.place(size)
     require_writable(placement, count, options.encoding)
     starts, lies_over = uses_beside(options.seen, source_mask)
-    mask = check_mask(source_mask, source.info.size, count, None if count == first_frames else count)
+    mask = check_mask(source_mask, size, count, None if count == first_frames else count)
     mask, source = scale_mask(mask, placement.source), scaled_source(source, placement.source)
-    cuts = [] if options.cut_threshold is None else find_cuts(source.thumbnails, options.cut_threshold)
+    cuts = _cuts_of(source, options, shortened=count == first_frames)
     logging.info("M3DDM: %d frames, scenes begin at %s.", count, [0, *cuts])
     if mask is None and hint_of_bars(source.thumbnails):
         logging.info("M3DDM: the source seems to have black bars: --crop-bars, or M3DDM Crop Video, takes them off.")
-    scenes = split_scenes(placement, scene_lengths(count, cuts), mask)
+    decisions = options.board.decisions(cuts, count, shortened=count == first_frames)
+    scenes = decided(split_scenes(placement, scene_lengths(count, cuts), mask), decisions, framing, size)
     Compositor(placement, **options.blending)  # Raises here, not when all is sampled.
     first, *second = plan_work(scenes, settings.steps, _passes(placement, options.second_pass), report)
     encode, fps = models.encode, float(source.info.timeline.rate)
-    sample = _scene_sampler(models, settings, options, first)
+    seeds = [options.seed if decision.seed is None else decision.seed for decision in decisions]
+    sample = _scene_sampler(models, settings, seeds, options, first)
     refining = replace(settings, denoise=options.second_denoise)
-    refiners = [_scene_sampler(models, refining, options, work) for work in second]
+    refiners = [_scene_sampler(models, refining, seeds, options, work) for work in second]
     at_once = models.scenes_at_once
-    seen = look_at_source(source, placement, scenes, report) if starts or lies_over else None
+    seen = look_at_source(source, scenes, report) if starts or lies_over else None
     show = show_from_source(source, seen) if starts else None
     layer = seen if lies_over else None
     with SideBySide(at_once) as side:
@@ -303,15 +310,29 @@ def _passes(placement: Placement, second_pass: int) -> list[Pass]:
     return [first, Pass(canvas, (INFILL_STRIDE,))]
 
 
+def _cuts_of(source: Source, options: Options, *, shortened: bool) -> list[int]:
+    """Where scenes begin: as the board says, else as they are found, if they are to be looked for."""
+    known = options.board.cuts_before(len(source.info.timeline), shortened=shortened)
+    if known is not None:
+        return known
+    return [] if options.cut_threshold is None else find_cuts(source.thumbnails, options.cut_threshold)
+
+
 SampleScene = Callable[[int, OutpaintState, Later], Tensor]
 """``sample(number, state, later)``: the latents of a scene; its progress is told `Later`."""
 
 
-def _scene_sampler(models: Models, settings: SamplingSettings, options: Options, work: Work) -> SampleScene:
-    """Make what samples the scene of a number."""
-    sample = state_sampler(models, settings, options.seed, work.strides, options.journal, lambda: work.left)
+def _scene_sampler(
+    models: Models, settings: SamplingSettings, seeds: Sequence[int], options: Options, work: Work
+) -> SampleScene:
+    """Make what samples the scene of a number, each from its own seed."""
+    samplers = {
+        seed: state_sampler(models, settings, seed, work.strides, options.journal, lambda: work.left)
+        for seed in dict.fromkeys(seeds)
+    }
 
     def sample_scene(number: int, state: OutpaintState, later: Later) -> Tensor:
+        sample = samplers[seeds[number]]
         return sample(state, lambda progress: later(work.sampled, number, state, progress)).latents
 
     return sample_scene

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from .placement import Placement, place
+from .placement import Anchor, Placement, find_corner, place
 from .result_size import ResultSize
 
 
@@ -18,7 +18,7 @@ class Framing:
 
     ratio: str | None = "16:9"
     pixels: tuple[int, int, int, int] | None = None
-    anchor: str = "center"
+    anchor: Anchor = "center"
     offset: tuple[int, int] | None = None
     canvas_size: int = 0
     canvas_shape: str = "square"
@@ -29,6 +29,18 @@ class Framing:
     def for_canvas(self, size: int) -> Framing:
         """The same, on a canvas of ``size`` where none is asked for."""
         return self if self.canvas_size else replace(self, canvas_size=size)
+
+    def moved(self, source: tuple[int, int], anchor: Anchor, offset: tuple[int, int] | None) -> Framing:
+        """The same target for a source of (width, height) that lies elsewhere in it: at an anchor, or at an offset.
+
+        Raises ValueError, as `find_corner` does, for a place that is none.
+        """
+        if self.pixels is None:
+            return replace(self, anchor=anchor, offset=offset)
+        left, top, right, bottom = self.pixels
+        across, along = left + right, top + bottom
+        x, y = find_corner(source, (source[0] + across, source[1] + along), anchor, offset)
+        return replace(self, pixels=(x, y, across - x, along - y))
 
     def place(self, source: tuple[int, int]) -> Placement:
         """Place frames of (width, height). Raises ValueError, as `place` does, for what does not fit."""

@@ -41,6 +41,9 @@ ANCHORS: dict[str, tuple[Fraction, Fraction]] = {
 }
 """Where the source lies inside the target, as the share of the spare room that goes to its left and above it."""
 
+Anchor = str | tuple[float, float]
+"""A key of `ANCHORS`, or two such shares, 0 to 1."""
+
 _NUMBER = r"\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}"
 _RATIO = re.compile(rf"\s*({_NUMBER})\s*(?:[:/]\s*({_NUMBER})\s*)?", re.ASCII)
 
@@ -100,7 +103,7 @@ def place(
     *,
     ratio: str | tuple[float, float] | None = None,
     pixels: tuple[int, int, int, int] | None = None,
-    anchor: str = "center",
+    anchor: Anchor = "center",
     offset: tuple[int, int] | None = None,
     canvas_size: int = 256,
     canvas_shape: str = "square",
@@ -112,7 +115,7 @@ def place(
     The target is asked for in one of two ways:
 
     `ratio` ("16:9" or a pair of numbers): the smallest frame of that ratio that contains the source. The source lies
-        in it as `anchor` says (a key of `ANCHORS`), or with its top-left corner at `offset` (x, y), where given.
+        in it as `anchor` says (an `Anchor`), or with its top-left corner at `offset` (x, y), where given.
     `pixels` (left, top, right, bottom): so many source pixels are added on each side; anchor and offset do not matter.
 
     Target width and height are then rounded to the nearest multiple of `size_multiple`, halves up. Only the border
@@ -141,7 +144,7 @@ def place(
     if ratio is not None:
         exact = _frame_of_ratio(source, ratio)
         target = _rounded(exact, source, size_multiple)
-        corner = _corner(source, target, anchor, offset)
+        corner = find_corner(source, target, anchor, offset)
     else:
         exact, target, corner = _target_of_pixels(source, pixels, size_multiple)
     factor = 1 if size is None else size.factor(source, exact, by_pixels=ratio is None)
@@ -220,14 +223,16 @@ def _round_size(wanted: Fraction, source: int, multiple: int) -> int:
     return nearest if nearest >= source else -(-source // multiple) * multiple
 
 
-def _corner(
-    source: tuple[int, int], target: tuple[int, int], anchor: str, offset: tuple[int, int] | None
+def find_corner(
+    source: tuple[int, int], target: tuple[int, int], anchor: Anchor, offset: tuple[int, int] | None
 ) -> tuple[int, int]:
+    """The source's top-left corner in the target: ``offset`` where given, else as the anchor says.
+
+    Raises ValueError for an anchor that is none, and for an offset that puts the source outside.
+    """
     room = (target[0] - source[0], target[1] - source[1])
     if offset is None:
-        if anchor not in ANCHORS:
-            raise ValueError(f"got the anchor {quoted(anchor)}, expected one of {', '.join(ANCHORS)}, or an offset")
-        share = ANCHORS[anchor]
+        share = _shares(anchor)
         return floor(room[0] * share[0]), floor(room[1] * share[1])
     for name, value, most in zip(("offset_x", "offset_y"), offset, room, strict=True):
         if type(value) is not int or not 0 <= value <= most:
@@ -236,6 +241,18 @@ def _corner(
                 f"expected {'0' if most == 0 else f'0 to {most}'}"
             )
     return offset[0], offset[1]
+
+
+def _shares(anchor: Anchor) -> tuple[Fraction, Fraction]:
+    if not isinstance(anchor, tuple):
+        if anchor not in ANCHORS:
+            raise ValueError(f"got the anchor {quoted(anchor)}, expected one of {', '.join(ANCHORS)}, or an offset")
+        return ANCHORS[anchor]
+    if not all(0 <= share <= 1 for share in anchor):
+        raise ValueError(f"got the anchor {quoted(anchor)}, expected two shares of the spare room, each from 0 to 1")
+    # The decimal as it was written.
+    across, along = (Fraction(str(share)) for share in anchor)
+    return across, along
 
 
 def _canvas(

@@ -14,7 +14,7 @@ from ..canvas.placement import Placement
 from ..frames import drop_alpha, frames_at_once, grouped, resize
 from .check import check
 from .doubt import confidence_of, doubt
-from .recipe import CONFIDENT, SceneReport, Seen, canvas_border
+from .recipe import CONFIDENT, SceneReport, Seen, unseen
 from .still import is_still
 from .survey import survey
 
@@ -64,15 +64,7 @@ def look_through(
 
     Small pictures are held of as many of a scene's frames as `HELD` allows, of all frames recipes.
     """
-    n, pixels = sum(lengths), len(canvas_border(placement).pixels)
-    seen = Seen(
-        placement,
-        torch.zeros(n, pixels, dtype=torch.int8),
-        torch.zeros(n, pixels, dtype=torch.uint8),
-        torch.eye(3, dtype=torch.float64).repeat(n, 1, 1),
-        torch.ones(n, 3),
-        (),
-    )
+    seen = unseen(placement, sum(lengths))
     scenes, first = [], 0
     for part in (part for length in lengths for part in _parts(length, placement.canvas_source[2:])):
         working = _working(islice(frames, part), placement)

@@ -98,6 +98,11 @@ class Seen:
         """Which pixels of a frame's border are to be taken for true, (p,), bool."""
         return self.confidence[number] >= CONFIDENT * 255
 
+    def named(self, number: int) -> list[int]:
+        """The numbers of the frames that a frame's recipe names."""
+        offsets = self.offsets[number].unique().tolist()
+        return [number + offset for offset in offsets if offset]
+
     @cached_property
     def share(self) -> float:
         """Of all borders' pixels, those that are."""
@@ -190,6 +195,19 @@ class Seen:
         certain = self.border.spread(self.confidence[number].float() / 255, 1.0)
         confidence = read_linear(certain[None, ..., None], none, spots)[:, 0]
         return offsets, torch.where(offsets == 0, 0.0, confidence)
+
+
+def unseen(placement: Placement, n: int, why: str | None = None) -> Seen:
+    """Recipes for ``n`` frames of whose borders nothing is seen: not yet, or, with ``why``, in a scene that is done."""
+    pixels = len(canvas_border(placement).pixels)
+    return Seen(
+        placement,
+        torch.zeros(n, pixels, dtype=torch.int8),
+        torch.zeros(n, pixels, dtype=torch.uint8),
+        torch.eye(3, dtype=torch.float64).repeat(n, 1, 1),
+        torch.ones(n, 3),
+        () if why is None else (SceneReport(0, n, False, 0.0, 0.0, why),),
+    )
 
 
 def as_floats(frame: Tensor) -> Tensor:

@@ -9,12 +9,13 @@ from typing import Any
 
 from torch import Tensor
 
+from ..canvas.placement import Placement
 from ..canvas.source_mask import masks_of
 from ..composite.compositor import FEATHER, Compositor
 from ..composite.seen_layer import lay_over
 from ..frames import OF_THE_VAE, frames_at_once, frames_through_vae, grouped, require_finite
-from ..seen.around import Around, as_bytes
-from ..seen.recipe import Seen
+from ..seen.around import Around, as_bytes, as_halves
+from ..seen.scenes import SeenScenes
 from ..vae import Decode
 from .formats import EIGHT_BIT
 from .scenes import Scene
@@ -25,8 +26,9 @@ class FinishedVideo:
     """An outpainted video, itself a source: its frames can be written, or outpainted again.
 
     ``first`` and ``last`` choose the frames from ``first`` to before ``last``. ``blending``: the options of
-    `Compositor`. ``seen``: what other frames show of the borders, laid over what was generated. Interrupting or
-    abandoning ``frames`` leaves nothing behind. They raise `NonFiniteFrames` where the VAE decodes what is no picture.
+    `Compositor`. ``seen``: what other frames show of the borders, laid over what was generated. Scenes that are left as
+    they are lie on black. Interrupting or abandoning ``frames`` leaves nothing behind. They raise `NonFiniteFrames`
+    where the VAE decodes what is no picture.
     """
 
     def __init__(
@@ -37,7 +39,7 @@ class FinishedVideo:
         blending: dict[str, Any],
         first: int = 0,
         last: int | None = None,
-        seen: Seen | None = None,
+        seen: SeenScenes | None = None,
     ):
         self.source, self.scenes, self.decode, self.blending = source, scenes, decode, blending
         self.seen = seen
@@ -67,8 +69,8 @@ class FinishedVideo:
         """Each frame of the source, and the finished one."""
         frames = self.source.frames()
         around = None
-        if self.seen is not None and self.seen.share:
-            keep = as_bytes if self.info.bit_depth == EIGHT_BIT else Tensor.half
+        if self.seen is not None and not self.seen.is_empty:
+            keep = as_bytes if self.info.bit_depth == EIGHT_BIT else as_halves
             around = Around(self.source.frames(), self.seen, keep)
         start = 0
         for scene in self.scenes:
@@ -88,6 +90,9 @@ class FinishedVideo:
         self, frames: Iterator[Tensor], scene: Scene, first: int, around: Around | None
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """The frames of a scene that begins with frame ``first``, each with the finished one."""
+        if scene.decision.leave:
+            yield from ((frame, _on_black(frame, scene.placement)) for frame in frames)
+            return
         if scene.is_full:
             yield from ((frame, frame) for frame in frames)
             return
@@ -107,4 +112,12 @@ class FinishedVideo:
         """A finished frame with what the frames around have filmed of it."""
         found = self.seen.on_target(number, around.of(number))
         feather = self.blending.get("feather", FEATHER)
-        return lay_over(picture, source, found.pixels, found.known, self.seen.placement, feather)
+        return lay_over(picture, source, found.pixels, found.known, self.seen.placement(number), feather)
+
+
+def _on_black(frame: Tensor, placement: Placement) -> Tensor:
+    """A frame (h, w, 3) where it lies in the target, (H, W, 3), and nothing around it."""
+    (x, y), (width, height) = placement.offset, placement.source
+    target = frame.new_zeros(placement.target[1], placement.target[0], 3)
+    target[y : y + height, x : x + width] = frame
+    return target

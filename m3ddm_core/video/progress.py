@@ -70,7 +70,7 @@ def frame_report(report: Report, what: str, count: int) -> Callable[[int], None]
 
 def plan_work(scenes: Sequence[Scene], steps: int, passes: Sequence[Pass], report: Report) -> list[Work]:
     """The work of each pass over all scenes; of all there is it is a share by the pixels of its canvas."""
-    lengths = [0 if scene.is_full else len(scene) for scene in scenes]
+    lengths = [0 if scene.is_idle else len(scene) for scene in scenes]
     work = [
         Work(lengths, strides, steps, report, f"{name} pass, " if len(passes) > 1 else "")
         for (_, strides), name in zip(passes, ("first", "second"), strict=False)

@@ -29,12 +29,12 @@ def refine_scenes(
 
     Sampling starts from the finished frames, which are made as they are needed and not kept. The source is known as
     before; what its mask covers starts from the finished frames too. ``canvas_size``: longest side of the canvas in
-    pixels; ``outpaint``, ``fill`` and ``on_frame`` as in `outpaint_scenes`. Scenes with nothing to
-    outpaint stay as they are.
+    pixels; ``outpaint``, ``fill`` and ``on_frame`` as in `outpaint_scenes`. Scenes of which nothing
+    is sampled stay as they are.
 
     Raises ValueError for a canvas size that `place` does not take.
     """
-    if all(scene.is_full for scene in finished.scenes):
+    if all(scene.is_idle for scene in finished.scenes):
         return list(finished.scenes)
     fps = float(finished.info.timeline.rate)
     # Each picture waits until it is asked for, a few frames after its source. (A tee would keep dozens.)
@@ -53,7 +53,7 @@ def refine_scenes(
     scenes = []
     for number, scene in enumerate(finished.scenes):
         own = islice(frames, len(scene))
-        if scene.is_full:
+        if scene.is_idle:
             for _ in own:
                 waiting.clear()
             scenes.append(scene)

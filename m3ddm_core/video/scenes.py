@@ -17,6 +17,8 @@ from ..frames import frames_at_once, frames_through_vae, grouped
 from ..outpaint.encode import encode_canvas, encode_frames, global_numbers, global_pictures, once_each
 from ..outpaint.state import OutpaintState
 from ..vae import Encode
+from .board import NOTHING, Decision
+from .guides import with_guides
 
 OutpaintScene = Callable[[int, OutpaintState, Callable[[Tensor], None]], None]
 """``outpaint(number, state, then)`` runs the levels of a scene and calls ``then(latents)``, now or later."""
@@ -30,14 +32,15 @@ class Scene:
     """A run of frames outpainted together: how many, where they lie, and in the end their latents (length, 4, h, w) in
     model space.
 
-    ``mask``: the user's own over the source, (1 or length, h, w), float, if there is anything under it. Where there is
-    nothing to outpaint there are no latents.
+    ``mask``: the user's own over the source, (1 or length, h, w), float, if there is anything under it. ``decision``:
+    what the board says of it. Where nothing is sampled there are no latents.
     """
 
     length: int
     placement: Placement
     mask: Tensor | None = None
     latents: Tensor | None = None
+    decision: Decision = NOTHING
 
     def __len__(self) -> int:
         return self.length
@@ -46,6 +49,11 @@ class Scene:
     def is_full(self) -> bool:
         """True where there is neither border nor mask: nothing to outpaint."""
         return self.placement.is_full and self.mask is None
+
+    @property
+    def is_idle(self) -> bool:
+        """True where nothing is sampled: there is nothing to outpaint, or it is to be left as it is."""
+        return self.decision.leave or self.is_full
 
 
 def split_scenes(placement: Placement, lengths: Sequence[int], mask: Tensor | None = None) -> list[Scene]:
@@ -82,11 +90,11 @@ def outpaint_scenes(
     done, passed, first = [], 0, 0
     for number, scene in enumerate(scenes):
         start, first = first, first + len(scene)
-        if scene.is_full:
+        if scene.is_idle:
             done.append(scene)
             passed += len(scene)
             continue
-        # Frames of scenes with nothing to outpaint are passed over when one comes that has: perhaps none does.
+        # Frames of scenes of which nothing is sampled are passed over when one comes that has: perhaps none does.
         own = islice(frames, passed, passed + len(scene))
         passed = 0
         of_scene = None if show is None else partial(_shown_from, show, start)
@@ -120,7 +128,8 @@ def encode_scene(
 
     It is what `make_canvas`, `encode_global_frames` and `encode_context` make of the same frames and mask in memory.
     Where ``pictures`` (target height, target width, 3), one for each frame, are to start from, it is
-    `make_start_canvas`; else what ``show`` gives of the scene's frames stands in place of the fill.
+    `make_start_canvas`; else what ``show`` gives of the scene's frames stands in place of the fill. Guides that the
+    board names are known.
     """
     placement, mask = scene.placement, scene.mask
     numbers = global_numbers(len(scene))
@@ -153,4 +162,5 @@ def encode_scene(
         distinct, places = once_each(numbers)
         return encode_frames(torch.stack([shown[number] for number in distinct]), encode)[places]
 
-    return encode_canvas(parts(), global_latents, encode, fps, placement, fill)
+    state = encode_canvas(parts(), global_latents, encode, fps, placement, fill)
+    return with_guides(state, scene.decision.guides, encode)

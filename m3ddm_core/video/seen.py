@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import islice
 
 import torch
 from torch import Tensor
 
 from ..canvas.build import Shown
-from ..canvas.placement import Placement
 from ..frames import resize
 from ..seen.around import Around
 from ..seen.look import look_through
-from ..seen.recipe import USES, ReadFrame, Seen
+from ..seen.recipe import USES, ReadFrame, Seen, unseen
+from ..seen.scenes import SeenScenes
 from .progress import SCAN_SHARE, Report, Standing
 from .scenes import Scene, ShowFrames
 from .source import Source
@@ -41,23 +43,38 @@ def uses_beside(use: str, source_mask: Tensor | None) -> tuple[bool, bool]:
     return False, False
 
 
-def look_at_source(source: Source, placement: Placement, scenes: Sequence[Scene], report: Report) -> Seen:
+def look_at_source(source: Source, scenes: Sequence[Scene], report: Report) -> SeenScenes:
     """Read a video once and look around in each of its scenes; what was found is logged."""
-    count = len(source.info.timeline)
+    count, frames, found = len(source.info.timeline), source.frames(), []
 
-    def on_frame(done: int) -> None:
-        report(Standing(SCAN_SHARE, f"looking around, frame {done} of {count}"))
+    def heed(first: int, done: int) -> None:
+        report(Standing(SCAN_SHARE, f"looking around, frame {first + done} of {count}"))
 
-    seen = look_through(source.frames(), placement, [len(scene) for scene in scenes], on_frame=on_frame)
-    for scene in seen.scenes:
-        logging.info("M3DDM: %s.", scene)
+    first = 0
+    for scene in scenes:
+        found.append(_look_at_scene(islice(frames, len(scene)), scene, partial(heed, first)))
+        first += len(scene)
+    seen = SeenScenes(found)
+    for told in seen.reports:
+        logging.info("M3DDM: %s.", told)
     return seen
 
 
-def show_from_source(source: Source, seen: Seen) -> ShowFrames:
+def _look_at_scene(frames: Iterator[Tensor], scene: Scene, on_frame: Callable[[int], None]) -> Seen:
+    if not scene.decision.leave:
+        return look_through(frames, scene.placement, [len(scene)], on_frame=on_frame)
+    for done, _ in enumerate(frames, start=1):
+        on_frame(done)
+    return unseen(scene.placement, len(scene), "left as it is")
+
+
+def show_from_source(source: Source, seen: SeenScenes) -> ShowFrames:
     """What is seen of a video's frames, on the canvas; it is read once more, and asked for in rising order."""
-    size = seen.placement.canvas_source[2:]
-    around = Around(source.frames(), seen, lambda frame: resize(frame[None], size)[0])
+
+    def keep(frame: Tensor, number: int) -> Tensor:
+        return resize(frame[None], seen.placement(number).canvas_source[2:])[0]
+
+    around = Around(source.frames(), seen, keep)
     return lambda first, last: _shown(seen, around.of, first, last)
 
 
@@ -66,6 +83,6 @@ def show_frames(seen: Seen, frames: Tensor) -> Shown:
     return _shown(seen, lambda number: frames.__getitem__, 0, len(frames))
 
 
-def _shown(seen: Seen, of: Callable[[int], ReadFrame], first: int, last: int) -> Shown:
+def _shown(seen: Seen | SeenScenes, of: Callable[[int], ReadFrame], first: int, last: int) -> Shown:
     found = [seen.on_canvas(number, of(number)) for number in range(first, last)]
     return torch.stack([picture.pixels for picture in found]), torch.stack([picture.known for picture in found])

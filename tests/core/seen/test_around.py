@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from m3ddm_core.seen.around import Around, as_bytes, sources_named
+from m3ddm_core.seen.around import Around, as_bytes
 from m3ddm_core.seen.look import look_around, look_through
 from tests.helpers.filmed import pan
 
@@ -23,7 +23,7 @@ def test_frames_come_once_and_go_when_no_recipe_names_them_any_more():
     most = 0
     for number in range(len(seen)):
         read = around.of(number)
-        for other in sources_named(seen, number):
+        for other in seen.named(number):
             torch.testing.assert_close(read(other).float() / 255, film.source[other], atol=0.5 / 255 + 1e-6, rtol=0)
         most = max(most, len(around.kept))
         whole = seen.on_target(number, film.source.__getitem__)
