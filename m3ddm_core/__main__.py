@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.set_defaults(smaller="close other programs, or take a machine with more of it", in_one_line=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_outpaint(commands)
+    _add_scenes(commands)
     _add_convert(commands)
     _add_evaluate(commands)
     _add_convert_metric(commands)
@@ -62,6 +63,20 @@ def _add_outpaint(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         smaller="lower --canvas-size or --clips-per-batch, or take --dtype bf16",
         in_one_line=True,
     )
+
+
+def _add_scenes(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from .command.scenes import add_arguments, run
+
+    description = (
+        "List a video's scenes: a quick look, without any model. The board it writes says what is decided for each; "
+        "edit it, and give it to outpaint --board. A scene may have an anchor (a name, or two shares of the spare room "
+        "such as [0.2, 0.5]) or an offset ([x, y] in source pixels), a seed, guides (pictures by frame numbers that "
+        "count from the scene's first), or leave: true, which generates nothing and leaves the border black."
+    )
+    parser = commands.add_parser("scenes", help="list a video's scenes, to decide for each", description=description)
+    add_arguments(parser)
+    parser.set_defaults(run=run, kept="nothing was written", in_one_line=True)
 
 
 def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -22,6 +22,7 @@ from .outpaint_video import OutpaintVideo
 from .sample import SampleInfill, SampleInterpolation, SampleKeyframes
 from .sampling_settings import SamplingSettings
 from .save_video import SaveVideo
+from .scene_board import SceneBoard
 from .second_pass import SecondPass
 from .seen_pixels import SeenPixels
 from .tiled_model import TiledModel
@@ -55,6 +56,7 @@ class M3DDMExtension(ComfyExtension):
             ClipConditioning,
             ClipResult,
             OutpaintVideo,
+            SceneBoard,
             VideoFolder,
             Fleet,
             CropVideo,

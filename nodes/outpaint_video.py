@@ -16,7 +16,9 @@ from ..m3ddm_core.outpaint.time_left import spoken
 from ..m3ddm_core.pipeline import Options, outpaint_source
 from ..m3ddm_core.sampling.settings import CheckpointSettings, Settings
 from ..m3ddm_core.seen.recipe import USES
+from ..m3ddm_core.video.board import read_board
 from ..m3ddm_core.video.progress import scan_report
+from .host.board import board_input, check_board, find_guide, guide_stamps
 from .host.fleet import fleet_input, sampled_by
 from .host.inputs import (
     SHOWN_WHEN,
@@ -124,6 +126,12 @@ class OutpaintVideo(io.ComfyNode):
                 ),
                 *result_size_inputs(),
                 fleet_input(),
+                board_input(
+                    "board",
+                    "Decisions for single scenes, as JSON: from M3DDM Scene Board, or your own. A scene named by its "
+                    "first frame has its own anchor or offset, seed and guides, or is left as it is. Of a run with a "
+                    "changed board only the scenes that changed are sampled. Empty: all scenes alike.",
+                ),
             ],
             outputs=[
                 io.Video.Output(
@@ -135,9 +143,17 @@ class OutpaintVideo(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, target: str | None = None, custom_ratio: str | None = None) -> bool | str:
-        """A wrong ratio is reported before anything runs. A value that comes over a wire is None here."""
-        return check_target(target, custom_ratio)
+    def validate_inputs(
+        cls, target: str | None = None, custom_ratio: str | None = None, board: str | None = None
+    ) -> bool | str:
+        """A wrong ratio or board is reported before anything runs. A value that comes over a wire is None here."""
+        checked = check_target(target, custom_ratio)
+        return check_board(board) if checked is True else checked
+
+    @classmethod
+    def fingerprint_inputs(cls, board: str | None = None, **others: Any) -> list[tuple[str, int, int]]:
+        """Guides with other contents are others."""
+        return guide_stamps(board)
 
     @classmethod
     def execute(
@@ -155,6 +171,7 @@ class OutpaintVideo(io.ComfyNode):
         source_mask: torch.Tensor | None = None,
         seen: str = "off",  # Prompts saved before there was such an input go on meaning what they meant.
         fleet: Where | None = None,
+        board: str = "",
         feather: int = 8,
         colour_match: str = "none",
         resampling: str = "lanczos",
@@ -171,6 +188,7 @@ class OutpaintVideo(io.ComfyNode):
             second_denoise=second_denoise,
             blending={"feather": feather, "colour_match": colour_match, "resampling": resampling, "blend": blend},
             seen=seen,
+            board=read_board(board, find_guide),
         )
         with (
             sampled_by(fleet, model, comfy_models(model, vae)) as models,

@@ -22,6 +22,7 @@ FILES = ("source", "checkpoint", "vae", "source_mask")
 PLACES = {"source", "target"}
 NO_SETTINGS = {
     *("run", "kept", "smaller", "in_one_line", "resume", "overwrite", "no_journal", "clips_per_batch"),
+    "board",
     *("ray", "ray_workers", "ray_gpus", "ray_threads"),
 }
 """Arguments that a finished video does not depend on."""

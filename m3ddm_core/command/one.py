@@ -21,6 +21,7 @@ from ..models import Models, load_models, load_network
 from ..pipeline import FIND_BARS, Options, outpaint_file, read_mask
 from ..sampling.settings import preset_settings
 from ..vae import load_vae
+from ..video.board import MOST_BYTES, Board, read_board
 from ..video.crop import Crop
 from ..video.formats import Encoding
 from ..video.place import check_files
@@ -61,7 +62,8 @@ def outpaint_one(
         overwrite=arguments.overwrite,
         report=lambda standing: report(standing.share, standing.text),
     )
-    if journal:
+    # Whoever decides for single scenes comes back, and then only what has changed is to be made.
+    if journal and not arguments.board:
         journal.empty()
     return {
         "size": list(finished.info.size),
@@ -93,10 +95,32 @@ def _options_of(arguments: argparse.Namespace, journal: Journal | None) -> Optio
         seen=arguments.seen,
         blending={name: getattr(arguments, name) for name in ("feather", "colour_match", "resampling", "blend")},
         journal=journal,
+        board=_board_of(arguments.board) if arguments.board else Board(),
         encoding=Encoding(arguments.format, arguments.bit_depth, arguments.quality, arguments.bit_rate),
         crop=Crop(*arguments.crop) if arguments.crop else FIND_BARS if arguments.crop_bars else None,
         fields=arguments.deinterlace,
     )
+
+
+def _board_of(name: str) -> Board:
+    """The board in a file; the paths of its guides count from where it lies."""
+    file = Path(name)
+    if not file.is_file():
+        raise FileNotFoundError(f"got the board {file}, where no file lies; `scenes --board` writes one")
+    if file.stat().st_size > MOST_BYTES:
+        raise ValueError(f"got the board {file} of {file.stat().st_size:,} bytes, expected at most {MOST_BYTES:,}")
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"got {file}, which is not text in UTF-8, expected that; save it so") from None
+
+    def find_guide(guide: str) -> Path:
+        path = file.parent / guide
+        if not path.is_file():
+            raise FileNotFoundError(f"got the guide {guide!r} in {file}, expected a picture at {path}")
+        return path
+
+    return read_board(text, find_guide)
 
 
 def _journal_folder(target: str) -> Path:

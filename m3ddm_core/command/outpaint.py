@@ -85,6 +85,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cut-threshold", type=float, default=0.25, help="how much frames must differ at a cut (0.25)"
     )
 
+    sampling.add_argument(
+        "--board",
+        metavar="FILE",
+        help="of one video: what is decided for single scenes, as JSON that `scenes` lists; finished clips are then "
+        "kept, and the next run makes anew only what has changed",
+    )
+
     meeting = parser.add_argument_group("where the border meets the source")
     meeting.add_argument("--feather", type=int, default=8, help="width of the soft edge in pixels (8)")
     meeting.add_argument("--colour-match", choices=("none", "linear", "steady"), default="steady", help="(steady)")
@@ -101,7 +108,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-journal",
         action="store_true",
         help="keep no finished clips. Without this they lie in the folder .OUT.mp4.journal until OUT.mp4 is whole, and "
-        "the same command goes on where it was killed",
+        "the same command goes on where it was killed; with --board they stay",
     )
     fleet = parser.add_argument_group("many machines")
     fleet.add_argument(
@@ -152,6 +159,8 @@ def run(arguments: argparse.Namespace) -> int:
     many = is_many(Path(arguments.source))
     if arguments.resume and not many:
         raise ValueError(f"got --resume for {arguments.source}, expected it for many videos: one goes on without it")
+    if arguments.board and many:
+        raise ValueError(f"got --board for {arguments.source}, expected it for one video: its scenes are those of one")
     with ExitStack() as opened:
         models = cache(lambda: load(arguments, opened))
         if many:

@@ -23,6 +23,7 @@ from ..canvas.quoted import quoted
 
 MOST_CHARACTERS = 1_000_000
 """Of a board's text: some ten thousand scenes."""
+MOST_BYTES = 4 * MOST_CHARACTERS
 MOST_FRAMES = 10**9
 MOST_SEED = 2**64 - 1
 
@@ -107,14 +108,16 @@ def read_board(text: str, find_guide: FindGuide) -> Board:
         raise ValueError(f"got a board that is nested too deep, expected a list of scenes; {AGAIN}") from None
 
 
-def write_board(cuts: Sequence[int], entries: Iterable[Mapping[str, Any]] = ()) -> str:
-    """A board's JSON, ready to edit: the cuts, and a line for every scene, which takes over what ``entries`` say."""
+def write_board(cuts: Sequence[int], decided: str = "") -> str:
+    """A board's JSON, ready to be edited: the cuts, and a line for every scene, with what is ``decided`` of it on an
+    earlier board."""
+    entries = _parse(decided).get(SCENES, []) if decided.strip() else []
     said = {entry[FIRST]: entry for entry in entries}
     lines = [json.dumps({FIRST: first, **said.get(first, {})}, ensure_ascii=False) for first in (0, *cuts)]
     return f'{{"{CUTS}": {json.dumps(list(cuts))},\n "{SCENES}": [\n  {_joined(lines)}\n ]}}\n'
 
 
-def _joined(lines: list[str]) -> str:
+def _joined(lines: Iterable[str]) -> str:
     return ",\n  ".join(lines)
 
 

@@ -35,7 +35,7 @@ def test_the_frozen_names(pack: Any) -> None:
     names = "target custom_ratio left top right bottom anchor offset_x offset_y canvas_size canvas_shape fill"
     names = f"model vae video {names} size_multiple first_frames seed scene_cuts cut_threshold"
     names = f"{names} feather colour_match resampling blend settings second_pass second_denoise source_mask seen"
-    names = f"{names} result_size result_pixels result_megapixels fleet"
+    names = f"{names} result_size result_pixels result_megapixels fleet board"
     assert " ".join(entry.id for entry in schema.inputs) == names
     assert [entry.io_type for entry in schema.outputs] == ["VIDEO"]
 
@@ -64,7 +64,7 @@ def test_the_result_has_the_size_that_is_asked_for(outpaint, components) -> None
     assert finished.get_dimensions() == (48, 32) and images.shape[1:3] == (32, 48)
     small = torch.stack(list(finished.video.source.frames()))
     assert small.shape[1:3] == (32, 32) and torch.equal(images[:, :, 8:40], small)
-    assert finished.video.seen.placement.source == (32, 32)
+    assert finished.video.seen.placement(0).source == (32, 32)
 
 
 def test_what_other_frames_have_filmed_is_laid_over_where_it_is_asked_for(outpaint, components) -> None:

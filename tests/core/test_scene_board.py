@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +27,6 @@ OPTIONS = Options(
     SamplingSettings(1),
     seed=3,
     blending={"feather": 2, "colour_match": "steady", "blend": "gradient"},
-    seen="both",
 )
 CHOSEN = 7
 FIRST = FIRSTS[CHOSEN]
@@ -67,34 +66,60 @@ def changed_scenes(before, after):
 
 
 @pytest.fixture(scope="module")
-def plain():
-    return outpainted(Board())
+def kept(tmp_path_factory):
+    """The folder of a journal in which all clips of the video without a board lie, of both passes."""
+    folder, calls = tmp_path_factory.mktemp("kept") / "journal", []
+    outpainted(Board(), calls, journal=Journal(folder), second_pass=64)
+    assert len(calls) == 2 * SCENES, "a scene of nine frames is one clip"
+    return folder
+
+
+@pytest.fixture
+def journal(kept, tmp_path):
+    """A journal of the test's own in which they lie."""
+    return Journal(shutil.copytree(kept, tmp_path / "journal"))
+
+
+@pytest.fixture(scope="module")
+def plain(kept):
+    return outpainted(Board(), journal=Journal(kept))
+
+
+@pytest.fixture(scope="module")
+def twice(kept):
+    return outpainted(Board(), journal=Journal(kept), second_pass=64)
 
 
 DECISIONS = {
     "seed": Decision(seed=4),
     "anchor": Decision(anchor="left"),
-    "offset": Decision(offset=(12, 0)),
-    "anchor and seed": Decision(anchor=(0.25, 0.5), seed=9),
+    "offset and seed": Decision(offset=(12, 0), seed=9),
     "leave": Decision(leave=True),
 }
 
 
-@pytest.mark.parametrize("second_pass", [0, 64], ids=["one pass", "two passes"])
 @pytest.mark.parametrize("name", DECISIONS)
-def test_redoing_one_scene_is_one_scenes_work_and_no_other_byte_changes(name, second_pass, tmp_path):
-    """A scene of nine frames is one clip."""
-    calls, decision, passes = [], DECISIONS[name], 2 if second_pass else 1
-    before = outpainted(Board(), calls, journal=Journal(tmp_path), second_pass=second_pass)
-    assert len(calls) == SCENES * passes
-    calls.clear()
-    journal = Journal(tmp_path)
-    after = outpainted(Board({FIRST: decision}), calls, journal=journal, second_pass=second_pass)
-    made = 0 if decision.leave else passes
-    assert calls == [3 if decision.seed is None else decision.seed] * made
-    assert journal.taken == (SCENES - 1) * passes
-    assert changed_scenes(before, after) == [CHOSEN]
-    assert torch.equal(before, outpainted(Board(), journal=Journal(tmp_path), second_pass=second_pass))
+def test_redoing_one_scene_is_one_scenes_work_and_no_other_byte_changes(name, plain, journal):
+    calls, decision = [], DECISIONS[name]
+    after = outpainted(Board({FIRST: decision}), calls, journal=journal)
+    assert calls == [3 if decision.seed is None else decision.seed] * (not decision.leave)
+    assert journal.taken == SCENES - 1
+    assert changed_scenes(plain, after) == [CHOSEN]
+
+
+@pytest.mark.parametrize("name", ["offset and seed", "leave"])
+def test_so_it_is_with_a_second_pass(name, twice, journal):
+    calls, decision = [], DECISIONS[name]
+    after = outpainted(Board({FIRST: decision}), calls, journal=journal, second_pass=64)
+    assert calls == [9, 9] * (not decision.leave) and journal.taken == 2 * (SCENES - 1)
+    assert changed_scenes(twice, after) == [CHOSEN]
+
+
+def test_what_is_seen_is_looked_for_scene_by_scene():
+    before = outpainted(Board(), seen="both")
+    after = outpainted(Board({FIRST: Decision(anchor="left"), FIRSTS[3]: Decision(leave=True)}), seen="both")
+    assert changed_scenes(before, after) == [3, CHOSEN]
+    assert changed_scenes(outpainted(Board()), before), "something is seen"
 
 
 def test_a_board_that_says_nothing_changes_nothing(plain):
@@ -143,13 +168,11 @@ def test_all_scenes_elsewhere_are_the_video_elsewhere():
     assert torch.equal(outpainted(board), outpainted(Board(), framing=replace(FRAMING, anchor="right")))
 
 
-def test_what_is_left_is_the_source_on_black(plain, caplog):
-    caplog.set_level(logging.INFO)
+def test_what_is_left_is_the_source_on_black(plain):
     after = outpainted(Board({FIRST: Decision(leave=True, anchor="right")}))
     own = slice(FIRST, FIRST + LENGTH)
     assert torch.equal(after[own, :, 16:], many_scenes().images[own]) and not after[own, :, :16].any()
     assert changed_scenes(plain, after) == [CHOSEN]
-    assert f"Frames {FIRST} to {FIRST + LENGTH - 1}: 0% of the border seen elsewhere; left as it is" in caplog.text
 
 
 def test_nothing_is_sampled_where_all_is_left():
@@ -171,16 +194,22 @@ def _picture(path: Path, width: int, height: int) -> Path:
 
 
 @pytest.mark.parametrize("number", [2, -1])
-def test_a_guide_is_the_frame_that_it_is_for(number, plain, white):
-    after = outpainted(Board({FIRST: Decision(guides=((number, white),))}), seen="off")
-    assert changed_scenes(outpainted(Board(), seen="off"), after) == [CHOSEN]
-    border = after[FIRST + number % LENGTH, :, :6]
-    assert (border > 0.9).all() and not (after[FIRST + 1, :, :6] > 0.9).all()
+def test_a_guide_is_the_frame_that_it_is_for(number, white):
+    before, after = (
+        outpainted(board, blending={}) for board in (Board(), Board({FIRST: Decision(guides=((number, white),))}))
+    )
+    assert changed_scenes(before, after) == [CHOSEN]
+    assert _is_white(after[FIRST + number % LENGTH]) and not _is_white(after[FIRST + 1])
 
 
 def test_guides_are_held_in_a_second_pass_too(white):
-    after = outpainted(Board({FIRST: Decision(guides=((0, white),))}), seen="off", second_pass=64)
-    assert (after[FIRST, :, :6] > 0.9).all()
+    after = outpainted(Board({FIRST: Decision(guides=((0, white),))}), blending={}, second_pass=64)
+    assert _is_white(after[FIRST]) and not _is_white(after[FIRST + 1])
+
+
+def _is_white(frame):
+    """Whether its border is, away from the source."""
+    return bool((frame[:, :4] > 0.95).all())
 
 
 def test_what_does_not_fit_is_told_before_anything_is_encoded(tmp_path, white):

@@ -56,6 +56,7 @@ NODES = {
     "M3DDM_ClipConditioning": ("state", "stride", "clip_number"),
     "M3DDM_ClipResult": ("state", "latent", "clip"),
     "M3DDM_CropVideo": ("video", "crop", "top", "bottom", "left", "right"),
+    "M3DDM_SceneBoard": ("video", "scene_cuts", "cut_threshold", "decisions"),
     "M3DDM_SaveVideo": ("video", "filename_prefix", "format", "quality", "bit_depth"),
     "M3DDM_OutpaintVideo": (
         "model",

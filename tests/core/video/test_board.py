@@ -36,7 +36,7 @@ def test_an_empty_board_says_nothing(text):
 
 
 def test_what_is_listed_can_be_read_and_keeps_what_was_decided():
-    text = write_board([48, 96], [{"first": 48, "seed": 7, "guides": {"0": "日本.png"}}])
+    text = write_board([48, 96], '{"scenes": [{"first": 48, "seed": 7, "guides": {"0": "日本.png"}}]}')
     assert "日本" in text and text.count("\n") == 6, "a line for each scene"
     assert read(text) == Board(
         {0: Decision(), 48: Decision(seed=7, guides=((0, Path("日本.png")),)), 96: Decision()}, (48, 96)
