@@ -36,7 +36,9 @@ function counts(node, name, conditions = {}) {
  */
 function show(node, widget, shown) {
   const hidden = !shown
-  const keptBack = widget.options.advanced && !node.showAdvanced && !app.extensionManager.setting.get(ALWAYS)
+  // A wire is to end where one sees it.
+  const isKept = widget.options.advanced && !isWired(node, widget.name)
+  const keptBack = isKept && !node.showAdvanced && !app.extensionManager.setting.get(ALWAYS)
   const drawn = shown && !keptBack
   if (widget.hidden === !drawn && widget.options.hidden === hidden) return false
   widget.hidden = !drawn

@@ -23,8 +23,8 @@ MODELS += ["--vae", str(ROOT / "models" / "m3ddm_demo_vae.safetensors")]
 FEW = 2
 
 
-def written(path, scenes):
-    source = many_scenes(scenes)
+def written(path, scenes, length=LENGTH):
+    source = many_scenes(scenes, length)
     write_video(path, source.frames(), source.info, encoding=Encoding("ffv1"))
     return path
 
@@ -83,24 +83,24 @@ def test_help_does_not_wait_for_torch():
 
 
 def outpaint(*more):
-    usual = ["--ratio", "1:1", "--canvas-size", "32", "--preset", "fast", "--steps", "1", "--format", "ffv1"]
+    usual = ["--ratio", "1:1", "--canvas-size", "64", "--preset", "fast", "--steps", "1", "--format", "ffv1"]
     code = main(["outpaint", "in.mkv", "out.mkv", *MODELS, *usual, "--seen", "off", *more])
-    return None if code else torch.stack(list(FileSource("out.mkv").frames())).split(LENGTH)
+    return None if code else torch.stack(list(FileSource("out.mkv").frames()))
 
 
 def test_a_scene_is_made_again_alone(folder, capsys):
-    """The other comes from the journal, which a board keeps."""
-    written(folder / "in.mkv", FEW)
-    assert main(["scenes", "in.mkv", "--board", "board.json"]) == 0
+    """Of two scenes of two frames the other comes from the journal, which a board keeps."""
+    written(folder / "in.mkv", 2, 2)
+    board = {"cuts": [2], "scenes": [{"first": 0}, {"first": 2}]}
+    (folder / "board.json").write_text(json.dumps(board))
     before = outpaint("--board", "board.json")
-    assert len(list((folder / ".out.mkv.journal").iterdir())) == FEW
+    assert len(list((folder / ".out.mkv.journal").iterdir())) == 2
     capsys.readouterr()
-    board = json.loads((folder / "board.json").read_text())
     board["scenes"][1] |= {"seed": 11, "anchor": [0.25, 0.5]}
     (folder / "board.json").write_text(json.dumps(board))
     after = outpaint("--board", "board.json", "--overwrite")
-    assert f"clips that an earlier run had finished: {FEW - 1}" in capsys.readouterr().err
-    assert [torch.equal(*pair) for pair in zip(before, after, strict=True)] == [True, False]
+    assert "clips that an earlier run had finished: 1" in capsys.readouterr().err
+    assert torch.equal(before[:2], after[:2]) and not torch.equal(before[2:], after[2:])
 
 
 BAD = {

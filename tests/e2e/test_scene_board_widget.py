@@ -160,6 +160,25 @@ def test_what_others_have_written_is_shown_and_kept(frontend: Frontend, rows: An
         assert frontend.page.evaluate(f"{DECISIONS}.value") == unreadable
 
 
+def test_more_rows_than_there_is_room_for_are_scrolled_to(frontend: Frontend, rows: Any) -> None:
+    frontend.page.evaluate(f"{BOARD}.setSize([400, 330])")
+    frontend.page.wait_for_timeout(0.7 * SECONDS)
+    scenes = frontend.page.locator(".m3ddm-scenes")
+    assert scenes.evaluate("list => list.scrollHeight > list.clientHeight + 50")
+    frontend.shoot(f"scene_board_small_{frontend.kind}")
+    scale = frontend.page.evaluate("app.canvas.ds.scale")
+    rows.nth(0).locator(".m3ddm-scene-name").click()
+    frontend.page.mouse.wheel(0, 400)
+    frontend.page.wait_for_timeout(0.5 * SECONDS)
+    assert scenes.evaluate("list => list.scrollTop") > 50 and frontend.page.evaluate("app.canvas.ds.scale") == scale
+    frontend.page.evaluate(f"{BOARD}.setSize([400, 520])")
+
+
+def test_the_wire_ends_where_the_input_is_seen(frontend: Frontend, rows: Any) -> None:
+    outpaint = "app.graph.nodes.find(n => n.type === 'M3DDM_OutpaintVideo').widgets.find(w => w.name === 'board')"
+    frontend.page.wait_for_function(f"!{outpaint}.hidden")
+
+
 def test_what_was_decided_is_saved_and_sent(frontend: Frontend, rows: Any) -> None:
     rows.nth(1).locator("input[type=checkbox]").check()
     saved, prompt = frontend.graph()
