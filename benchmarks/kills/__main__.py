@@ -52,6 +52,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--steps", type=int, default=1, help="of each clip")
+    parser.add_argument("--seen", default="both", help="as of `outpaint` (both); off leaves sampling more of the time")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--minutes", type=float, default=math.inf, help="after which no other kill is begun")
     parser.add_argument("--json", type=Path, help="where to write all figures")
@@ -63,7 +64,7 @@ def main() -> int:
         source, network = folder / "in.mp4", folder / "network.safetensors"
         in_fork(lambda: write_clip(source, arguments.frames))
         in_fork(lambda: write_network(network))
-        way = WAYS[arguments.way](folder, source, network, arguments.steps)
+        way = WAYS[arguments.way](folder, source, network, arguments.steps, arguments.seen)
         result = measure(way, arguments.kills, arguments.seed, arguments.minutes)
     print(summary(result))
     if arguments.json:

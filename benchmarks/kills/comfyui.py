@@ -25,18 +25,26 @@ LIMIT = 3600.0
 
 
 class ComfyUI:
-    """Servers with the pack in them; ``steps`` of each clip, ``width`` of the border on either side, in pixels.
+    """Servers with the pack in them; ``steps`` of each clip, ``seen`` as in the node, ``width`` of the border on
+    either side, in pixels.
 
     ``host``: the ComfyUI to start; by default the one that `run.py` uses, which is made where there is none.
     """
 
     def __init__(
-        self, folder: Path, source: Path, network: Path, steps: int, width: int = 12, host: hosts.Host | None = None
+        self,
+        folder: Path,
+        source: Path,
+        network: Path,
+        steps: int,
+        seen: str,
+        width: int = 12,
+        host: hosts.Host | None = None,
     ):
         self.host = host or hosts.find()
         self.base, self.network, self.source = folder / "comfyui", network, source
         self.out, self.journal = self.base / "output", self.base / "user" / "__m3ddm" / "journal"
-        self.steps, self.width = steps, width
+        self.steps, self.seen, self.width = steps, seen, width
         teller = self.base / "custom_nodes" / TELLER.stem
         teller.mkdir(parents=True)
         shutil.copyfile(TELLER, teller / "__init__.py")
@@ -79,7 +87,7 @@ class ComfyUI:
         workflow.set_inputs(prompt, "M3DDM_SamplingSettings", preset="custom", steps=self.steps, **scales)
         workflow.set_inputs(prompt, "M3DDM_SamplingSettings", sampler="pndm", clips_per_batch=1)
         border = {"left": self.width, "right": self.width, "top": 0, "bottom": 0}
-        workflow.set_inputs(prompt, "M3DDM_OutpaintVideo", target="pixels", canvas_size=SIDE, **border)
+        workflow.set_inputs(prompt, "M3DDM_OutpaintVideo", target="pixels", canvas_size=SIDE, seen=self.seen, **border)
         workflow.set_inputs(prompt, "SaveVideo", filename_prefix="out")
         return prompt
 

@@ -16,9 +16,9 @@ VAE = Path(__file__).resolve().parents[2] / "models" / "m3ddm_demo_vae.safetenso
 
 
 class CommandLine:
-    """`python -m m3ddm_core outpaint` with the demonstration's autoencoder; ``steps`` of each clip."""
+    """`python -m m3ddm_core outpaint` with the demonstration's autoencoder; ``steps`` of a clip, ``seen`` as there."""
 
-    def __init__(self, folder: Path, source: Path, network: Path, steps: int):
+    def __init__(self, folder: Path, source: Path, network: Path, steps: int, seen: str):
         import av  # noqa: F401
         from diffusers import AutoencoderTiny  # noqa: F401
 
@@ -30,6 +30,7 @@ class CommandLine:
         self.out.mkdir()
         self.command = ["outpaint", str(source), str(self.out / "out.mp4"), "--checkpoint", str(network)]
         self.command += ["--vae", str(VAE), "--ratio", "16:9", "--canvas-size", str(SIDE), "--steps", str(steps)]
+        self.command += ["--seen", seen]
         # Unguided, for one evaluation a step: what a clip takes is not what is measured.
         self.command += ["--device", "cpu", "--context-scale", "1", "--global-scale", "1"]
 

@@ -29,7 +29,7 @@ def test_a_server_that_is_killed_loses_one_clip_at_most_and_leaves_nothing_half_
     monkeypatch.delenv("M3DDM_JOURNAL")
     write_clip(tmp_path / "in.mp4", FRAMES)
     write_network(tmp_path / "network.safetensors")
-    way = ComfyUI(tmp_path, tmp_path / "in.mp4", tmp_path / "network.safetensors", steps=8, host=host)
+    way = ComfyUI(tmp_path, tmp_path / "in.mp4", tmp_path / "network.safetensors", steps=8, seen="both", host=host)
 
     def unfinished() -> list[Path]:
         return list(way.out.glob(".*.part"))
