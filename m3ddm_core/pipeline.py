@@ -166,10 +166,10 @@ def outpaint_frames(
     """
     require_memory_to_hold(len(frames), placement.target)
     sample = state_sampler(models, (settings or CheckpointSettings()).beside(models.advice.sampling), seed, strides)
-    starts, lies_over = uses_of(seen_use) if seen is not None else (False, False)
+    uses = uses_of(seen_use if seen is not None else "off")
     refuse_mask(seen is not None and source_mask is not None)
     if pictures is None:
-        shown = show_frames(seen, frames) if starts else None
+        shown = show_frames(seen, frames, known=uses.known) if uses.start else None
         canvas, mask = make_canvas(frames, placement, source_mask, fill=fill, shown=shown)
     else:
         canvas, mask = make_start_canvas(frames, pictures, placement, source_mask, fill=fill)
@@ -178,7 +178,7 @@ def outpaint_frames(
     if guides is not None:
         state = add_guide_frames(state, guides.images, guides.numbers, models.encode)
     state = sample(state, on_progress)
-    generated, layer = models.decode(state.latents), seen if lies_over else None
+    generated, layer = models.decode(state.latents), seen if uses.layer else None
     require_finite(generated, 0, "from the VAE", OF_THE_VAE)
     return composite_layers(frames, generated, placement, layer, source_mask=source_mask, **(blending or {}))[0]
 
@@ -207,7 +207,7 @@ def outpaint_source(
     framing = options.framing.for_canvas(models.advice.canvas_size)
     placement = framing.place(size)
     require_writable(placement, count, options.encoding)
-    starts, lies_over = uses_beside(options.seen, source_mask)
+    uses = uses_beside(options.seen, source_mask)
     mask = check_mask(source_mask, size, count, None if count == first_frames else count)
     mask, source = scale_mask(mask, placement.source), scaled_source(source, placement.source)
     cuts = _cuts_of(source, options, shortened=count == first_frames)
@@ -224,9 +224,9 @@ def outpaint_source(
     refining = replace(settings, denoise=options.second_denoise)
     refiners = [_scene_sampler(models, refining, seeds, options, work) for work in second]
     at_once = models.scenes_at_once
-    seen = look_at_source(source, scenes, report) if starts or lies_over else None
-    show = show_from_source(source, seen) if starts else None
-    layer = seen if lies_over else None
+    seen = look_at_source(source, scenes, report) if any(uses) else None
+    show = show_from_source(source, seen, known=uses.known) if uses.start else None
+    layer = seen if uses.layer else None
     with SideBySide(at_once) as side:
         start, on_frame = _in_threads(side, sample, first)
         scenes = outpaint_scenes(source.frames(), scenes, encode, start, fps, fill=fill, show=show, on_frame=on_frame)

@@ -121,8 +121,9 @@ class OutpaintVideo(io.ComfyNode):
                     advanced=True,
                     tooltip="Where the camera moves, much of the border is in other frames of the scene. layer lays "
                     "those pixels, sharp and at full size, over what was generated, wherever they are certain; start "
-                    "lets sampling begin from them; both does both. A still camera shows nothing, and nothing changes. "
-                    "Beside a source_mask nothing of this is done.",
+                    "lets sampling begin from them; both does both; known does both and tells the network that they "
+                    "are known, an experiment: the published weights were trained without. A still camera shows "
+                    "nothing, and nothing changes. Beside a source_mask nothing of this is done.",
                 ),
                 *result_size_inputs(),
                 fleet_input(),

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
+from einops import rearrange, repeat
 
 from ..frames import chunks, drop_alpha, require_frames, require_shape, resize
 from .fill import fill_border
-from .placement import Placement
+from .placement import LATENT_SCALE, Placement
 from .source_mask import matte_on_canvas, read_matte
 
-Shown = tuple[torch.Tensor, torch.Tensor]
-"""What is known of the border from elsewhere: pictures (n, ch, cw, 3), float32, and where, (n, ch, cw), bool."""
+NEARLY_ALL = 0.99
+"""A frame of whose border so much counts as known counts as known altogether."""
+
+
+class Shown(NamedTuple):
+    """What is shown of the border elsewhere: pictures (n, ch, cw, 3), float32, and where, (n, ch, cw), bool.
+
+    ``is_known``: whether it is no more generated where it covers whole latents. The published network was trained on
+    rectangular borders alone.
+    """
+
+    pictures: torch.Tensor
+    where: torch.Tensor
+    is_known: bool = False
+
 
 OnFrames = Callable[[int], None]
 """``on_frames(done)`` is told now and then how many of the frames are done; it may raise, to stop."""
@@ -33,16 +48,19 @@ def make_canvas(
     source_mask: (1, h, w) for all frames, or one for each, float: 1 where the source's own pixels are to be replaced
         too. On the canvas it covers whole latents.
     fill: a key of `FILL_METHODS`.
-    shown: what of the border is to start from other pixels than a fill's. It is generated all the same.
+    shown: what of the border is to start from other pixels than a fill's. It is generated all the same, unless it
+        counts as known.
 
     Returns the canvas (n, ch, cw, 3), float32, 0..1, and the mask, float32, 1 where it was filled: (1, ch, cw), or
-    (n, ch, cw) where the source mask changes. It is 0 all over frames in which there is nothing to generate.
+    (n, ch, cw) where the source mask, or what is known, changes. It is 0 all over frames in which there is nothing to
+    generate.
     Raises ValueError for no frames, and for frames or a mask of another size than the placement's source.
     """
     require_source(frames, placement)
     hole = _hole(source_mask, len(frames), placement)
     canvas = put_on_canvas(frames, placement, placement.canvas_source, fill, hole, shown, on_frames)
-    return canvas, _mask(placement, hole)
+    mask = _mask(placement, hole)
+    return canvas, _without_known(mask, shown.where) if shown is not None and shown.is_known else mask
 
 
 def make_start_canvas(
@@ -109,9 +127,8 @@ def put_on_canvas(
     mask = _outside(placement, rectangle)
     canvas = torch.zeros(len(frames), canvas_height, canvas_width, 3)
     if shown is not None:
-        pictures, where = shown
-        canvas.copy_(torch.where(where[..., None], pictures, 0.0))
-        mask = mask * ~where
+        canvas.copy_(torch.where(shown.where[..., None], shown.pictures, 0.0))
+        mask = mask * ~shown.where
     mask = mask if hole is None else torch.maximum(mask, hole.to(mask))
     _paste(canvas, frames, rectangle)
     for some in chunks(len(canvas), canvas_width, canvas_height):
@@ -146,6 +163,19 @@ def _mask(placement: Placement, hole: torch.Tensor | None) -> torch.Tensor:
     # unknown as in training: a fill that passes for known is what the network would go on from.
     busy = hole.flatten(1).any(1)[:, None, None] if placement.is_full else torch.ones_like(hole)
     return torch.maximum(hole.float(), busy * _outside(placement, placement.canvas_source))
+
+
+def _without_known(mask: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+    """A mask (1 or n, ch, cw) with 0 over each latent that is shown whole, ``where`` (n, ch, cw), bool; and over a
+    whole frame where that is `NEARLY_ALL` of its border."""
+    asked, left = (_in_latents(pixels) for pixels in (mask > 0, (mask > 0) & ~where))
+    few = left.sum((1, 2), keepdim=True) <= (1 - NEARLY_ALL) * asked.sum((1, 2), keepdim=True)
+    return mask * repeat(left & ~few, "n h w -> n (h p) (w q)", p=LATENT_SCALE, q=LATENT_SCALE)
+
+
+def _in_latents(pixels: torch.Tensor) -> torch.Tensor:
+    """The latents (n, ch / 8, cw / 8), bool, in which there is any of the pixels (n, ch, cw), bool."""
+    return rearrange(pixels, "n (h p) (w q) -> n h w (p q)", p=LATENT_SCALE, q=LATENT_SCALE).any(-1)
 
 
 def _paste(

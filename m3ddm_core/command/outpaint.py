@@ -75,10 +75,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sampling.add_argument("--second-denoise", type=float, default=0.4, help="how much it paints anew (0.4)")
     sampling.add_argument(
         "--seen",
-        choices=("off", "start", "layer", "both"),
+        choices=("off", "start", "layer", "both", "known"),
         default="both",
-        help="use what other frames have filmed of the border: sampling starts from it, it is laid over the result "
-        "(both)",
+        help="use what other frames have filmed of the border: sampling starts from it, it is laid over the result, or "
+        "both; known: both, and what is wholly seen is known to the network, which the published one was not trained "
+        "for (both)",
     )
     sampling.add_argument("--no-scene-cuts", action="store_true", help="treat the video as one scene")
     sampling.add_argument(

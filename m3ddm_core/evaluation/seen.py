@@ -55,13 +55,13 @@ class SeenOver:
     ) -> np.ndarray:
         """As `Method` has it."""
         frames = _floats(known)
-        shown, sure = show_frames(looked_around(known, placement), frames)
+        shown = show_frames(looked_around(known, placement), frames)
         if self.fill == "edge":
             left, top, right, bottom = placement.border
             padded = np.pad(known, ((0, 0), (top, bottom), (left, right), (0, 0)), mode="edge")
-            filled = torch.where(sure[..., None], shown, _floats(padded))
+            filled = torch.where(shown.where[..., None], shown.pictures, _floats(padded))
         else:
-            filled = put_on_canvas(frames, placement, placement.canvas_source, self.fill, shown=(shown, sure))
+            filled = put_on_canvas(frames, placement, placement.canvas_source, self.fill, shown=shown)
         return (filled * 255).round().clamp(0, 255).to(torch.uint8).numpy()
 
 

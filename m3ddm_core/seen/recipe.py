@@ -19,8 +19,9 @@ from .border import Border
 from .motions import Window, between, move
 from .read import read_linear, read_nearest, read_sharp
 
-USES = ("off", "start", "layer", "both")
-"""What seen pixels can be used for: sampling starts from them, they are laid over the result, or both."""
+USES = ("off", "start", "layer", "both", "known")
+"""What seen pixels can be used for: sampling starts from them, they are laid over the result, both; or both, and
+latents that are wholly seen are known to the network, which the published one was not trained for."""
 
 FARTHEST = 127
 """Frames away: what an int8 holds."""

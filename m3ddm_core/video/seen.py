@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,17 +22,23 @@ from .scenes import Scene, ShowFrames
 from .source import Source
 
 
-def uses_of(use: str) -> tuple[bool, bool]:
-    """Whether sampling starts from seen pixels, and whether they are laid over the result.
+class Uses(NamedTuple):
+    """Whether sampling starts from seen pixels, whether they are laid over the result, and whether latents that are
+    wholly seen count as known."""
 
-    Raises ValueError for another word than those of `USES`.
-    """
+    start: bool = False
+    layer: bool = False
+    known: bool = False
+
+
+def uses_of(use: str) -> Uses:
+    """What one of the words of `USES` stands for. Raises ValueError for another."""
     if use not in USES:
         raise ValueError(f"got seen={use!r}, expected one of {', '.join(USES)}")
-    return use in ("start", "both"), use in ("layer", "both")
+    return Uses(use in ("start", "both", "known"), use in ("layer", "both", "known"), use == "known")
 
 
-def uses_beside(use: str, source_mask: Tensor | None) -> tuple[bool, bool]:
+def uses_beside(use: str, source_mask: Tensor | None) -> Uses:
     """The same for a video that may have a source mask: what lies under that would pass for filmed, so nothing is used.
 
     That is logged.
@@ -40,7 +47,7 @@ def uses_beside(use: str, source_mask: Tensor | None) -> tuple[bool, bool]:
     if source_mask is None or not any(uses):
         return uses
     logging.info("M3DDM: a source mask is given, so other frames are not searched for the border's pixels.")
-    return False, False
+    return Uses()
 
 
 def look_at_source(source: Source, scenes: Sequence[Scene], report: Report) -> SeenScenes:
@@ -68,21 +75,25 @@ def _look_at_scene(frames: Iterator[Tensor], scene: Scene, on_frame: Callable[[i
     return unseen(scene.placement, len(scene), "left as it is")
 
 
-def show_from_source(source: Source, seen: SeenScenes) -> ShowFrames:
-    """What is seen of a video's frames, on the canvas; it is read once more, and asked for in rising order."""
+def show_from_source(source: Source, seen: SeenScenes, *, known: bool = False) -> ShowFrames:
+    """What is seen of a video's frames, on the canvas; it is read once more, and asked for in rising order.
+
+    ``known``: see `Shown`.
+    """
 
     def keep(frame: Tensor, number: int) -> Tensor:
         return resize(frame[None], seen.placement(number).canvas_source[2:])[0]
 
     around = Around(source.frames(), seen, keep)
-    return lambda first, last: _shown(seen, around.of, first, last)
+    return lambda first, last: _shown(seen, around.of, range(first, last), known)
 
 
-def show_frames(seen: Seen, frames: Tensor) -> Shown:
-    """What is seen of all frames (n, h, w, 3 or 4) in memory, on the canvas."""
-    return _shown(seen, lambda number: frames.__getitem__, 0, len(frames))
+def show_frames(seen: Seen, frames: Tensor, *, known: bool = False) -> Shown:
+    """What is seen of all frames (n, h, w, 3 or 4) in memory, on the canvas; ``known``: see `Shown`."""
+    return _shown(seen, lambda number: frames.__getitem__, range(len(frames)), known)
 
 
-def _shown(seen: Seen | SeenScenes, of: Callable[[int], ReadFrame], first: int, last: int) -> Shown:
-    found = [seen.on_canvas(number, of(number)) for number in range(first, last)]
-    return torch.stack([picture.pixels for picture in found]), torch.stack([picture.known for picture in found])
+def _shown(seen: Seen | SeenScenes, of: Callable[[int], ReadFrame], numbers: range, known: bool) -> Shown:
+    found = [seen.on_canvas(number, of(number)) for number in numbers]
+    pictures, where = (torch.stack(parts) for parts in zip(*((it.pixels, it.known) for it in found), strict=True))
+    return Shown(pictures, where, known)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from m3ddm_core.canvas.build import make_canvas, make_guide_canvas, make_start_canvas
+from m3ddm_core.canvas.build import NEARLY_ALL, Shown, make_canvas, make_guide_canvas, make_start_canvas
 from m3ddm_core.canvas.placement import place, with_canvas
 from m3ddm_core.composite.compositor import composite
 from m3ddm_core.frames import resize
@@ -121,3 +121,21 @@ def test_what_does_not_belong_together_is_named(source: tuple, first: tuple, mes
         make_start_canvas(pictures(source), pictures(first), placement)
     with pytest.raises(ValueError, match=r"got 2 pictures.*expected 3"):
         make_start_canvas(pictures(SOURCE), pictures(placement.target, count=2), placement)
+
+
+def test_what_is_wholly_shown_of_a_latent_is_known_where_that_is_asked_for() -> None:
+    """Frame 0: all of a latent and all but a pixel of another; frame 1: nothing; frame 2: all but one latent of 100."""
+    placement = place((80, 80), pixels=(80, 0, 0, 0), canvas_size=160, canvas_shape="target")
+    frames, where = pictures((80, 80)), torch.zeros(3, 80, 160, dtype=torch.bool)
+    where[0, 8:16, 16:32] = True
+    where[0, 15, 31] = False
+    where[2] = True
+    where[2, 70, 70] = False
+    shown = Shown(pictures((160, 80)), where, is_known=True)
+    canvas, mask = make_canvas(frames, placement, shown=shown)
+    expected = torch.zeros(3, 80, 160)
+    expected[:2, :, :80] = 1
+    expected[0, 8:16, 16:24] = 0
+    assert NEARLY_ALL == 0.99 and torch.equal(mask, expected)
+    usual, border = make_canvas(frames, placement, shown=shown._replace(is_known=False))
+    assert torch.equal(canvas, usual) and torch.equal(border, expected[1:2])

@@ -67,14 +67,14 @@ def test_the_model_uses_what_is_seen_as_it_is_asked_to(tmp_path):
 
     values = measured(tmp_path, clip, *(model(use, use) for use in USES), SeenOver("seen", "smooth"))
     assert "claimed" not in values["off"]
-    for use in ("start", "layer", "both"):
+    for use in ("start", "layer", "both", "known"):
         assert values[use]["claimed"]["share"] == values["seen"]["claimed"]["share"] > 0.3
         assert values[use]["filled"]["psnr"] > values["off"]["filled"]["psnr"] + 0.5, use
     # What is laid over is what is claimed, to the pixel: the known area is put back hard.
-    for use in ("layer", "both"):
+    for use in ("layer", "both", "known"):
         assert values[use]["claimed"]["mse"] == values["seen"]["claimed"]["mse"]
     assert values["start"]["claimed"]["psnr"] < values["layer"]["claimed"]["psnr"] - 3
-    assert len({model("x", use).identity for use in USES}) == 4
+    assert len({model("x", use).identity for use in USES}) == len(USES)
     assert "seen" not in model("x", "off").identity, "what was measured before there was the setting is not lost"
 
 
