@@ -8,6 +8,9 @@ from pathlib import Path
 
 from .lines import running_line
 
+NEEDED = {"av": "av", "PIL": "pillow"}
+"""Modules, and the packages that have them."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments. Needs the standard library alone."""
@@ -21,8 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """List the scenes, and return the exit code. Raises ValueError or OSError for what cannot be used."""
-    if importlib.util.find_spec("av") is None:
-        raise ValueError("scenes needs a package that is not installed: run `pip install av`")
+    missing = [package for name, package in NEEDED.items() if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ValueError(f"scenes needs packages that are not installed: run `pip install {' '.join(missing)}`")
     # Imported here: torch takes seconds, and --help should not.
     from ..video.board import write_board
     from ..video.cuts import find_cuts

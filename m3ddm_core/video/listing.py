@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
+from math import ceil
 
+import numpy as np
 import torch
-from einops import rearrange
 from torch import Tensor
 
 from ..frames import scale_frames
@@ -17,23 +19,8 @@ KEYFRAMES = 5
 """Pictures of a scene, evenly spaced."""
 LONGEST = 128
 """Pixels of their longer side. They are looked at when cuts are found, which takes one small picture of each frame."""
-GAP, PAPER, INK = 2, 24, 230
-"""Pixels between pictures; and the brightness of what lies between them, and of numbers, of 255."""
-
-_GLYPHS = {
-    "0": "### #.# #.# #.# ###",
-    "1": ".#. ##. .#. .#. ###",
-    "2": "### ..# ### #.. ###",
-    "3": "### ..# .## ..# ###",
-    "4": "#.# #.# ### ..# ..#",
-    "5": "### #.. ### ..# ###",
-    "6": "### #.. ### #.# ###",
-    "7": "### ..# .#. .#. .#.",
-    "8": "### #.# ### #.# ###",
-    "9": "### #.# ### ..# ###",
-}
-GLYPH = 2
-"""Pixels of the strip that a digit's pixel takes."""
+GAP, MARGIN, PAPER, INK = 2, 4, 24, 230
+"""Pixels between pictures, and around numbers; and the brightness of what lies between them, and of numbers, of 255."""
 
 
 @dataclass(frozen=True)
@@ -63,20 +50,21 @@ def draw_strip(thumbnails: Tensor, size: tuple[int, int], scenes: Sequence[Liste
 
     thumbnails: (n, 36, 64, 3), uint8, of all frames of a video of ``size`` (width, height).
     """
+    from PIL import Image, ImageDraw
+
     width, height = tile_size(size)
-    most = max(len(str(scene.first)) for scene in scenes)
-    gutter = GLYPH * (4 * most + 1)
     row, line = height + GAP, KEYFRAMES * (width + GAP)
-    strip = torch.full((row * len(scenes), gutter + line, 3), PAPER, dtype=torch.uint8)
-    for place, scene in enumerate(scenes):
+    names = [str(scene.first) for scene in scenes]
+    gutter = MARGIN + max(ceil(ImageDraw.Draw(Image.new("L", (1, 1))).textlength(name)) for name in names) + MARGIN
+    strip = Image.new("RGB", (gutter + line, row * len(scenes)), (PAPER,) * 3)
+    for place, (scene, name) in enumerate(zip(scenes, names, strict=True)):
+        label = Image.new("L", (gutter, height), PAPER)
+        ImageDraw.Draw(label).text((MARGIN, 0), name, INK)
+        strip.paste(label, (0, place * row))
         pictures = scale_frames(thumbnails[keyframes(scene)].float() / 255, (width, height))
-        pictures = (pictures * 255).round().to(torch.uint8)
-        own = strip[place * row : place * row + height]
-        for number, picture in enumerate(pictures):
-            left = gutter + number * (width + GAP)
-            own[:, left : left + width] = picture
-        _write_number(own, scene.first)
-    return strip
+        for number, picture in enumerate((pictures * 255).round().to(torch.uint8)):
+            strip.paste(Image.fromarray(picture.numpy()), (gutter + number * (width + GAP), place * row))
+    return torch.from_numpy(np.array(strip))
 
 
 def tile_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -92,23 +80,11 @@ def keyframes(scene: ListedScene) -> list[int]:
 
 def png(picture: Tensor) -> bytes:
     """A picture (h, w, 3), uint8, as a PNG file."""
-    import av
+    from PIL import Image
 
-    encoder = av.CodecContext.create("png", "w")
-    encoder.height, encoder.width = picture.shape[:2]
-    encoder.pix_fmt, encoder.time_base = "rgb24", 1
-    encoder.thread_count = 1
-    frame = av.VideoFrame.from_ndarray(picture.numpy(), format="rgb24")
-    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
-
-
-def _write_number(picture: Tensor, number: int) -> None:
-    for place, digit in enumerate(str(number)):
-        rows = [[INK if dot == "#" else PAPER for dot in line] for line in _GLYPHS[digit].split()]
-        glyph = torch.tensor(rows, dtype=torch.uint8)
-        glyph = glyph.repeat_interleave(GLYPH, 0).repeat_interleave(GLYPH, 1)
-        corner = picture[GLYPH : GLYPH * 6, GLYPH * (4 * place + 1) : GLYPH * (4 * place + 4)]
-        corner[:] = rearrange(glyph, "h w -> h w 1")[: len(corner)]
+    file = BytesIO()
+    Image.fromarray(picture.numpy()).save(file, "PNG")
+    return file.getvalue()
 
 
 def _clock(second: float) -> str:

@@ -22,7 +22,7 @@ EXTRAS = {
     "material": {"PIL", "av"},
     "evaluation": {"PIL", "av", "lpips", "matplotlib", "skimage", "tqdm"},
     "fleet": {"ray"},
-    "video": {"av"},
+    "video": {"PIL", "av"},
     "training": {"PIL", "accelerate", "av", "matplotlib", "tensorboard", "tomli"},
 }
 """What else a folder of the core may import, in the same way: the extra of pyproject.toml for its command."""

@@ -12,8 +12,6 @@ import torch
 from m3ddm_core.video.cuts import find_cuts
 from m3ddm_core.video.listing import (
     GAP,
-    GLYPH,
-    INK,
     KEYFRAMES,
     PAPER,
     ListedScene,
@@ -61,15 +59,14 @@ def test_the_strip_has_a_row_for_each_scene_and_nothing_of_another(size, picture
         for place in range(KEYFRAMES):
             left = gutter + place * (width + GAP)
             assert (row[:, left : left + width] == colour).all() and (row[:, left + width] == PAPER).all()
-        if height > 5 * GLYPH:
-            assert (row[:, :gutter] == INK).any() and ((row[:, :gutter] == INK) | (row[:, :gutter] == PAPER)).all()
+        assert height < 16 or row[:, :gutter].float().std() > 0, "it has a number"
 
 
-def test_each_digit_looks_like_no_other():
+def test_each_scene_has_its_own_number():
     scenes = [ListedScene(first, 1, 0.0, 1.0) for first in range(10)]
     strip = draw_strip(torch.zeros(10, 36, 64, 3, dtype=torch.uint8), (64, 36), scenes)
-    digits = strip.unfold(0, 72 + GAP, 72 + GAP)[:, : GLYPH * 5]
-    assert len({digit.numpy().tobytes() for digit in digits}) == 10
+    rows = strip.unfold(0, 72 + GAP, 72 + GAP)
+    assert len({row.numpy().tobytes() for row in rows}) == 10
 
 
 def test_a_picture_is_written_as_it_is():
