@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -16,6 +16,7 @@ import pytest
 
 from devtools import host as hosts
 from devtools.server import Server
+from tests.helpers import stand_ins
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -60,6 +61,19 @@ def server(start: Callable[..., AbstractContextManager[Server]]) -> Iterator[Ser
     """The server that most tests share."""
     with start() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def ready(server: Server) -> Server:
+    """The server, with every file there that the templates name."""
+    stand_ins.provide(server.base)
+    return server
+
+
+@pytest.fixture(scope="module")
+def object_info(ready: Server) -> dict[str, Any]:
+    """What it knows of its nodes."""
+    return ready.client.object_info()
 
 
 @pytest.fixture(scope="session")

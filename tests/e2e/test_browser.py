@@ -9,20 +9,12 @@ import pytest
 
 from devtools import templates, workflow
 from devtools.server import Server
-from tests.helpers import stand_ins
 from tests.helpers.real_frontend import COMPLAINTS, SECONDS, Frontend, api, load
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
-
-
-@pytest.fixture(scope="module")
-def ready(server: Server) -> Server:
-    """The server, with every file there that the templates name."""
-    stand_ins.provide(server.base)
-    return server
 
 
 @pytest.fixture
@@ -68,6 +60,7 @@ def test_every_template_opens_without_a_complaint(frontend: Frontend, ready: Ser
             f"{name}: {frontend.page.locator(COMPLAINTS).all_inner_texts()}"
         )
         assert not frontend.page.get_by_role("dialog").is_visible()
+        frontend.leave_app()
         saved, prompt = frontend.graph()
         assert kept(saved) == kept(load(name)), name
         # The server tests convert workflows themselves: this is what holds their converter to the frontend's.

@@ -77,7 +77,8 @@ class Frontend:
     def open(self, *, first_start: bool = True, **settings: Any) -> None:
         """Load it as on its very first start, which is with an empty graph and the template browser open; else with
         some graph and nothing over it. ``settings`` are the frontend's, with ``__`` for each dot."""
-        wanted = {"Comfy.TutorialCompleted": not first_start}
+        # Newer frontends show round whoever sees an app for the first time.
+        wanted = {"Comfy.TutorialCompleted": not first_start, "Comfy.OnboardingCoachmarks.Seen": ["appMode"]}
         wanted |= {f"Comfy.{name.replace('__', '.')}": value for name, value in settings.items()}
         for name, value in wanted.items():
             self.server.client.post(f"/settings/{name}", value)
@@ -95,6 +96,7 @@ class Frontend:
 
     def open_template(self, name: str) -> None:
         """Find it in the template browser under the pack's name, and click it."""
+        self.leave_app()
         if not self.dialog().is_visible():
             self.page.get_by_test_id("side-toolbar").get_by_text("Templates", exact=True).click()
         self.dialog().get_by_text(PACK_NAME, exact=True).first.click()
@@ -112,6 +114,12 @@ class Frontend:
         self.page.wait_for_function("count => app.graph.nodes.length === count", arg=len(load(name)["nodes"]))
         # Missing models and files are looked for after the graph is there.
         self.page.wait_for_timeout(1.5 * SECONDS)
+
+    def leave_app(self) -> None:
+        """Show the graph where an app's form is shown."""
+        if self.page.get_by_test_id("linear-widgets").is_visible():
+            self.page.evaluate("() => app.extensionManager.command.execute('Comfy.ToggleLinear')")
+            self.page.get_by_test_id("linear-widgets").wait_for(state="hidden")
 
     def shoot(self, name: str) -> None:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)

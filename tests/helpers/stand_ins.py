@@ -9,22 +9,50 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from devtools import templates
+from devtools import templates, workflow
+from devtools.client import Prompt
 from devtools.weights import DEMO
 
+# Too large to stand in for. They are there so that the templates which name them are whole, and make nothing.
+NAMED_ONLY = (
+    Path("checkpoints", "sam3.1_multiplex_fp16.safetensors"),
+    Path("diffusion_models", "seedvr2_3b_int8_convrot.safetensors"),
+    Path("vae", "seedvr2_ema_vae_fp16.safetensors"),
+)
 UPSCALER = Path("upscale_models", "RealESRGAN_x4plus.safetensors")
 INTERPOLATOR = Path("frame_interpolation", "rife_v4.26.safetensors")
 INPAINTER = Path("checkpoints", "sd-v1-5-inpainting.ckpt")
+CLIP_SIZE = (288, 360)
 
 
 def provide(base: Path) -> None:
     """Put all files that the templates name into a server's folders, but for those that are there already."""
     templates.provide(base, DEMO.checkpoint, DEMO.vae)
-    for name, write in ((UPSCALER, write_upscaler), (INTERPOLATOR, write_interpolator), (INPAINTER, write_inpainter)):
+    made = ((UPSCALER, write_upscaler), (INTERPOLATOR, write_interpolator), (INPAINTER, write_inpainter))
+    for name, write in (*made, *((name, write_nothing) for name in NAMED_ONLY)):
         file = base / "models" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         if not file.exists():
             write(file)
+
+
+def leave_out_large_models(prompt: Prompt) -> None:
+    """Wire a prompt past the parts that such a model works in: nothing is masked, and what was to be restored is only
+    scaled. What no output needs is not run."""
+    if workflow.of_type(prompt, "SAM3_TrackToMask"):
+        width, height = CLIP_SIZE
+        workflow.replace(prompt, "SAM3_TrackToMask", "SolidMask", value=0.0, width=width, height=height)
+    for preview in workflow.of_type(prompt, "SAM3_TrackPreview"):
+        del prompt[preview]
+    for restored in workflow.of_type(prompt, "SeedVR2PostProcessing"):
+        larger = prompt[restored]["inputs"]["original_resized_images"]
+        for node in workflow.of_type(prompt, "CreateVideo"):
+            prompt[node]["inputs"]["images"] = larger
+
+
+def write_nothing(file: Path) -> None:
+    """A file with a tensor that belongs to no model."""
+    save_file({"nothing": torch.zeros(1)}, file)
 
 
 def write_upscaler(file: Path) -> None:
