@@ -30,18 +30,22 @@ function counts(node, name, conditions = {}) {
   })
 }
 
+/** Whether what a widget says of itself and what its options say are one, as in newer frontends. */
+const saysItOnce = (widget) => "hidden" in widget && !Object.hasOwn(widget, "hidden")
+
 /**
  * Hide a widget or show it. Modern nodes go by its options, and keep advanced ones back themselves; what a widget says of
  * itself counts for classic ones, and for the room of both.
  */
 function show(node, widget, shown) {
-  const hidden = !shown
   // A wire is to end where one sees it.
   const isKept = widget.options.advanced && !isWired(node, widget.name)
   const keptBack = isKept && !node.showAdvanced && !app.extensionManager.setting.get(ALWAYS)
   const drawn = shown && !keptBack
-  if (widget.hidden === !drawn && widget.options.hidden === hidden) return false
-  widget.hidden = !drawn
+  const hidden = isModern() ? !shown : !drawn
+  const itself = saysItOnce(widget) ? hidden : !drawn
+  if (widget.hidden === itself && widget.options.hidden === hidden) return false
+  widget.hidden = itself
   widget.options.hidden = hidden
   return true
 }

@@ -25,9 +25,10 @@ ADD = """async ([type, number]) => {
     app.graph.add(node)
 }"""
 NODE = "app.graph.nodes[0]"
-# Classic nodes go by what a widget says of itself, modern ones by its options, and keep advanced ones back.
-VISIBLE = f"""{NODE}.widgets.filter(
-    w => !w.hidden && !w.options.hidden && (!w.options.advanced || {NODE}.showAdvanced)
+# Classic nodes are asked what they draw; modern ones go by the options of a widget, and keep advanced ones back.
+VISIBLE = f"""{NODE}.widgets.filter(w => LiteGraph.vueNodesMode
+    ? !w.options.hidden && (!w.options.advanced || {NODE}.showAdvanced)
+    : {NODE}.isWidgetVisible(w)
 ).map(w => w.name)"""
 SOCKETS = "app.graph.nodes[0].inputs.filter(slot => !slot.widget).map(slot => slot.name)"
 # What follows a seed, the button of classic nodes and the drawing are no inputs.
