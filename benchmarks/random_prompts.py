@@ -8,7 +8,7 @@ from typing import Any
 from devtools import templates, workflow
 from devtools.client import Prompt
 
-WORKFLOWS = ("Any length in one node", "Step by step", "Sharper second pass", "Moving camera")
+WORKFLOWS = ("Outpaint a video", "Step by step", "Sharper second pass", "Moving camera")
 VAE = "m3ddm_demo_vae.safetensors"
 SAMPLERS = ("pndm", "euler", "euler_ancestral", "ddim", "dpmpp_2m", "dpmpp_2m_sde")
 
@@ -35,7 +35,8 @@ def random_prompt(draw: random.Random, object_info: dict[str, Any], clips: list[
         **{f"M3DDM_Sample{level}": {"seed": seed} for level in ("Keyframes", "Interpolation", "Infill")},
         "SaveVideo": {"filename_prefix": "soak"},
     }
-    workflow.replace(prompt, "VAELoader", "M3DDM_LoadVAE", vae_name=VAE)
+    if workflow.of_type(prompt, "VAELoader"):
+        workflow.replace(prompt, "VAELoader", "M3DDM_LoadVAE", vae_name=VAE)
     for kind, inputs in asked.items():
         if workflow.of_type(prompt, kind):
             workflow.set_inputs(prompt, kind, **inputs)

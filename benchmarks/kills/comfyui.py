@@ -17,7 +17,7 @@ from devtools.server import Server
 
 from .way import Due, Run
 
-WORKFLOW = templates.titled("Any length in one node")
+WORKFLOW = templates.titled("Outpaint a video")
 TELLER = Path(__file__).with_name("teller.py")
 VAE = "m3ddm_demo_vae.safetensors"
 LIMIT = 3600.0
@@ -81,7 +81,7 @@ class ComfyUI:
         prompt = workflow.load(WORKFLOW, server.client.object_info())
         workflow.set_inputs(prompt, "LoadVideo", file=self.source.name)
         workflow.set_inputs(prompt, "M3DDM_LoadCheckpoint", checkpoint=self.network.name)
-        workflow.replace(prompt, "VAELoader", "M3DDM_LoadVAE", vae_name=VAE)
+        workflow.set_inputs(prompt, "M3DDM_LoadVAE", vae_name=VAE)
         # Unguided, for one evaluation a step: what a clip takes is not what is measured.
         scales = {"context_scale": 1.0, "global_scale": 1.0}
         workflow.set_inputs(prompt, "M3DDM_SamplingSettings", preset="custom", steps=self.steps, **scales)

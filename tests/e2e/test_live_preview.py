@@ -204,7 +204,7 @@ def plays_until_the_end(preview: Preview, node: str) -> None:
 
 def open_blueprint(preview: Preview) -> tuple[str, str]:
     """The pack's one node for beginners, in sight: its id, and that of what samples in it."""
-    blueprint = json.loads((PACK / "subgraphs" / "M3DDM Outpaint.json").read_text(encoding="utf-8"))
+    blueprint = json.loads((PACK / "subgraphs" / "Video Outpainting (M3DDM).json").read_text(encoding="utf-8"))
     preview.page.evaluate("graph => app.loadGraphData(graph)", blueprint)
     preview.frontend.look(-60, -60, 1)
     outer, inner = preview.page.evaluate(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import pytest
 
+from devtools import host as hosts
 from devtools import workflow
 from devtools.client import Prompt
 from devtools.host import PACK, PACK_NAME
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.server
 
-FILE = PACK / "subgraphs" / "M3DDM Outpaint.json"
+FILE = PACK / "subgraphs" / "Video Outpainting (M3DDM).json"
 CLIP = "big_buck_bunny.mp4"
 # What a beginner is asked, by the node inside and its input.
 ASKED = {
@@ -67,6 +68,25 @@ def test_the_server_offers_it(server: Server, blueprint: dict[str, Any]) -> None
 def test_the_registry_packs_it() -> None:
     left_out = (PACK / ".comfyignore").read_text(encoding="utf-8").split("\n")
     assert FILE.is_file() and not [line for line in left_out if line.strip("/*") in ("subgraphs", ".json")]
+
+
+def test_it_is_made_as_those_of_the_core(blueprint: dict[str, Any], host: hosts.Host) -> None:
+    """So that it can be offered to ComfyUI's own collection."""
+    theirs = [json.loads(file.read_text(encoding="utf-8")) for file in (host.path / "blueprints").glob("*.json")]
+
+    def parts(one: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        (node,) = one["nodes"]
+        return one, node, next(s for s in one["definitions"]["subgraphs"] if s["id"] == node["type"])
+
+    ours, *_ = [parts(blueprint)]
+    for mine, *others in zip(ours, *map(parts, theirs), strict=True):
+        assert set.intersection(*map(set, others)) <= set(mine)
+    _, node, definition = ours
+    assert definition["name"] == node["title"] == FILE.stem
+    sections = {parts(one)[2]["category"].split("/")[0] for one in theirs}
+    section, kind = definition["category"].split("/")
+    assert section in sections and kind == "Outpaint video"
+    assert blueprint["extra"]["BlueprintDescription"] == definition["description"]
 
 
 def test_it_is_one_node_that_asks_little(blueprint: dict[str, Any]) -> None:
@@ -143,8 +163,12 @@ def test_it_is_found_added_and_run(frontend: Any, server: Server, inner: Prompt)
 
     page = frontend.page
     page.evaluate("() => app.extensionManager.command.execute('Workspace.SearchBox.Toggle')")
-    page.get_by_role("search").get_by_role("combobox").fill("M3DDM Outpaint")
-    page.get_by_test_id("result-item").filter(has_text="Blueprint").click()
+    page.get_by_role("search").get_by_role("combobox").fill("video outpainting")
+    found = page.get_by_test_id("result-item").filter(has_text=FILE.stem)
+    found.wait_for()
+    assert FILE.stem in "".join(page.get_by_test_id("result-item").all_inner_texts()[:2])
+    frontend.shoot("subgraph_found")
+    found.click()
     page.mouse.click(700, 300)  # the node follows the pointer until then
     page.wait_for_function("() => app.graph.nodes.length === 1")
     widgets = page.evaluate("() => app.graph.nodes[0].widgets.map(w => [w.name, w.value])")
