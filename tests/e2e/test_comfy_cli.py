@@ -77,8 +77,8 @@ def test_it_runs_the_template(template: Path, comfy: Command, server: Server, tm
     assert "converted" in [event["type"] for event in told]
     queued = next(event for event in told if event["type"] == "queued")
     assert queued["validation_warnings"] == []
-    if templates.title(template) in TOO_LARGE:  # all of it is accepted, and the first of those models cannot be loaded
-        assert answer.returncode != 0 and "UNETLoader" in answer.stdout + answer.stderr or "Checkpoint" in answer.stdout
+    if templates.title(template) in TOO_LARGE:  # all of it is accepted, and one of those models cannot be loaded
+        assert answer.returncode != 0 and told[-1]["ok"] is False, told[-1]
         return
     assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr[-3000:]
     assert told[-1]["type"] == "envelope" and told[-1]["ok"] is True, told[-1]
