@@ -27,6 +27,7 @@ from .composite.compositor import Compositor
 from .composite.layers import composite_layers
 from .frames import OF_THE_VAE, require_finite
 from .journal.clips import clips_in
+from .journal.looks import looks_in
 from .journal.store import Journal
 from .models import Models
 from .outpaint.encode import GLOBAL_FRAMES, add_guide_frames, encode_context, encode_global_frames
@@ -224,7 +225,7 @@ def outpaint_source(
     refining = replace(settings, denoise=options.second_denoise)
     refiners = [_scene_sampler(models, refining, seeds, options, work) for work in second]
     at_once = models.scenes_at_once
-    seen = look_at_source(source, scenes, report) if any(uses) else None
+    seen = look_at_source(source, scenes, report, looks_in(options.journal)) if any(uses) else None
     show = show_from_source(source, seen, known=uses.known) if uses.start else None
     layer = seen if uses.layer else None
     with SideBySide(at_once) as side:

@@ -26,9 +26,9 @@ from ..sampling.advice import Advice, read_advice
 from ..sampling.clip import Network
 from ..sampling.settings import CHECKPOINT, CUSTOM, SamplingSettings, preset_settings
 from ..sampling.solvers import make_sampler
+from ..seen.look import REVISION as SEEN_REVISION
 from ..seen.recipe import USES
 from ..vae import VAE, load_vae
-from .seen import REVISION as SEEN_REVISION
 from .seen import SeenOver, looked_around
 
 FILLS = ("edge", *FILL_METHODS)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..canvas.build import put_on_canvas
 from ..canvas.placement import Placement
-from ..seen.look import look_around
+from ..seen.look import REVISION, look_around
 from ..seen.recipe import CONFIDENT, Seen
 from ..video.cuts import CUT_THRESHOLD, find_cuts, thumbnails_of
 from ..video.seen import show_frames
@@ -22,8 +22,6 @@ OFF = 25
 CLAIMED = "claimed"
 AGES = {"claimed near": (1, 8), "claimed farther": (9, 32), "claimed far": (33, 127)}
 """Regions of what is claimed, by how many frames away it was filmed."""
-REVISION = 3
-"""Of how it looks around: what was measured before that changed is measured again."""
 
 
 @dataclass(frozen=True)

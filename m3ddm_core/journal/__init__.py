@@ -1,1 +1,1 @@
-"""Finished clips on disk, so that a run that was killed goes on where it was."""
+"""Finished clips, and what was seen around, on disk, so that a run that was killed goes on where it was."""

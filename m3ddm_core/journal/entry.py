@@ -1,4 +1,4 @@
-"""One finished clip in a file of its own: written whole or not at all, and read only if it is what was written."""
+"""A tensor, such as a finished clip, in a file of its own: written whole or not at all, and read only if it is that."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ class BrokenEntry(ValueError):
 
 
 def write_entry(path: Path, key: str, latents: Tensor) -> None:
-    """Write latents (4, 16, h, w) to a file that is there, whole and on the disk, once this returns. Raises OSError."""
+    """Write a tensor, such as latents (4, 16, h, w), to a file that is there, whole and on the disk, once this returns.
+
+    Raises OSError.
+    """
     latents = latents.detach().cpu().contiguous()
     content = save({"latents": latents, "checksum": _checksum(key, latents)})
     part = path.with_name(f".{uuid.uuid4().hex}{UNFINISHED}")
@@ -37,7 +40,7 @@ def write_entry(path: Path, key: str, latents: Tensor) -> None:
 
 
 def read_entry(path: Path, key: str) -> Tensor:
-    """Read the latents that were written under a key. Raises `BrokenEntry`, and OSError as the system has it."""
+    """Read the tensor that was written under a key. Raises `BrokenEntry`, and OSError as the system has it."""
     if path.stat().st_size > MOST_BYTES:
         raise BrokenEntry(f"got a file of more than {MOST_BYTES:,} bytes")
     content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""The journal: a folder of finished clips, bounded in size and age, open to several processes at once."""
+"""The journal: a folder of finished clips and the like, bounded in size and age, open to several processes at once."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ _OWN = re.compile(rf"[0-9a-f]{{64}}\{SUFFIX}|\.[0-9a-f]{{32}}\{UNFINISHED}")
 
 
 class Journal:
-    """Finished clips by key. Nothing that is wrong with its folder stops a run: it is told once, and passed over.
+    """Tensors by key, such as finished clips. Nothing that is wrong with its folder stops a run: it is told once, and
+    passed over.
 
-    The folder is made when the first clip is put into it. ``most_bytes``: what all entries may take, None for any
+    The folder is made when the first is put into it. ``most_bytes``: what all entries may take, None for any
     size; ``most_days``: how long one lies there unused. Those longest unused go first. ``taken`` counts the clips that
-    were taken from it.
+    a run took from it.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, most_bytes: int | None = None, most_days: float = MOST_DAYS):
@@ -38,24 +39,24 @@ class Journal:
         self._warned = False
 
     def take(self, key: str) -> Tensor | None:
-        """Return the latents (4, 16, h, w) put under a key, on the CPU; None where there are none that can be used."""
+        """Return the tensor that was put under a key, on the CPU; None where there is none that can be used."""
         path = self._path(key)
         try:
-            latents = read_entry(path, key)
+            made = read_entry(path, key)
         except FileNotFoundError:
             return None
         except (OSError, BrokenEntry) as error:
-            self._warn(f"{path.name} cannot be used: {error}; that clip is sampled again")
+            self._warn(f"{path.name} cannot be used: {error}; that is made again")
             return None
         with suppress(OSError):
             os.utime(path)
-        return latents
+        return made
 
-    def put(self, key: str, latents: Tensor) -> None:
-        """Keep the latents (4, 16, h, w) of a finished clip; they are on the disk once this returns."""
+    def put(self, key: str, made: Tensor) -> None:
+        """Keep what was made, such as the latents (4, 16, h, w) of a clip; it is on the disk once this returns."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_entry(self._path(key), key, latents)
+            write_entry(self._path(key), key, made)
             if self._puts % PUTS_BETWEEN_LOOKS == 0:
                 self.prune()
             self._puts += 1

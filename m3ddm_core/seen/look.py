@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 import torch
@@ -14,9 +15,13 @@ from ..canvas.placement import Placement
 from ..frames import drop_alpha, frames_at_once, grouped, resize
 from .check import check
 from .doubt import confidence_of, doubt
+from .packed import put_part
 from .recipe import CONFIDENT, SceneReport, Seen, unseen
 from .still import is_still
 from .survey import survey
+
+REVISION = 3
+"""To be raised whenever other pixels are found in the same frames, or trusted otherwise."""
 
 SHORTEST = 4
 """Frames of a scene in which there is anything to look for."""
@@ -27,6 +32,15 @@ do not know each other, but of no fewer frames."""
 
 LEAST_CONFIDENCE = 0.2
 """With less a pixel's source is not kept: it would be read for nothing."""
+
+Keep = Callable[[Tensor, Seen, Callable[[], Seen]], Seen]
+"""``keep(frames, unseen, look)`` gives what ``look()`` finds in frames (n, h, w, 3), float32, or what it found in them
+before. ``unseen``: recipes of the same frames with nothing in them."""
+
+
+def always_look(frames: Tensor, unseen: Seen, look: Callable[[], Seen]) -> Seen:
+    """A `Keep` that keeps nothing."""
+    return look()
 
 
 @torch.no_grad()
@@ -59,16 +73,24 @@ def look_through(
     lengths: Sequence[int],
     *,
     on_frame: Callable[[int], None] = lambda done: None,
+    keep: Keep = always_look,
 ) -> Seen:
     """The same for frames (h, w, 3) that come one by one, in scenes of these ``lengths``.
 
-    Small pictures are held of as many of a scene's frames as `HELD` allows, of all frames recipes.
+    Small pictures are held of as many of a scene's frames as `HELD` allows, of all frames recipes. ``keep`` may know
+    already what is found.
     """
-    seen = unseen(placement, sum(lengths))
-    scenes, first = [], 0
+    seen, scenes, first = unseen(placement, sum(lengths)), [], 0
     for part in (part for length in lengths for part in _parts(length, placement.canvas_source[2:])):
-        working = _working(islice(frames, part), placement)
-        scenes.append(_look_at_scene(seen, working, first, on_frame))
+        working, nothing = _working(islice(frames, part), placement), unseen(placement, part)
+
+        def heed(done: int, first: int = first) -> None:
+            on_frame(first + done)
+
+        found = keep(working, nothing, partial(_look_at_part, nothing, working, heed))
+        put_part(seen, found, first)
+        (report,) = found.scenes
+        scenes.append(replace(report, first=first, last=first + part))
         first += part
         on_frame(first)
     return replace(seen, scenes=tuple(scenes))
@@ -86,6 +108,11 @@ def _working(frames: Iterator[Tensor], placement: Placement) -> Tensor:
     size = placement.canvas_source[2:]
     parts = [resize(part.float().cpu(), size) for part in grouped(frames, frames_at_once(*placement.source))]
     return torch.cat(parts) if parts else torch.zeros(0, size[1], size[0], 3)
+
+
+def _look_at_part(seen: Seen, frames: Tensor, on_frame: Callable[[int], None]) -> Seen:
+    """What is found in the frames of a scene, or of a part of one, written into ``seen``, and told of."""
+    return replace(seen, scenes=(_look_at_scene(seen, frames, 0, on_frame),))
 
 
 def _look_at_scene(seen: Seen, frames: Tensor, first: int, on_frame: Callable[[int], None]) -> SceneReport:

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..canvas.build import Shown
 from ..frames import resize
 from ..seen.around import Around
-from ..seen.look import look_through
+from ..seen.look import Keep, always_look, look_through
 from ..seen.recipe import USES, ReadFrame, Seen, unseen
 from ..seen.scenes import SeenScenes
 from .progress import SCAN_SHARE, Report, Standing
@@ -50,8 +50,8 @@ def uses_beside(use: str, source_mask: Tensor | None) -> Uses:
     return Uses()
 
 
-def look_at_source(source: Source, scenes: Sequence[Scene], report: Report) -> SeenScenes:
-    """Read a video once and look around in each of its scenes; what was found is logged."""
+def look_at_source(source: Source, scenes: Sequence[Scene], report: Report, keep: Keep = always_look) -> SeenScenes:
+    """Read a video once and look around in each of its scenes; what was found is logged. ``keep``: as there."""
     count, frames, found = len(source.info.timeline), source.frames(), []
 
     def heed(first: int, done: int) -> None:
@@ -59,7 +59,7 @@ def look_at_source(source: Source, scenes: Sequence[Scene], report: Report) -> S
 
     first = 0
     for scene in scenes:
-        found.append(_look_at_scene(islice(frames, len(scene)), scene, partial(heed, first)))
+        found.append(_look_at_scene(islice(frames, len(scene)), scene, partial(heed, first), keep))
         first += len(scene)
     seen = SeenScenes(found)
     for told in seen.reports:
@@ -67,9 +67,9 @@ def look_at_source(source: Source, scenes: Sequence[Scene], report: Report) -> S
     return seen
 
 
-def _look_at_scene(frames: Iterator[Tensor], scene: Scene, on_frame: Callable[[int], None]) -> Seen:
+def _look_at_scene(frames: Iterator[Tensor], scene: Scene, on_frame: Callable[[int], None], keep: Keep) -> Seen:
     if not scene.decision.leave:
-        return look_through(frames, scene.placement, [len(scene)], on_frame=on_frame)
+        return look_through(frames, scene.placement, [len(scene)], on_frame=on_frame, keep=keep)
     for done, _ in enumerate(frames, start=1):
         on_frame(done)
     return unseen(scene.placement, len(scene), "left as it is")

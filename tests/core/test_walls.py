@@ -56,7 +56,7 @@ ROOMS: dict[str, set[str]] = {
     "canvas": set(),
     "unet": set(),
     "sampling": {"canvas/placement"},
-    "journal": {"sampling"},
+    "journal": {"sampling", "seen"},
     "checkpoint": {"unet"},
     "outpaint": {"canvas", "journal", "sampling"},
     "composite": {"canvas", "seen/recipe"},

@@ -77,7 +77,7 @@ def test_a_broken_entry_is_passed_over_with_one_warning(kind, journal, caplog):
             flip(file(journal, key), -1)
         assert journal.take(key) is None
     warnings = [record.getMessage() for record in caplog.records]
-    assert len(warnings) == 1 and file(journal).name in warnings[0] and "sampled again" in warnings[0]
+    assert len(warnings) == 1 and file(journal).name in warnings[0] and "made again" in warnings[0]
     if kind != "a folder":
         journal.put(KEY, CLIP)
         assert torch.equal(journal.take(KEY), CLIP)
