@@ -42,7 +42,9 @@ def test_a_server_that_is_killed_loses_one_clip_at_most_and_leaves_nothing_half_
 
     sampling = way.run(lambda cpu: len(way.told.read_bytes()) == CLIPS)
     assert sampling.killed and sampling.begun == CLIPS
-    assert not list(way.out.iterdir()) and len(list(way.journal.iterdir())) == CLIPS, "one clip, and what was seen around"
+    assert not list(way.out.iterdir()) and len(list(way.journal.iterdir())) == CLIPS, (
+        "one clip, and what was seen around"
+    )
 
     # FFmpeg writes what is so small at the very end: that the file is there has to do.
     saving = way.run(lambda cpu: bool(unfinished()))
