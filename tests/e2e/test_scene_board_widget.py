@@ -161,11 +161,12 @@ def test_what_others_have_written_is_shown_and_kept(frontend: Frontend, rows: An
 
 
 def test_more_rows_than_there_is_room_for_are_scrolled_to(frontend: Frontend, rows: Any) -> None:
-    frontend.page.evaluate(f"{BOARD}.setSize([400, 330])")
+    frontend.page.evaluate(f"() => {{ {BOARD}.setSize([400, 330]); app.canvas.setDirty(true, true) }}")
     frontend.page.wait_for_timeout(0.7 * SECONDS)
     scenes = frontend.page.locator(".m3ddm-scenes")
-    assert scenes.evaluate("list => list.scrollHeight > list.clientHeight + 50")
     frontend.shoot(f"scene_board_small_{frontend.kind}")
+    whole, room = scenes.evaluate("list => [list.scrollHeight, list.clientHeight]")
+    assert whole > room + 50
     scale = frontend.page.evaluate("app.canvas.ds.scale")
     rows.nth(0).locator(".m3ddm-scene-name").click()
     frontend.page.mouse.wheel(0, 400)
