@@ -20,7 +20,7 @@ export class SceneRows {
     this.element = add(null, "div", "m3ddm-board")
     this.note = add(this.element, "div", "m3ddm-note")
     this.note.setAttribute("role", "status")
-    this.list = add(this.element, "div", "m3ddm-scenes")
+    this.list = add(add(this.element, "div", "m3ddm-scenes-room"), "div", "m3ddm-scenes")
     this.list.setAttribute("role", "list")
     // In modern nodes the wheel goes to what has the focus and says so.
     this.list.dataset.captureWheel = "true"

@@ -44,7 +44,9 @@ function show(node, widget, shown) {
   const drawn = shown && !keptBack
   const hidden = isModern() ? !shown : !drawn
   const itself = saysItOnce(widget) ? hidden : !drawn
-  if (widget.hidden === itself && widget.options.hidden === hidden) return false
+  // What newer frontends make of it themselves, as where a wire comes in, is theirs.
+  const isSo = saysItOnce(widget) || widget.hidden === itself
+  if (isSo && widget.options.hidden === hidden) return false
   widget.hidden = itself
   widget.options.hidden = hidden
   return true

@@ -92,3 +92,19 @@ def test_a_logo_goes_from_a_video_that_keeps_its_size(server: Server, small_clip
     assert changed[24:48, 16:32].mean() > 8, "the source still shows where the mask is"
     changed[20:52, 12:36] = 0
     assert changed.mean() < 4 and changed.max() < 40
+
+
+def test_scenes_go_as_their_board_has_it(server: Server, small_clip: Path, tmp_path: Path) -> None:
+    """The board over its wire: the first scene is left as it is, the second lies at the left."""
+    decisions = '{"cuts": [10], "scenes": [{"first": 0, "leave": true}, {"first": 10, "anchor": "left"}]}'
+    board = {"video": ["video", 0], "scene_cuts": True, "cut_threshold": 0.25, "decisions": decisions}
+    prompt = graph(small_clip.name, board=["board", 0])
+    prompt["board"] = {"class_type": "M3DDM_SceneBoard", "inputs": board}
+    result = server.client.run(prompt)
+    assert [scene[:2] for scene in result.outputs["board"]["scenes"]] == [[0, 10], [10, 10]]
+    (written,) = result.files("save")
+    frames, *_ = read(server.client.fetch(written, tmp_path / "board.mp4"))
+    source, *_ = read(small_clip)
+    assert frames[:10, :, :28].mean() < 4 and frames[:10, :, 84:].mean() < 4, "black around it"
+    assert np.abs(frames[:10, :, 36:76].astype(float) - source[:10, :, 4:-4]).mean() < 4
+    assert np.abs(frames[10:, :, :44].astype(float) - source[10:, :, :-4]).mean() < 4 < frames[10:, :, 60:].mean()

@@ -42,6 +42,7 @@ BUILD = """async clip => {
     board.setSize([400, 520])
 }"""
 BOARD = "app.graph.nodes.find(n => n.type === 'M3DDM_SceneBoard')"
+OUTPAINT = "app.graph.nodes.find(n => n.type === 'M3DDM_OutpaintVideo')"
 DECISIONS = f"{BOARD}.widgets.find(w => w.name === 'decisions')"
 # Outpaint Video has no models: only the board is asked for, as with the button above a selected node.
 RUN = f"() => app.queuePrompt(0, 1, [String({BOARD}.id)])"
@@ -161,11 +162,12 @@ def test_what_others_have_written_is_shown_and_kept(frontend: Frontend, rows: An
 
 
 def test_more_rows_than_there_is_room_for_are_scrolled_to(frontend: Frontend, rows: Any) -> None:
-    frontend.page.evaluate(f"{BOARD}.setSize([400, 330])")
+    frontend.page.evaluate(f"() => {{ {BOARD}.setSize([400, 330]); app.canvas.setDirty(true, true) }}")
     frontend.page.wait_for_timeout(0.7 * SECONDS)
     scenes = frontend.page.locator(".m3ddm-scenes")
-    assert scenes.evaluate("list => list.scrollHeight > list.clientHeight + 50")
     frontend.shoot(f"scene_board_small_{frontend.kind}")
+    whole, room = scenes.evaluate("list => [list.scrollHeight, list.clientHeight]")
+    assert whole > room + 50
     scale = frontend.page.evaluate("app.canvas.ds.scale")
     rows.nth(0).locator(".m3ddm-scene-name").click()
     frontend.page.mouse.wheel(0, 400)
@@ -175,8 +177,18 @@ def test_more_rows_than_there_is_room_for_are_scrolled_to(frontend: Frontend, ro
 
 
 def test_the_wire_ends_where_the_input_is_seen(frontend: Frontend, rows: Any) -> None:
-    outpaint = "app.graph.nodes.find(n => n.type === 'M3DDM_OutpaintVideo').widgets.find(w => w.name === 'board')"
-    frontend.page.wait_for_function(f"!{outpaint}.hidden")
+    heights = """() => {
+        const node = app.graph.nodes.find(n => n.type === 'M3DDM_OutpaintVideo')
+        const height = name => node.getInputPos(node.inputs.findIndex(slot => slot.name === name))[1]
+        return [height('fleet'), height('board'), node.pos[1] + node.size[1]]
+    }"""
+    frontend.page.wait_for_timeout(0.7 * SECONDS)
+    socket, board, bottom = frontend.page.evaluate(heights)
+    assert socket + 50 < board < bottom
+    # What nobody has changed is not laid out anew. A modern node's size is that of its body.
+    frontend.page.evaluate(f"{OUTPAINT}.setSize([400, 800])")
+    frontend.page.wait_for_timeout(0.7 * SECONDS)
+    assert frontend.page.evaluate(f"{OUTPAINT}.size[1]") > 700
 
 
 def test_what_was_decided_is_saved_and_sent(frontend: Frontend, rows: Any) -> None:
