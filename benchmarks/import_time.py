@@ -23,6 +23,7 @@ sys.path[:] = [{host!r}] + [entry for entry in sys.path if entry]
 import comfy.cli_args
 comfy.cli_args.args.cpu = True
 import nodes
+import comfy_config.config_parser  # the first pack with a pyproject.toml loads it, and pydantic, for all
 before = set(sys.modules)
 clock, processor = time.perf_counter(), time.process_time()
 assert asyncio.run(nodes.load_custom_node({pack!r}))
