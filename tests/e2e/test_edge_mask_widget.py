@@ -1,100 +1,20 @@
-"""The drawing in M3DDM Edge Mask: it agrees with the core's geometry, can be dragged, and leaves no trace in files."""
+"""The drawing in M3DDM Edge Mask can be dragged, and leaves no trace in files."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from devtools.host import PACK_NAME
 from devtools.server import Server
-from m3ddm_core.canvas.placement import ANCHORS, place
-from m3ddm_core.canvas.result_size import AS_SOURCE, AUTOMATIC, KINDS, MEGAPIXELS, ResultSize
+from tests.helpers.edge_mask_page import CLIP, NODE, TARGET, EdgeMask
 from tests.helpers.real_frontend import SECONDS, Frontend, api
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator
+    from playwright.sync_api import Browser
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
-
-CLIP = (288, 360)
-TARGET = (640, 360)  # 16:9 around it
-
-# A clip's loader, Edge Mask, and a preview so that it runs; returns nothing.
-BUILD = """clip => {
-    const add = (type, x, y) => {
-        const node = LiteGraph.createNode(type)
-        node.pos = [x, y]
-        app.graph.add(node)
-        return node
-    }
-    const load = clip && add('LoadVideo', 20, 60)
-    const parts = add('GetVideoComponents', 340, 60)
-    const mask = add('M3DDM_EdgeMask', 600, 60)
-    const preview = add('PreviewImage', 1020, 60)
-    mask.widgets.find(w => w.name === 'result_size').value = 'as the source'
-    if (clip) load.widgets.find(w => w.name === 'file').value = clip
-    if (clip) load.connect(0, parts, 0)
-    parts.connect(0, mask, 0)
-    mask.connect(0, preview, 0)
-}"""
-# What the frontend does itself after a change by hand: it notes the graph as a state to undo to.
-NOTE_STATE = "() => { app.canvas.emitBeforeChange(); app.canvas.emitAfterChange() }"
-NODE = "app.graph.nodes.find(n => n.type === 'M3DDM_EdgeMask')"
-
-
-class EdgeMask:
-    """The node in a page, with its drawing."""
-
-    def __init__(self, frontend: Frontend, clip: str | None) -> None:
-        self.frontend, self.page = frontend, frontend.page
-        self.page.evaluate("() => app.loadGraphData({ version: 0.4, nodes: [], links: [] })")
-        self.page.evaluate(BUILD, clip)
-        frontend.look(0, 0, 1)
-        self.page.evaluate(NOTE_STATE)
-        self.source = self.page.locator(".m3ddm-source")
-        self.target = self.page.locator(".m3ddm-target")
-        self.note = self.page.locator(".m3ddm-note")
-        self.facts = self.page.locator(".m3ddm-facts")
-
-    def values(self) -> dict[str, Any]:
-        return self.page.evaluate(f"Object.fromEntries({NODE}.widgets.map(w => [w.name, w.value]))")
-
-    def set(self, **values: Any) -> None:
-        """As a user who types: the widget's value, and its callback."""
-        self.page.evaluate(
-            f"""values => {{
-                for (const [name, value] of Object.entries(values)) {{
-                    const widget = {NODE}.widgets.find(w => w.name === name)
-                    widget.value = value
-                    widget.callback?.(value, app.canvas, {NODE})
-                }}
-            }}""",
-            values,
-        )
-        self.page.wait_for_timeout(0.5 * SECONDS)
-
-    def drag(self, handle: Locator, right: float, down: float) -> None:
-        box = handle.bounding_box()
-        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        self.page.mouse.move(x, y)
-        self.page.mouse.down()
-        self.page.mouse.move(x + right / 2, y + down / 2)
-        self.page.mouse.move(x + right, y + down)
-        self.page.mouse.up()
-
-    def edge(self, side: str) -> Locator:
-        return self.page.locator(f".m3ddm-edge[data-side={side}]")
-
-    def drawn(self) -> tuple[float, list[float]]:
-        """Pixels on the screen for a pixel of the source, and the source's left, top, width and height in the target,
-        in pixels of the source."""
-        inner, outer = self.source.bounding_box(), self.target.bounding_box()
-        scale = outer["width"] / float(self.facts.inner_text().split("×")[0].split()[-1])
-        corner = [inner["x"] - outer["x"], inner["y"] - outer["y"], inner["width"], inner["height"]]
-        return scale, [value / scale for value in corner]
 
 
 @pytest.fixture(scope="module")
@@ -119,94 +39,6 @@ def mask(frontend: Frontend) -> EdgeMask:
     mask = EdgeMask(frontend, "big_buck_bunny.mp4")
     api.expect(mask.source).to_contain_text("288×360")
     return mask
-
-
-def cases() -> list[tuple[tuple[int, int], dict[str, Any], list[Any]]]:
-    """Sources, inputs of the node, and the scaled source, target, offset and canvas that the core answers."""
-    draw = random.Random(5)
-    ratios = ["16:9", "9:16", "1:1", "21:9", "2.39:1", "1.78", " 4 / 5 ", ".5:.25", "1.123456789:1.987654321", "3:0.07"]
-    ratios += ["\uff11\uff16\uff1a\uff19", "2\uff0e39\u3000\uff0f 1"]
-    found = []
-    while len(found) < 400:
-        size = (draw.randint(1, draw.choice((64, 4000))), draw.randint(1, draw.choice((64, 4000))))
-        left, right = draw.choice((0, draw.randint(0, 500))), draw.choice((0, draw.randint(0, 500)))
-        top, bottom = draw.choice((0, draw.randint(0, 500))), draw.choice((0, draw.randint(0, 500)))
-        ratio = draw.choice((None, *ratios))
-        anchor = draw.choice((*ANCHORS, "offset"))
-        common = {
-            "canvas_size": 8 * draw.randint(8, 256),
-            "canvas_shape": draw.choice(("square", "target")),
-            "size_multiple": draw.choice((1, 2, 3, 8, 16, 64)),
-        }
-        where = {"pixels": (left, top, right, bottom)} if ratio is None else {"ratio": ratio}
-        kind = draw.choice(KINDS)
-        sizes = {"result_size": kind, "result_pixels": draw.randint(16, 3000)}
-        sizes["result_megapixels"] = draw.randint(1, 1200) / 100
-        pixels = kind not in (AUTOMATIC, AS_SOURCE, MEGAPIXELS)
-        where["size"] = ResultSize(kind, sizes["result_pixels" if pixels else "result_megapixels"])
-        try:
-            placed = place(size, anchor="center" if anchor == "offset" else anchor, **where, **common)
-        except ValueError as error:
-            assert str(error).startswith("got a target of "), "larger than encoders take: the run will say so"
-            continue
-        offset = (0, 0)
-        if anchor == "offset" and ratio is not None:
-            whole = place(size, **{**where, "size": None}, **common)
-            offset = tuple(draw.randint(0, room - inner) for room, inner in zip(whole.target, size, strict=True))
-            placed = place(size, offset=offset, **where, **common)
-        asked = common | sizes | {"left": left, "top": top, "right": right, "bottom": bottom, "anchor": anchor}
-        asked |= {"offset_x": offset[0], "offset_y": offset[1], "custom_ratio": ratio or "16:9"}
-        asked["target"] = "pixels" if ratio is None else "custom ratio"
-        found.append(
-            (size, asked, [list(side) for side in (placed.source, placed.target, placed.offset, placed.canvas)])
-        )
-    return found
-
-
-def in_browser(frontend: Frontend, table: list[Any]) -> list[Any]:
-    """What the drawing's own geometry answers to each (source, inputs)."""
-    return frontend.page.evaluate(
-        f"""async table => {{
-            const {{ place }} = await import('/extensions/{PACK_NAME}/placement.js')
-            return table.map(([source, asked]) => place(source, asked))
-        }}""",
-        table,
-    )
-
-
-def test_its_geometry_is_the_cores(frontend: Frontend) -> None:
-    table = cases()
-    answers = in_browser(frontend, [case[:2] for case in table])
-    for (size, asked, expected), answer in zip(table, answers, strict=True):
-        result = answer["result"]
-        assert [result["source"], result["target"], result["offset"], answer["canvas"]] == expected, (size, asked)
-        nothing = result["target"] == result["source"]
-        assert (answer["problem"] or {}).get("key") == ("nothing" if nothing else None), (size, asked)
-
-
-@pytest.mark.parametrize(
-    ("changed", "problem"),
-    [
-        ({"target": "custom ratio", "custom_ratio": "wide"}, {"key": "bad_ratio", "ratio": "wide"}),
-        ({"target": "custom ratio", "custom_ratio": "0:1"}, {"key": "bad_ratio", "ratio": "0:1"}),
-        ({"target": "custom ratio", "custom_ratio": "101:1"}, {"key": "bad_ratio", "ratio": "101:1"}),
-        ({"offset_x": 353}, {"key": "outside", "name": "offset_x", "value": 353, "most": 352}),
-        ({"offset_y": 1}, {"key": "outside", "name": "offset_y", "value": 1, "most": 0}),
-        ({"canvas_size": 100}, {"key": "bad_canvas", "size": 100}),
-        ({"target": "pixels", "left": 16097}, {"key": "too_large", "width": 16386, "height": 360, "most": 16384}),
-        (
-            {"target": "pixels", "left": 12000, "bottom": 12000},
-            {"key": "too_large", "width": 12288, "height": 12360, "most": 16384},
-        ),
-        ({"target": "pixels"}, {"key": "nothing"}),
-    ],
-)
-def test_what_the_core_refuses_is_told(frontend: Frontend, changed: dict[str, Any], problem: dict[str, Any]) -> None:
-    asked = {"target": "16:9", "custom_ratio": "16:9", "left": 0, "top": 0, "right": 0, "bottom": 0}
-    asked |= {"anchor": "offset", "offset_x": 0, "offset_y": 0}
-    asked |= {"canvas_size": 256, "canvas_shape": "square", "size_multiple": 2}
-    (answer,) = in_browser(frontend, [[CLIP, asked | changed]])
-    assert answer["problem"] == problem
 
 
 def test_it_draws_the_clip_before_the_first_run(mask: EdgeMask) -> None:
