@@ -33,6 +33,9 @@ function counts(node, name, conditions = {}) {
 /** Whether what a widget says of itself and what its options say are one, as in newer frontends. */
 const saysItOnce = (widget) => "hidden" in widget && !Object.hasOwn(widget, "hidden")
 
+/** What each widget was last made to say of itself. */
+const written = new WeakMap()
+
 /**
  * Hide a widget or show it. Modern nodes go by its options, and keep advanced ones back themselves; what a widget says of
  * itself counts for classic ones, and for the room of both.
@@ -44,9 +47,9 @@ function show(node, widget, shown) {
   const drawn = shown && !keptBack
   const hidden = isModern() ? !shown : !drawn
   const itself = saysItOnce(widget) ? hidden : !drawn
-  // What newer frontends make of it themselves, as where a wire comes in, is theirs.
-  const isSo = saysItOnce(widget) || widget.hidden === itself
-  if (isSo && widget.options.hidden === hidden) return false
+  // What was written counts, not what is read: newer frontends have a say of their own there.
+  if (written.get(widget) === itself && widget.options.hidden === hidden) return false
+  written.set(widget, itself)
   widget.hidden = itself
   widget.options.hidden = hidden
   return true
