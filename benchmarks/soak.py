@@ -4,7 +4,8 @@
 
 PYTHON has torch, PyAV, matplotlib and psutil in it. Each prompt is a shipped workflow with settings drawn at random,
 over a small clip, with a small network of seeded weights; every third is cancelled after a random number of the
-server's messages. After each, the server's process is looked at. The journal is on, and small, so that it is pruned.
+server's messages. After each, the server gives free memory back, and its process is looked at. The journal is on, and
+small, so that it is pruned.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import math
 import os
 import random
+import shutil
 import statistics
 import tempfile
 import time
@@ -28,11 +30,18 @@ from devtools import host as hosts
 from devtools.client import Client, Interrupted, Progress, PromptError
 from devtools.server import Server
 
+TELLER = Path(__file__).with_name("soak_teller.py")
 JOURNAL_GIGABYTES = 0.002
 MOST_MESSAGES = 40
 CLIPS = {"short.mp4": 20, "long.mp4": 52}
 """Frames: from 50 on there are three levels."""
-SHOWN = {"memory_bytes": "memory, MB", "handles": "handles", "threads": "threads", "files_bytes": "temp files, MB"}
+SHOWN = {
+    "memory_bytes": "memory, MB",
+    "tensor_bytes": "tensors, MB",
+    "handles": "handles",
+    "threads": "threads",
+    "files_bytes": "temp files, MB",
+}
 
 
 def look_at(process: Any, base: Path) -> dict[str, int]:
@@ -80,7 +89,11 @@ def soak(runs: int, seed: int, minutes: float) -> dict[str, Any]:
             write_clip(clip, CLIPS[clip.name])
         base = Path(name) / "comfyui"
         models = {"diffusion_models": [network]}
-        with Server(hosts.find(), base=base, models=models, inputs=clips, start_timeout=1800) as server:
+        (base / "custom_nodes" / TELLER.stem).mkdir(parents=True)
+        shutil.copyfile(TELLER, base / "custom_nodes" / TELLER.stem / "__init__.py")
+        nodes = ("--whitelist-custom-nodes", hosts.PACK_NAME, TELLER.stem)
+        files = {"models": models, "inputs": clips}
+        with Server(hosts.find(), base=base, arguments=nodes, start_timeout=1800, **files) as server:
             process, info = psutil.Process(server.pid), server.client.object_info()
             begun = time.monotonic()
             while len(samples) < runs and time.monotonic() - begun < 60 * minutes:
@@ -90,7 +103,7 @@ def soak(runs: int, seed: int, minutes: float) -> dict[str, Any]:
                 for made in (base / "output").glob("*.mp4"):
                     made.unlink()
                 samples.append({"second": round(time.monotonic() - begun, 1), "outcome": outcome})
-                samples[-1] |= look_at(process, base)
+                samples[-1] |= server.client.get("/m3ddm_soak/held") | look_at(process, base)
                 print(f"{len(samples):3d}: {json.dumps(samples[-1])}", flush=True)
             tracebacks = server.log.read_text(encoding="utf-8", errors="replace").count("Traceback")
     return {"outcomes": Counter(sample["outcome"] for sample in samples), "tracebacks": tracebacks, "samples": samples}
