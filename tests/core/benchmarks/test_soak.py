@@ -11,6 +11,7 @@ SAMPLES = [
         "second": float(number),
         "outcome": "cancelled" if number % 3 == 0 else "finished",
         "memory_bytes": 1_000_000_000 + 1_000_000 * number,
+        "tensor_bytes": 30_000_000,
         "handles": 20,
         "threads": 9,
         "files": 0,

@@ -38,6 +38,8 @@ def test_forty_videos_of_which_four_are_broken_and_a_kill(tmp_path, videos, tiny
     results, manifest = tmp_path / "out", tmp_path / "out" / "manifest.jsonl"
     command = [sys.executable, "-m", "m3ddm_core", "outpaint", str(videos), str(results), "--resume"]
     command += ["--checkpoint", str(tmp_path / "tiny.safetensors"), "--device", "cpu", "--steps", "1"]
+    # One evaluation a step and no looking around: what a video takes is not what is tried.
+    command += ["--context-scale", "1", "--global-scale", "1", "--seen", "off"]
     command += ["--vae", str(ROOT / "models" / "m3ddm_demo_vae.safetensors"), "--ratio", "1:1", "--canvas-size", "32"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as run:
         while run.poll() is None and not (manifest.exists() and manifest.read_text().count("\n") > 2 * KILLED_AFTER):

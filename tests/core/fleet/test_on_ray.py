@@ -196,7 +196,7 @@ def test_a_driver_that_is_killed_leaves_no_worker_and_is_taken_up(tmp_path, tiny
     weights = weights_of(tmp_path, tiny)
     write_pan(tmp_path / "in.mp4", FRAMES, 48)
     given = ["--checkpoint", weights.network, "--vae", weights.vae, "--ratio", "1:1", "--canvas-size", "32"]
-    given += ["--steps", "4", "--device", "cpu", "--seen", "off"]
+    given += ["--steps", "4", "--device", "cpu", "--seen", "off", "--context-scale", "1", "--global-scale", "1"]
     source, result = str(tmp_path / "in.mp4"), tmp_path / "out.mp4"
     assert main(["outpaint", source, str(tmp_path / "plain.mp4"), *given]) == 0
     command = [sys.executable, "-m", "m3ddm_core", "outpaint", source, str(result), *given]
