@@ -12,8 +12,9 @@ import pytest
 from devtools import shipped, templates, workflow
 from devtools.host import PACK
 from devtools.server import Server
-from tests.e2e.test_templates import choices, definitions, facts
 from tests.helpers import stand_ins
+from tests.helpers.template_files import choices, definitions
+from tests.helpers.written_videos import facts
 
 pytestmark = pytest.mark.server
 
