@@ -111,35 +111,37 @@ def _working(frames: Iterator[Tensor], placement: Placement) -> Tensor:
 
 
 def _look_at_part(seen: Seen, frames: Tensor, on_frame: Callable[[int], None]) -> Seen:
-    """What is found in the frames of a scene, or of a part of one, written into ``seen``, and told of."""
-    return replace(seen, scenes=(_look_at_scene(seen, frames, 0, on_frame),))
+    """What is found in the frames of a scene, or of a part of one: written into ``seen``, and told of."""
+    still, strictness, words = _fill(seen, frames, on_frame)
+    share = (seen.confidence >= CONFIDENT * 255).float().mean().item() if strictness else 0.0
+    return replace(seen, scenes=(SceneReport(0, len(frames), still, strictness, share, words),))
 
 
-def _look_at_scene(seen: Seen, frames: Tensor, first: int, on_frame: Callable[[int], None]) -> SceneReport:
-    """Write what is found in a scene's frames, of which the first has the number ``first``, into ``seen``."""
-    last, border = first + len(frames), seen.border
+def _fill(seen: Seen, frames: Tensor, on_frame: Callable[[int], None]) -> tuple[bool, float, str]:
+    """Write what is found in ``frames`` into ``seen``; returns still, strictness and words of its `SceneReport`."""
+    border = seen.border
     if not len(border.pixels):
-        return SceneReport(first, last, False, 0.0, 0.0, "nothing lies beyond the source")
+        return False, 0.0, "nothing lies beyond the source"
     if len(frames) < SHORTEST:
-        return SceneReport(first, last, False, 0.0, 0.0, "too short to look around in")
+        return False, 0.0, "too short to look around in"
     if is_still(frames, seen.placement.source):
-        return SceneReport(first, last, True, 0.0, 0.0, "the camera stands still")
+        return True, 0.0, "the camera stands still"
 
     def heed() -> None:
-        on_frame(first)
+        on_frame(0)
 
     verdict = check(frames, border, heed)
     if verdict.strictness:
         for stretched in survey(frames, border, heed):
-            own = slice(first + stretched.stretch.first, first + stretched.stretch.first + len(stretched.stretch))
+            first, length = stretched.stretch.first, len(stretched.stretch)
+            own = slice(first, first + length)
             seen.path[own], seen.gains[own] = stretched.stretch.path, stretched.gains
-            for number in range(len(stretched.stretch)):
+            for number in range(length):
                 answer = stretched.ask(number)
                 if answer is not None:
                     trust = confidence_of(doubt(answer, stretched.trust.noise), verdict.strictness, border)
-                    seen.confidence[own.start + number] = (trust * 255).round().byte()
+                    seen.confidence[first + number] = (trust * 255).round().byte()
                     wanted = trust >= LEAST_CONFIDENCE
-                    seen.offsets[own.start + number] = torch.where(wanted, answer.offset, 0).to(torch.int8)
-                on_frame(own.start + number + 1)
-    share = (seen.confidence[first:last] >= CONFIDENT * 255).float().mean().item()
-    return SceneReport(first, last, False, verdict.strictness, share, verdict.words)
+                    seen.offsets[first + number] = torch.where(wanted, answer.offset, 0).to(torch.int8)
+                on_frame(first + number + 1)
+    return False, verdict.strictness, verdict.words
