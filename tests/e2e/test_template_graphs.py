@@ -75,13 +75,20 @@ def test_the_mask_covers_what_is_left_of_the_bars(object_info: dict[str, Any]) -
         "M3DDM_CropVideo",
         "GrowMask",
         "M3DDM_OutpaintVideo",
-        "ImageCompositeMasked",
+        "JoinImageWithAlpha",
+        "SplitImageWithAlpha",
+        "PreviewImage",
         "GetImageSize",
         "Video Slice",
     )
-    (crop,), (mask,), (outpaint,), (shown,), (size,), (first,) = (workflow.of_type(prompt, kind) for kind in kinds)
+    (crop,), (mask,), (outpaint,), (cut_out,), (again,), (shown,), (size,), (first,) = (
+        workflow.of_type(prompt, kind) for kind in kinds
+    )
     assert prompt[outpaint]["inputs"]["video"] == prompt[first]["inputs"]["video"] == [crop, 0]
-    assert prompt[outpaint]["inputs"]["source_mask"] == prompt[shown]["inputs"]["mask"] == [mask, 0]
+    assert prompt[cut_out]["inputs"]["alpha"] == [mask, 0]
+    # The long part waits for what is shown.
+    assert prompt[shown]["inputs"]["images"] == prompt[again]["inputs"]["image"] == [cut_out, 0]
+    assert prompt[outpaint]["inputs"]["source_mask"] == [again, 1]
     (nothing,) = (
         prompt[node]["inputs"] for node in workflow.of_type(prompt, "SolidMask") if prompt[node]["inputs"]["value"] == 0
     )
