@@ -1,11 +1,12 @@
 """A fleet on this machine, measured: plain, and 1, 2 and more workers of one thread each; and killed workers.
 
-    python -m benchmarks.fleet_speed --checkpoint FILE --vae FILE [--workers 1 2 4] [--kills 10] [--json FILE]
+    python -m benchmarks.fleet_speed --checkpoint FILE --vae FILE [--workers 1 2 4] [--rounds 3] [--kills 10]
 
 The levels of a video of seeded noise are sampled: no file is read or written. Every run must make the bits of the plain
 one. What is measured stands beside what `fleet/simulate.py` makes of the seconds that one worker takes for a clip; with
 more workers than cores each is simulated as slower in proportion. ``cpu``: seconds of all processors, of driver and
-workers together, which other work on the machine hardly changes.
+workers together, which other work on the machine hardly changes. A machine is not equally fast at all times: there is a
+plain run before and after each fleet and, of several rounds, the medians stand in the last line.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import os
 import random
 import signal
+import statistics
 import threading
 import time
 from collections.abc import Callable
@@ -53,15 +55,12 @@ def sampled(models: Models, settings: SamplingSettings, state: OutpaintState) ->
     return time.monotonic() - begun, latents
 
 
-def processor_seconds(fleet: Fleet | None) -> float:
+def processor_seconds(fleet: Fleet) -> float:
     """What this process and the workers of a fleet have computed so far."""
     import psutil
+    import ray
 
-    processes = [os.getpid()]
-    if fleet is not None:
-        import ray
-
-        processes += ray.get([hand.actor.process.remote() for hand in fleet.hands])
+    processes = [os.getpid(), *ray.get([hand.actor.process.remote() for hand in fleet.hands])]
     times = [psutil.Process(process).cpu_times() for process in processes]
     return sum(one.user + one.system for one in times)
 
@@ -98,45 +97,48 @@ def killing(fleet: Fleet, kills: int, seconds: float, draw: random.Random) -> Ca
     return end
 
 
-def measure(given: argparse.Namespace) -> dict[str, Any]:
-    """All figures."""
-    torch.set_num_threads(1)
+def measured_round(given: argparse.Namespace, models: Models, weights: Weights) -> list[dict[str, Any]]:
+    """Each number of workers: seconds, and the mean of the seconds of plain runs before and after it."""
     settings = SamplingSettings(steps=given.steps, sampler="euler")
     state = noise_state(given.frames, given.side)
-    weights = Weights(given.checkpoint, given.vae, "cpu")
-    models = load_models(load_network(given.checkpoint), load_vae(given.vae))
-    begun = processor_seconds(None)
-    seconds, expected = sampled(models, settings, state)
-    computed = processor_seconds(None) - begun
     clips = sum(waves_of(given.frames))
-    print(
-        f"load {os.getloadavg()[0]:.1f}; plain: {seconds:.1f} s ({computed:.1f} s computing), {clips} clips", flush=True
-    )
-    result = {"plain": seconds, "cpu": computed, "load": os.getloadavg()[0], "cores": os.cpu_count(), "runs": []}
+    runs = []
+    before, expected = sampled(models, settings, state)
     for count in given.workers:
+        run = {"workers": count, "load": os.getloadavg()[0]}
         with ray_fleet(Where("local", workers=count), weights) as fleet:
             fleet.wait_for_all()
-            run = {"workers": count, **timed(fleet, settings, state, expected, seconds / clips)}
-            print(json.dumps(run), flush=True)
+            run |= timed(fleet, settings, state, expected)
             if given.kills and count > 1:
                 end = killing(fleet, given.kills, run["seconds"], random.Random(given.seed))
                 _, latents = sampled(fleet_models(fleet), settings, state)
                 run |= {"killed": end(), "equal_though_killed": torch.equal(latents, expected)}
-                print(json.dumps(run), flush=True)
-        result["runs"].append(run)
-    return result
+        after, _ = sampled(models, settings, state)
+        plain = (before + after) / 2
+        speed = min(1.0, (os.cpu_count() or 1) / count)
+        simulated = simulate([(state.num_frames,)], [speed] * count, Costs(plain / clips)).seconds
+        runs.append(run | {"plain": plain, "simulated": simulated})
+        print(json.dumps(runs[-1]), flush=True)
+        before = after
+    return runs
 
 
-def timed(
-    fleet: Fleet, settings: SamplingSettings, state: OutpaintState, expected: torch.Tensor, clip: float
-) -> dict[str, Any]:
-    """Seconds of a fleet, measured and simulated from those of a clip, and whether the bits are right."""
+def medians(runs: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """What the rounds found for each number of workers: times as fast as plain, and measured over simulated."""
+    found = []
+    for count in sorted({run["workers"] for run in runs}):
+        some = [run for run in runs if run["workers"] == count]
+        faster = statistics.median(run["plain"] / run["seconds"] for run in some)
+        over = statistics.median(run["seconds"] / run["simulated"] for run in some)
+        found.append({"workers": count, "times_as_fast": round(faster, 3), "over_simulated": round(over, 3)})
+    return found
+
+
+def timed(fleet: Fleet, settings: SamplingSettings, state: OutpaintState, expected: torch.Tensor) -> dict[str, Any]:
+    """Seconds of a fleet, those of all processors meanwhile, and whether the bits are right."""
     begun = processor_seconds(fleet)
     seconds, latents = sampled(fleet_models(fleet), settings, state)
-    computed = processor_seconds(fleet) - begun
-    speed = min(1.0, (os.cpu_count() or 1) / fleet.at_once)
-    simulated = simulate([(state.num_frames,)], [speed] * fleet.at_once, Costs(clip)).seconds
-    return {"seconds": seconds, "cpu": computed, "simulated": simulated, "equal": torch.equal(latents, expected)}
+    return {"seconds": seconds, "cpu": processor_seconds(fleet) - begun, "equal": torch.equal(latents, expected)}
 
 
 def main() -> int:
@@ -147,14 +149,20 @@ def main() -> int:
     parser.add_argument("--side", type=int, default=8, help="of the canvas in latents (8)")
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--workers", type=int, nargs="+", default=(1, 2, 4))
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--kills", type=int, default=0, help="of workers, at random moments of another run")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    result = measure(given)
+    torch.set_num_threads(1)
+    weights = Weights(given.checkpoint, given.vae, "cpu")
+    models = load_models(load_network(given.checkpoint), load_vae(given.vae))
+    runs = [run for _ in range(given.rounds) for run in measured_round(given, models, weights)]
+    result = {"cores": os.cpu_count(), "runs": runs, "medians": medians(runs)}
+    print(json.dumps(result["medians"]))
     if given.json:
         given.json.write_text(json.dumps(result, indent=1))
-    return 0 if all(run["equal"] and run.get("equal_though_killed", True) for run in result["runs"]) else 1
+    return 0 if all(run["equal"] and run.get("equal_though_killed", True) for run in runs) else 1
 
 
 if __name__ == "__main__":
