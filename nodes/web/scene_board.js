@@ -2,33 +2,19 @@
 
 import { app } from "../../scripts/app.js"
 import { Decisions } from "./decisions.js"
+import { addElement, addStyles, also, keepLooking } from "./in_node.js"
 import { place } from "./placement.js"
 import { SceneRows } from "./scene_rows.js"
-import { loadTexts } from "./texts.js"
+import { loadTexts, say } from "./texts.js"
 
-const HEIGHT = 150
-const MOST_HEIGHT = 420
-// Nothing tells of a value that another extension sets, or of the target chosen further down the graph: it is looked for.
-const LOOK_EVERY_MS = 300
+const ROOM = { least: 150, most: 420 }
 const SHAPE = ["target", "custom_ratio", "left", "top", "right", "bottom", "anchor", "offset_x", "offset_y", "size_multiple"]
 /** What is drawn where no M3DDM Outpaint Video is connected. */
 const UNCONNECTED = { target: "16:9", anchor: "center", size_multiple: 2 }
 
 let texts = {}
 
-function text(key, values = {}) {
-  return (texts[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name])
-}
-
-/** Call `next` after whatever the node does already on this occasion. */
-function also(node, occasion, next) {
-  const before = node[occasion]
-  node[occasion] = function (...values) {
-    const answer = before?.apply(this, values)
-    next(...values)
-    return answer
-  }
-}
+const text = (key, values) => say(texts, key, values)
 
 /** Source and target as the M3DDM Outpaint Video that the board goes to has them, and where all scenes lie. */
 function placed(node, size) {
@@ -60,24 +46,10 @@ function addRows(node) {
       node.graph?.setDirtyCanvas(true, true)
     },
   })
-  const widget = node.addDOMWidget("scene_rows", "M3DDM_SCENE_ROWS", rows.element, {
-    serialize: false,
-    hideOnZoom: false,
-    getMinHeight: () => HEIGHT,
-    getMaxHeight: () => MOST_HEIGHT,
-  })
-  // The option keeps it out of the prompt, this out of the workflow file.
-  widget.serialize = false
+  addElement(node, "scene_rows", "M3DDM_SCENE_ROWS", rows.element, ROOM)
 
   const look = () => rows.draw()
-  let timer
-  also(node, "onAdded", () => {
-    timer ??= setInterval(look, LOOK_EVERY_MS)
-  })
-  also(node, "onRemoved", () => {
-    clearInterval(timer)
-    timer = undefined
-  })
+  keepLooking(node, look)
   also(node, "onExecuted", (output) => {
     rows.executed(output)
     look()
@@ -87,10 +59,7 @@ function addRows(node) {
 app.registerExtension({
   name: "M3DDM.SceneBoard",
   async init() {
-    const style = document.createElement("link")
-    style.rel = "stylesheet"
-    style.href = new URL("./scene_board.css", import.meta.url).href
-    document.head.append(style)
+    addStyles("./scene_board.css")
     texts = await loadTexts("board")
   },
   nodeCreated(node) {

@@ -8,10 +8,9 @@
  */
 
 import { app } from "../../scripts/app.js"
+import { addElement, also, keepLooking } from "./in_node.js"
 import { loadTexts } from "./texts.js"
 
-// Nothing tells of a value that another extension or a wire sets: it is looked for.
-const LOOK_EVERY_MS = 200
 const LINE = 22
 const ALWAYS = "Comfy.Node.AlwaysShowAdvancedWidgets"
 
@@ -59,10 +58,7 @@ function show(node, widget, shown) {
 function addLine(node, name) {
   const element = document.createElement("div")
   element.className = "m3ddm-line"
-  const room = { margin: 2, getMinHeight: () => LINE, getMaxHeight: () => LINE }
-  const line = node.addDOMWidget(name, "M3DDM_LINE", element, { serialize: false, hideOnZoom: false, ...room })
-  line.serialize = false
-  return line
+  return addElement(node, name, "M3DDM_LINE", element, { least: LINE, most: LINE, margin: 2 })
 }
 
 /** In classic nodes nothing but the context menu shows advanced inputs. */
@@ -94,23 +90,8 @@ function watch(node, inputs) {
     if (button) button.label = (node.showAdvanced ? texts.fewer : texts.more) ?? button.name
     if (changed) layOut(node)
   }
-  let timer
-  const after = (occasion, next) => {
-    const before = node[occasion]
-    node[occasion] = function (...values) {
-      const answer = before?.apply(this, values)
-      next()
-      return answer
-    }
-  }
-  after("onAdded", () => {
-    look()
-    timer ??= setInterval(look, LOOK_EVERY_MS)
-  })
-  after("onRemoved", () => {
-    clearInterval(timer)
-    timer = undefined
-  })
+  also(node, "onAdded", look)
+  keepLooking(node, look)
 }
 
 /** Room that hidden inputs leave is given back, and room that is needed is taken; the width stays. */

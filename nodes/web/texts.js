@@ -9,3 +9,8 @@ export async function loadTexts(part) {
   const own = all[app.extensionManager.setting.get("Comfy.Locale")]
   return { ...all.en?.m3ddm?.[part], ...own?.m3ddm?.[part] }
 }
+
+/** The text of a key, each `{name}` in it replaced by the value of that name; the key where there is no text. */
+export function say(texts, key, values = {}) {
+  return (texts[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name])
+}

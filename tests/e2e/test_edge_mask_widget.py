@@ -93,8 +93,7 @@ def test_a_drag_counts_the_zoom_and_can_be_undone(mask: EdgeMask) -> None:
     scale, _ = mask.drawn()
     mask.drag(mask.source, 50 * scale, 0)
     assert mask.values()["offset_x"] == pytest.approx(226, abs=1 + 1 / scale)
-    mask.page.keyboard.press("Control+z")
-    mask.page.wait_for_function(f"() => {NODE}?.widgets.find(w => w.name === 'anchor').value === 'center'")
+    mask.undo("anchor", "center")
 
 
 def test_typed_numbers_move_the_drawing(mask: EdgeMask) -> None:
@@ -154,8 +153,7 @@ def test_arrow_keys_move_by_the_size_multiple(mask: EdgeMask) -> None:
     mask.page.keyboard.press("Shift+ArrowLeft")
     mask.page.keyboard.press("ArrowDown")
     assert (mask.values()["offset_x"], mask.values()["offset_y"]) == (140, 0)
-    mask.page.keyboard.press("Control+z")
-    mask.page.wait_for_function(f"() => {NODE}?.widgets.find(w => w.name === 'offset_x').value === 180")
+    mask.undo("offset_x", 180)
     mask.set(target="pixels")
     mask.set(left=0, right=0)
     mask.edge("left").focus()

@@ -52,6 +52,21 @@ class EdgeMask:
     def values(self) -> dict[str, Any]:
         return self.page.evaluate(f"Object.fromEntries({NODE}.widgets.map(w => [w.name, w.value]))")
 
+    def undo(self, name: str, value: Any) -> None:
+        """By the keyboard, until an input has a value.
+
+        The keys are held until then, as by a hand. When they are released the frontend looks for changes, and would take
+        a graph that is half restored for one.
+        """
+        keyboard = self.page.keyboard
+        keyboard.down("Control")
+        keyboard.down("z")
+        self.page.wait_for_function(
+            f"wanted => {NODE}?.widgets.find(w => w.name === wanted[0]).value === wanted[1]", arg=[name, value]
+        )
+        keyboard.up("z")
+        keyboard.up("Control")
+
     def set(self, **values: Any) -> None:
         """As a user who types: the widget's value, and its callback."""
         self.page.evaluate(
