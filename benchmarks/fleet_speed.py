@@ -5,8 +5,9 @@
 The levels of a video of seeded noise are sampled: no file is read or written. Every run must make the bits of the plain
 one. What is measured stands beside what `fleet/simulate.py` makes of the seconds that one worker takes for a clip; with
 more workers than cores each is simulated as slower in proportion. ``cpu``: seconds of all processors, of driver and
-workers together, which other work on the machine hardly changes. A machine is not equally fast at all times: there is a
-plain run before and after each fleet and, of several rounds, the medians stand in the last line.
+workers together. A machine is not equally fast at all times: there is a plain run before and after each fleet and, of
+several rounds, the last line has the medians: of all, and of those in which the machine was even, the same work having
+taken the processors of a fleet hardly longer than plain.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ from m3ddm_core.outpaint.state import OutpaintState
 from m3ddm_core.pipeline import state_sampler
 from m3ddm_core.sampling.settings import SamplingSettings
 from m3ddm_core.vae import load_vae
+
+EVEN = 1.05
+"""Times the seconds of plain runs that a fleet's processors may take where the machine was as fast for both."""
 
 
 def noise_state(frames: int, side: int) -> OutpaintState:
@@ -124,13 +128,21 @@ def measured_round(given: argparse.Namespace, models: Models, weights: Weights) 
 
 
 def medians(runs: list[dict[str, Any]]) -> list[dict[str, float]]:
-    """What the rounds found for each number of workers: times as fast as plain, and measured over simulated."""
+    """For each number of workers how many rounds there were, in how many the machine was even, and medians of both.
+
+    They are of how many times as fast as plain it was, and of what was measured over what was simulated.
+    """
     found = []
     for count in sorted({run["workers"] for run in runs}):
-        some = [run for run in runs if run["workers"] == count]
-        faster = statistics.median(run["plain"] / run["seconds"] for run in some)
-        over = statistics.median(run["seconds"] / run["simulated"] for run in some)
-        found.append({"workers": count, "times_as_fast": round(faster, 3), "over_simulated": round(over, 3)})
+        every = [run for run in runs if run["workers"] == count]
+        even = [run for run in every if run["cpu"] <= EVEN * run["plain"]]
+        told = {"workers": count, "rounds": len(every), "even": len(even)}
+        for name, some in (("all", every), ("even", even)):
+            if some:
+                faster = statistics.median(run["plain"] / run["seconds"] for run in some)
+                over = statistics.median(run["seconds"] / run["simulated"] for run in some)
+                told |= {f"times_as_fast_{name}": round(faster, 3), f"over_simulated_{name}": round(over, 3)}
+        found.append(told)
     return found
 
 
