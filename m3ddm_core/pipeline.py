@@ -125,7 +125,7 @@ def state_sampler(
     return sample
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Guides:
     """Whole frames of the user's own: ``images`` (m, h, w, 3), and their ``numbers``, as in "0, 30-32, -1"."""
 

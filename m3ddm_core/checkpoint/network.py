@@ -41,7 +41,7 @@ _BLOCK = re.compile(r"(down|up)_blocks\.(\d{1,2})\.resnets\.(\d{1,2})\.(?:norm2\
 _GLOBAL_KEYS = re.compile(r".*\.transformer_blocks\.\d+\.attn2\.to_[kv]\.weight")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Checkpoint:
     """One network as read: exactly its tensors under their published names.
 

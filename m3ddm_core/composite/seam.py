@@ -13,7 +13,7 @@ from ..canvas.placement import Placement
 from .resample import resample, resampling_matrix
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SeamBand:
     """Pixels of the source on the canvas within an eighth of its side of generated border, at the canvas's size.
 

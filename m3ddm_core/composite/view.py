@@ -11,7 +11,7 @@ from .resample import resample, resampling_matrix
 from .seam import SeamBand
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class View:
     """What reads generated frames (n, gh, gw, 3) of one ``size``, (gh, gw).
 

@@ -91,7 +91,7 @@ PROTOCOLS = {"published": Protocol(directions=("horizontal",))}
 ratios, the known area put back (MOTIA, arXiv 2403.13745, section 5)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Clip:
     """A clip as measured: ``frames`` (n, size, size, 3), uint8, the truth.
 

@@ -41,7 +41,7 @@ class Instruments:
     identity: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Record:
     """One clip, case and method: values by region and metric, and I3D features (windows, d) where there are any."""
 
@@ -53,7 +53,7 @@ class Record:
     group: str = ""
 
 
-@dataclass
+@dataclass(eq=False)
 class Results:
     """All records; ``truths`` holds each clip's own features, ``skipped`` says of a clip why it could not be used."""
 

@@ -31,7 +31,7 @@ GLOBAL_FRAMES = 16
 GLOBAL_FRAME_SIZE = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GlobalFrames:
     """Latents (g, 4, 32, 32), model space, of frames spread over a video of ``source_frames`` frames."""
 

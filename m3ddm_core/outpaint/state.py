@@ -10,7 +10,7 @@ from torch import Tensor
 from ..canvas.placement import Placement
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OutpaintState:
     """A video on its way from canvas to result, as latents; never changed in place.
 

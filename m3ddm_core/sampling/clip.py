@@ -18,7 +18,7 @@ from .guidance import Branch, Guidance, GuidanceRun, combine
 from .schedule import TRAIN_TIMESTEPS, nearest_timestep, noise_level
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClipConditions:
     """What the network is shown of a batch of ``b`` clips.
 
@@ -64,7 +64,7 @@ PredictNoise = Callable[[Tensor, float], Tensor]
 """``predict_noise(x, level)``: noisy latents (b, 4, f, h, w) of variance one, at a noise level, to their noise."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sampler:
     """A way from noised start latents to clean ones: its noise levels, noisiest first, without the final zero, and
     ``run(predict_noise, start, noise, callback)``, which returns latents."""

@@ -32,7 +32,7 @@ LEAST_SHARE = 0.05
 """Of the frame: with less in common two frames say nothing of each other."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pairs:
     """Pairs of frames ``first`` and ``second`` (b,), and the ``motions`` (b, 3, 3) that lead from the one to the other.
 
@@ -124,7 +124,7 @@ def _align(
     return Pairs(first, second, motions, certain, explained, overlap, sigma)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Template:
     """Frames (b, 3, pixels) and how they change with the parameters of a motion, gain and offset: (b, 3, pixels, k)."""
 

@@ -30,7 +30,7 @@ LINGERS = 1.5
 """What moves by itself is looked for over so many times the gap in time."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Answer:
     """For each pixel of the border (p,): the frame it is taken from, less the frame's own number (0: none), and
 

@@ -34,7 +34,7 @@ FREER = 0.02
 """So much more has to be explained before a camera may do more than shift, turn and zoom."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stretch:
     """The frames from ``first`` on, and their ``path`` (m, 3, 3) to one of them.
 

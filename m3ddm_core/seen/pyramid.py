@@ -29,7 +29,7 @@ AT_ONCE = 16
 """Frames that are blurred at a time: convolutions take some times what they are given."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pyramid:
     """``levels``: planes (n, 3, h, w), float32, finest first; ``texture`` (n, h, w), bool, of the finest."""
 

@@ -61,7 +61,7 @@ class SceneReport:
         return f"Frames {self.first} to {self.last - 1}: {self.share:.0%} of the border seen elsewhere; {self.words}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Picture:
     """A frame's border as other frames show it: ``pixels`` (h, w, 3), float32, 0..1, and ``confidence`` (h, w), 0..1.
 
@@ -77,7 +77,7 @@ class Picture:
         return self.confidence >= CONFIDENT
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Seen:
     """Recipes for the borders of ``n`` frames, p pixels each at the canvas's size.
 

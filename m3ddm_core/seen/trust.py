@@ -31,7 +31,7 @@ UNSURE = 0.5
 AT_ONCE = 32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trust:
     """``follows`` (m, h, w), bool: pixels that move as the camera says. ``broken`` (m,), int: how many links have
     broken before a frame. ``noise``: the usual error from a frame to the next."""

@@ -27,7 +27,7 @@ class Motion:
     vertical: bool | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Camera:
     """A path in pixels of a view of scale 1; see `at`."""
 

@@ -19,7 +19,7 @@ MARGIN = 3
 KINDS = ("wall", "pattern", "landscape", "city", "room")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layer:
     """A sheet and how it stands to the camera.
 

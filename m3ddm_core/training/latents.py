@@ -25,7 +25,7 @@ FORMAT = 3
 """Of the cache; a new one where what is stored changes its meaning."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LatentClip:
     """A training clip in model space, float32.
 

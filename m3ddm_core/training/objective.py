@@ -20,7 +20,7 @@ MIN_SNR_GAMMA = 5.0
 """Hang et al., arXiv 2303.09556."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """One evaluation of the network: its inputs, as ``M3DDMUNet.forward`` takes them, and what it ought to answer.
 
@@ -36,7 +36,7 @@ class Batch:
     weights: Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Draws:
     """What chance decides of ``b`` clips of ``f`` frames: small, so that other processes may draw it.
 

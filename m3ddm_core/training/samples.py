@@ -30,7 +30,7 @@ SHORTEST_SHOT = 16
 """Frames. Also what single pictures are drawn from, so that they and clips share a store."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Clip:
     """One training clip before it is encoded.
 

@@ -26,7 +26,7 @@ PLACED = {
 """Layouts, by FFmpeg's names, whose loudspeakers it knows how to mix into others."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sound:
     """The sound of a video from its first frame's time on: ``blocks()`` are (channels, samples) float32, without gaps.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...material.store import Piece, Store
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Excerpt:
     """Frames of a ``piece`` of a ``store``: those of the numbers ``times`` (n,), or the one of a single number."""
 

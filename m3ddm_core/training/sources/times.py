@@ -13,7 +13,7 @@ LONGER = (1.0, 3.0)
 """A video that is made is so many times as long as its clip: what the clip does not see may be in it, or nowhere."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Times:
     """Frame numbers of a clip and its global frames, in a video of ``frames`` frames."""
 

@@ -29,7 +29,7 @@ class View(Protocol):
         """(n, h, w, 3), uint8, on the device."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Painted:
     """Pictures (n, h, w, 3), uint8, that are there already."""
 
@@ -39,7 +39,7 @@ class Painted:
         return self.pictures.to(device)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sprite:
     """A cut-out (h, w, 4), uint8, straight alpha, in front of a view; ``affine`` (n, 2, 3) as in `Window`."""
 
@@ -54,7 +54,7 @@ class Sprite:
         return picture * (1 - seen[:, 3:]) + seen[:, :3]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Window:
     """A window of ``size`` that moves over frames (n, h, w, 3), or over one picture (1, h, w, 3), uint8, read or not.
 
@@ -72,7 +72,7 @@ class Window:
         return _finish(_look(frames, _through(self.affine, points), "border"), self.sprites, points)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Turning:
     """A camera that turns inside a panorama (h, 2 h, 3), uint8, read or not.
 
