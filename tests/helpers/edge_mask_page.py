@@ -55,8 +55,8 @@ class EdgeMask:
     def undo(self, name: str, value: Any) -> None:
         """By the keyboard, until an input has a value.
 
-        The keys are held until then, as by a hand. When they are released the frontend looks for changes, and would take
-        a graph that is half restored for one.
+        The keys are held until then, as by a hand. When they are released the frontend looks for changes, and would
+        take a graph that is half restored for one.
         """
         keyboard = self.page.keyboard
         keyboard.down("Control")
