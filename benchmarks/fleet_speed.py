@@ -37,6 +37,8 @@ from m3ddm_core.pipeline import state_sampler
 from m3ddm_core.sampling.settings import SamplingSettings
 from m3ddm_core.vae import load_vae
 
+FIRST = 100
+"""Frames of another video that the workers sample before: several clips at once."""
 EVEN = 1.05
 """Times the seconds of plain runs that a fleet's processors may take where the machine was as fast for both."""
 
@@ -112,6 +114,8 @@ def measured_round(given: argparse.Namespace, models: Models, weights: Weights) 
         run = {"workers": count, "load": os.getloadavg()[0]}
         with ray_fleet(Where("local", workers=count), weights) as fleet:
             fleet.wait_for_all()
+            # The first clip that a process samples takes longer, and this process has sampled some.
+            sampled(fleet_models(fleet), settings, noise_state(FIRST, given.side))
             run |= timed(fleet, settings, state, expected)
             if given.kills and count > 1:
                 end = killing(fleet, given.kills, run["seconds"], random.Random(given.seed))
