@@ -121,7 +121,7 @@ class Encoding:
 
     ``format``: a key of `FORMATS`. ``bit_depth``: of the colours, 8 or 10 (what is above 10 is 10); None takes the
     source's. ``quality``: x264's and x265's CRF, 0 to 51, lower is better; ``bit_rate``: bits a second instead. Where
-    neither is given, the quality is the encoder's own choice.
+    neither is given, the quality is the encoder's own choice. ``preset``: their word for how fast they are to be.
 
     Raises ValueError for what cannot be.
     """
@@ -130,13 +130,14 @@ class Encoding:
     bit_depth: int | None = None
     quality: float | None = None
     bit_rate: int | None = None
+    preset: str | None = None
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
             raise ValueError(f"got the format {self.format!r}, expected one of {', '.join(FORMATS)}")
         if self.bit_depth is not None and self._depth(self.bit_depth) not in self.kind.codings:
             raise ValueError(f"got a bit depth of {self.bit_depth} for {self.format}, expected {self._depths()}")
-        rates = (("quality", self.quality), ("bit rate", self.bit_rate))
+        rates = (("quality", self.quality), ("bit rate", self.bit_rate), ("preset", self.preset))
         given = [(name, value) for name, value in rates if value is not None]
         if given and not self.kind.rated:
             rated = " or ".join(name for name, kind in FORMATS.items() if kind.rated)
@@ -144,7 +145,7 @@ class Encoding:
                 f"got a {given[0][0]} of {given[0][1]} for {self.format}, expected none: it keeps all it can; leave it "
                 f"out, or take {rated}"
             )
-        if len(given) > 1:
+        if self.quality is not None and self.bit_rate is not None:
             raise ValueError(f"got a quality of {self.quality} and a bit rate of {self.bit_rate}, expected one of them")
         if self.quality is not None and not BEST_QUALITY <= self.quality <= WORST_QUALITY:
             raise ValueError(f"got a quality of {self.quality}, expected 0 (best) to 51; 18 is fine for most")
@@ -165,6 +166,8 @@ class Encoding:
         options = dict(self.kind.options)
         if self.quality is not None:
             options["crf"] = f"{self.quality:g}"
+        if self.preset is not None:
+            options["preset"] = self.preset
         if self.kind.light:
             said = [options[self.kind.light], *(f"{name}={text}" for name, text in light.items())]
             options[self.kind.light] = ":".join(said)

@@ -6,6 +6,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import IO, Any
 
@@ -20,11 +21,18 @@ from ...m3ddm_core.canvas.limits import require_memory_to_hold
 from ...m3ddm_core.outpaint.time_left import spoken
 from ...m3ddm_core.video.crop import CroppedSource
 from ...m3ddm_core.video.finished import FinishedVideo
-from ...m3ddm_core.video.formats import Encoding
-from ...m3ddm_core.video.source import OnFrame, Source, TensorSource
+from ...m3ddm_core.video.formats import FORMATS, Encoding
+from ...m3ddm_core.video.source import OnFrame, Source, TensorSource, VideoInfo
 from ...m3ddm_core.video.steady import SteadyFile
 from ...m3ddm_core.video.writer import write_video
 from .progress import frame_progress
+
+COLOURS = {"sRGB": (1, 1, 1), "HDR": (9, 9, 18), "HDR PQ": (9, 9, 16)}
+"""ComfyUI's names for colours: matrix, primaries and transfer by FFmpeg's numbers."""
+TRANSFERS = {1: "sRGB", 13: "sRGB", 16: "HDR PQ", 18: "HDR"}
+OTHERS = "M3DDM Save Video writes HEVC, ProRes, FFV1 and pictures"
+UPDATE = "update M3DDM Video Outpainting"
+LOSSLESS_CRF = 0
 
 
 class StreamedVideo(Input.Video):
@@ -42,20 +50,43 @@ class StreamedVideo(Input.Video):
         metadata: dict[str, Any] | None = None,
         bit_depth: int | None = None,
         crf: float | None = None,
+        color_space: str | None = None,
+        preset: str | None = None,
+        **later: Any,
     ) -> None:
-        """Write an MP4 file with H.264 pictures and AAC sound; see `write_video`."""
-        if format not in (Types.VideoContainer.AUTO, Types.VideoContainer.MP4):
-            raise ValueError(f"got the format {format!r}, expected auto or mp4, which is all that ComfyUI writes")
-        if codec not in (Types.VideoCodec.AUTO, Types.VideoCodec.H264):
-            raise ValueError(f"got the codec {codec!r}, expected auto or h264, which is all that ComfyUI writes")
+        """Write a file with H.264 pictures and AAC sound, MP4 or what its name says; see `write_video`.
+
+        ``later``: what versions of ComfyUI to come will ask for. None asks for nothing; all else is refused by name.
+        """
+        format, codec = (getattr(asked, "value", asked) for asked in (format, codec))
+        has_suffix = f".{format}" in FORMATS["h264"].containers and str(path).endswith(f".{format}")
+        if format not in ("auto", "mp4") and not has_suffix:
+            raise ValueError(f"got the format {format!r}, expected auto, mp4, or mkv for a file of that name; {OTHERS}")
+        if codec not in ("auto", "h264"):
+            raise ValueError(f"got the codec {codec!r}, expected auto or h264; {OTHERS}")
+        for name, value in later.items():
+            if value is not None:
+                raise ValueError(
+                    f"got {name}={value!r} to save with, which is not known here; leave it out, or {UPDATE}"
+                )
         write_video(
             path,
             watched(self.video),
-            self.video.info,
+            self._info_in(color_space),
             self.video.sound,
-            encoding=Encoding(bit_depth=bit_depth, quality=crf),
+            encoding=Encoding(bit_depth=bit_depth, quality=crf, preset=preset),
             metadata=metadata,
         )
+
+    def _info_in(self, colours: str | None) -> VideoInfo:
+        """The video's facts with colours by ComfyUI's name: its own, or what it is said to have where it has no say."""
+        info, own = self.video.info, self.get_color_space()
+        if colours in (None, "auto", own):
+            return info
+        if own != "auto" or colours not in COLOURS:
+            raise ValueError(f"got the color space {colours!r} for a video in {own}, expected {own}: none is converted")
+        matrix, primaries, transfer = COLOURS[colours]
+        return replace(info, matrix=matrix, primaries=primaries, transfer=transfer)
 
     def get_components(self) -> Types.VideoComponents:
         """All frames at once, for nodes that work on images: this takes the memory that saving does not."""
@@ -75,15 +106,17 @@ class StreamedVideo(Input.Video):
     def get_stream_source(self) -> str:
         """A file in ComfyUI's temporary folder, written when it is first asked for."""
         if self._file is None or not os.path.exists(self._file):
-            folder = folder_paths.get_temp_directory()
-            os.makedirs(folder, exist_ok=True)
-            path = os.path.join(folder, f"m3ddm_{uuid.uuid4().hex}.mp4")
+            path = temporary_file()
             self.save_to(path)
             self._file = path
         return self._file
 
     def get_dimensions(self) -> tuple[int, int]:
         return self.video.info.size
+
+    def get_color_space(self) -> str:
+        """By ComfyUI's names, from 0.33 on; "auto" where a file does not say, or something else."""
+        return TRANSFERS.get(self.video.info.transfer, "auto")
 
     def get_bit_depth(self) -> int:
         return self.video.info.bit_depth
@@ -99,6 +132,13 @@ class StreamedVideo(Input.Video):
 
     def get_container_format(self) -> str:
         return "mp4"
+
+
+def temporary_file() -> str:
+    """The name of a new MP4 file in ComfyUI's temporary folder."""
+    folder = folder_paths.get_temp_directory()
+    os.makedirs(folder, exist_ok=True)
+    return os.path.join(folder, f"m3ddm_{uuid.uuid4().hex}.mp4")
 
 
 def watched(video: Source) -> Iterator[torch.Tensor]:
@@ -156,5 +196,11 @@ def open_source(video: Input.Video, most: int, on_frame: OnFrame) -> Source:
             int(audio["sample_rate"]) if audio else 0,
             video.get_bit_depth(),
         )
+    edited = getattr(video, "has_pending_frame_edits", None)
+    if edited is not None and edited():
+        # Its file does not have them: newer versions of ComfyUI cut or scale frames as they are read.
+        path = temporary_file()
+        video.save_to(path, crf=LOSSLESS_CRF)
+        return SteadyFile(path, most=most, on_frame=on_frame)
     start, duration = video.get_active_trim_window()
     return SteadyFile(video.get_stream_source(), start, duration, most=most, on_frame=on_frame)

@@ -121,6 +121,7 @@ WRONG = [
     (("prores", 8), "got a bit depth of 8 for prores, expected 10"),
     (("ffv1", None, 18), "got a quality of 18 for ffv1, expected none"),
     (("png", None, None, 5), "got a bit rate of 5 for png"),
+    (("ffv1", None, None, None, "fast"), "got a preset of fast for ffv1, expected none"),
     (("h264", None, 60), "got a quality of 60, expected 0"),
     (("h264", None, float("nan")), "got a quality of nan"),
     (("h264", None, 20, 5), "got a quality of 20 and a bit rate of 5, expected one"),
