@@ -31,7 +31,6 @@ COLOURS = {"sRGB": (1, 1, 1), "HDR": (9, 9, 18), "HDR PQ": (9, 9, 16)}
 """ComfyUI's names for colours: matrix, primaries and transfer by FFmpeg's numbers."""
 TRANSFERS = {1: "sRGB", 13: "sRGB", 16: "HDR PQ", 18: "HDR"}
 OTHERS = "M3DDM Save Video writes HEVC, ProRes, FFV1 and pictures"
-UPDATE = "update M3DDM Video Outpainting"
 LOSSLESS_CRF = 0
 
 
@@ -67,7 +66,7 @@ class StreamedVideo(Input.Video):
         for name, value in later.items():
             if value is not None:
                 raise ValueError(
-                    f"got {name}={value!r} to save with, which is not known here; leave it out, or {UPDATE}"
+                    f"got {name}={value!r} to save with, which is not known here; leave it out, or update this pack"
                 )
         write_video(
             path,
