@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .checkpoint import build_unet, read_checkpoint
-from .journal.clips import device_name, recipe
+from .journal.clips import device_name, recipe, vae_recipe
 from .journal.digest import Unidentified
 from .journal.weights import WeightsFile
 from .sampling.advice import Advice, read_advice
@@ -27,6 +27,10 @@ def _unidentified(settings: SamplingSettings, seed: int) -> str:
     raise Unidentified("the network was not loaded from a file, so that it cannot be told from others")
 
 
+def _unidentified_vae() -> str:
+    raise Unidentified("the VAE was not loaded from a file, so that it cannot be told from others")
+
+
 @dataclass(frozen=True)
 class Models:
     """The two networks as callables, wherever they run: `load_models` gives the library's own, ComfyUI brings its own.
@@ -36,7 +40,8 @@ class Models:
     of that height and width it is to be given side by side. ``advice``: what the checkpoint says it is best used with.
     ``recipe(settings, seed)``: for a journal, a hash of all that decides what the sampler makes of its inputs. It
     raises `Unidentified` where that cannot be told. ``scenes_at_once``: how many scenes are to be sampled side by side,
-    by samplers that are a `WaveSampler`.
+    by samplers that are a `WaveSampler`. ``vae_recipe()``: for a journal too, a hash of all that decides what
+    ``encode`` and ``decode`` make of theirs; it raises the same.
     """
 
     encode: Encode
@@ -46,6 +51,7 @@ class Models:
     advice: Advice = field(default_factory=Advice)
     recipe: Callable[[SamplingSettings, int], str] = _unidentified
     scenes_at_once: int = 1
+    vae_recipe: Callable[[], str] = _unidentified_vae
 
 
 @dataclass(frozen=True)
@@ -98,10 +104,14 @@ def load_models(network: Network, vae: VAE) -> Models:
     def clips_at_once(settings: SamplingSettings, height: int, width: int) -> int:
         return settings.clips_per_batch or 1
 
+    def vae_made_by() -> str:
+        weights = getattr(vae, "weights", None)
+        return _unidentified_vae() if weights is None else vae_recipe(weights.digest(), device_name(vae.device))
+
     if not isinstance(network, LoadedNetwork):
-        return Models(vae.encode, vae.decode, sampler, clips_at_once)
+        return Models(vae.encode, vae.decode, sampler, clips_at_once, vae_recipe=vae_made_by)
 
     def made_by(settings: SamplingSettings, seed: int) -> str:
         return recipe(settings, seed, network.weights.digest(), network.computes)
 
-    return Models(vae.encode, vae.decode, sampler, clips_at_once, network.advice, made_by)
+    return Models(vae.encode, vae.decode, sampler, clips_at_once, network.advice, made_by, vae_recipe=vae_made_by)

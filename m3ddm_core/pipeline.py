@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count as counting
 from typing import Any
 
@@ -46,9 +47,11 @@ from .video.decided import decided
 from .video.file import FileSource
 from .video.finished import FinishedVideo
 from .video.formats import Encoding
+from .video.kept import kept_scenes
 from .video.place import check_files
 from .video.progress import SCAN_SHARE, Pass, Report, Standing, Work, frame_report, plan_work, scan_report
 from .video.refine import refine_scenes
+from .video.scene_keys import Asked, SceneKeys, scene_keys
 from .video.scenes import OutpaintScene, outpaint_scenes, split_scenes
 from .video.seen import look_at_source, show_frames, show_from_source, uses_beside, uses_of
 from .video.source import Source, scaled_source
@@ -218,27 +221,36 @@ def outpaint_source(
     decisions = options.board.decisions(cuts, count, shortened=count == first_frames)
     scenes = decided(split_scenes(placement, scene_lengths(count, cuts), mask), decisions, framing, size)
     Compositor(placement, **options.blending)  # Raises here, not when all is sampled.
-    first, *second = plan_work(scenes, settings.steps, _passes(placement, options.second_pass), report)
-    encode, fps = models.encode, float(source.info.timeline.rate)
+    passes = _passes(placement, options.second_pass)
     seeds = [options.seed if decision.seed is None else decision.seed for decision in decisions]
-    sample = _scene_sampler(models, settings, seeds, options, first)
     refining = replace(settings, denoise=options.second_denoise)
+
+    def make_keys() -> Sequence[SceneKeys] | None:
+        recipes = [_recipes(models, each, seeds) for each in (settings, refining)[: len(passes)]]
+        asked = Asked(models.vae_recipe(), fill, uses, options.blending, recipes, options.second_pass)
+        return scene_keys(source, scenes, asked)
+
+    kept = kept_scenes(options.journal, make_keys, passes)
+    begun = kept.take_up(scenes)
+    first, *second = plan_work(begun, settings.steps, passes, report)
+    encode, fps = models.encode, float(source.info.timeline.rate)
+    sample = _scene_sampler(models, settings, seeds, options, first)
     refiners = [_scene_sampler(models, refining, seeds, options, work) for work in second]
     at_once = models.scenes_at_once
     seen = look_at_source(source, scenes, report, looks_in(options.journal)) if any(uses) else None
     show = show_from_source(source, seen, known=uses.known) if uses.start else None
     layer = seen if uses.layer else None
     with SideBySide(at_once) as side:
-        start, on_frame = _in_threads(side, sample, first)
-        scenes = outpaint_scenes(source.frames(), scenes, encode, start, fps, fill=fill, show=show, on_frame=on_frame)
+        start, on_frame = _in_threads(side, sample, first, partial(kept.put, 0))
+        made = outpaint_scenes(source.frames(), begun, encode, start, fps, fill=fill, show=show, on_frame=on_frame)
         side.finish()
-    finished = FinishedVideo(source, scenes, models.decode, options.blending, seen=layer)
+    finished = FinishedVideo(source, made, models.decode, options.blending, seen=layer)
     for work, sample in zip(second, refiners, strict=True):
         with SideBySide(at_once) as side:
-            start, on_frame = _in_threads(side, sample, work)
-            scenes = refine_scenes(finished, options.second_pass, encode, start, fill=fill, on_frame=on_frame)
+            start, on_frame = _in_threads(side, sample, work, partial(kept.put, 1))
+            made = refine_scenes(finished, options.second_pass, encode, start, fill=fill, on_frame=on_frame)
             side.finish()
-        finished = FinishedVideo(source, scenes, models.decode, options.blending, seen=layer)
+        finished = FinishedVideo(source, made, models.decode, options.blending, seen=layer)
     return finished
 
 
@@ -339,11 +351,24 @@ def _scene_sampler(
     return sample_scene
 
 
-def _in_threads(side: SideBySide, sample: SampleScene, work: Work) -> tuple[OutpaintScene, Callable[[], None]]:
-    """Make what starts the sampling of scenes side by side, and what is called for each frame of those that come."""
+def _recipes(models: Models, settings: SamplingSettings, seeds: Sequence[int]) -> list[str]:
+    """What decides the sampling of each scene. Raises `Unidentified`."""
+    made_by = {seed: models.recipe(settings, seed) for seed in dict.fromkeys(seeds)}
+    return [made_by[seed] for seed in seeds]
+
+
+def _in_threads(
+    side: SideBySide, sample: SampleScene, work: Work, keep: Callable[[int, Tensor], None]
+) -> tuple[OutpaintScene, Callable[[], None]]:
+    """Make what starts the sampling of scenes side by side, and what is called for each frame of those that come.
+    ``keep(number, latents)`` has the latents of each that is finished."""
 
     def start(number: int, state: OutpaintState, then: Callable[[Tensor], None]) -> None:
-        side.start(lambda later: sample(number, state, later), then)
+        def finish(latents: Tensor) -> None:
+            keep(number, latents)
+            then(latents)
+
+        side.start(lambda later: sample(number, state, later), finish)
 
     def on_frame() -> None:
         side.listen()

@@ -22,6 +22,7 @@ from .checkpoint.folder import open_folder
 from .checkpoint.network import MOST_CHANNELS, MOST_LAYERS, MOST_LEVELS
 from .checkpoint.recognise import shown
 from .checkpoint.whole import written_whole
+from .journal.weights import WeightsFile
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, AutoencoderTiny
@@ -64,12 +65,14 @@ class VAE:
     """An autoencoder as the core wants it: two callables between frames and model space.
 
     ``network`` is one of diffusers'. ``scale`` and ``shift`` turn its latents into raw ones
-    (``latents / scale + shift``), as the VAE node of ComfyUI returns them.
+    (``latents / scale + shift``), as the VAE node of ComfyUI returns them. ``weights``: the file that it
+    was read from, if it was.
     """
 
     def __init__(self, network: AutoencoderKL | AutoencoderTiny, scale: float = 1.0, shift: float = 0.0):
         self.network = network.eval().requires_grad_(False)
         self.scale, self.shift = scale, shift
+        self.weights: WeightsFile | None = None
 
     @property
     def device(self) -> torch.device:
@@ -116,6 +119,7 @@ def load_vae(path: str | os.PathLike[str], device: torch.device | str = "cpu") -
     if find_spec("diffusers") is None:
         raise ValueError("reading a VAE needs the package diffusers: run `pip install diffusers`")
     path = Path(path)
+    weights = WeightsFile.at(path)
     try:
         if path.is_dir():
             vae = _folder(path)
@@ -135,6 +139,7 @@ def load_vae(path: str | os.PathLike[str], device: torch.device | str = "cpu") -
         check_finite(vae.network.state_dict())
     except CheckpointError as error:
         raise CheckpointError(f"{path.name}: {error}") from None
+    vae.weights = weights
     return vae.to(device)
 
 

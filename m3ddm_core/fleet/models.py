@@ -8,7 +8,7 @@ from math import inf
 
 from torch import Tensor
 
-from ..journal.clips import recipe
+from ..journal.clips import recipe, vae_recipe
 from ..models import Models
 from ..sampling.advice import read_advice
 from ..sampling.settings import SamplingSettings
@@ -69,6 +69,9 @@ def fleet_models(fleet: Fleet) -> Models:
         device = "+".join(sorted(fleet.devices))
         return recipe(settings, seed, identity["network"], (device, identity["dtype"]))
 
+    def vae_made_by() -> str:
+        return vae_recipe(identity["vae"], "+".join(sorted(fleet.devices)))
+
     return Models(
         # What is decoded finishes a video; what is encoded begins one.
         encode=through_vae(ENCODE, inf),
@@ -78,4 +81,5 @@ def fleet_models(fleet: Fleet) -> Models:
         advice=read_advice(identity["advice"]),
         recipe=made_by,
         scenes_at_once=fleet.at_once,
+        vae_recipe=vae_made_by,
     )

@@ -28,6 +28,13 @@ def recipe(settings: SamplingSettings, seed: int, *network: Any) -> str:
     return digest((FORMAT, str(torch.__version__), own, seed, network))
 
 
+def vae_recipe(*vae: Any) -> str:
+    """Hash all that decides what a VAE makes of pictures and latents: ``vae``, its weights, and on what and in which
+    precision it computes. Raises `Unidentified`.
+    """
+    return digest((FORMAT, str(torch.__version__), vae))
+
+
 def device_name(device: torch.device | str) -> str:
     """What kind of device it is: each rounds in its own way."""
     device = torch.device(device)

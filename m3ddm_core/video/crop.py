@@ -13,6 +13,7 @@ from einops import rearrange
 from torch import Tensor
 
 from .cuts import THUMBNAIL
+from .digests import derived
 from .source import Source, VideoInfo
 
 LEAST_SIDE = 16
@@ -79,6 +80,12 @@ class CroppedSource:
     def part(self, first: int, last: int) -> CroppedSource:
         """The frames from ``first`` to before ``last`` of these."""
         return CroppedSource(self.source, self.crop, self.first + first, self.first + last)
+
+    @property
+    def digests(self) -> tuple[str, ...] | None:
+        """As `Source` has them."""
+        whole = self.source.digests
+        return whole and derived(whole[self.first : self.last], f"without {self.crop}")
 
     def frames(self) -> Iterator[Tensor]:
         """Each frame (h, w, 3), float32, 0..1."""

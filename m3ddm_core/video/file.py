@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from .cuts import THUMBNAIL
+from .digests import derived_beside
 from .fields import check_fields, is_interlaced, whole_frames
 from .formats import EIGHT_BIT, TEN_BIT
+from .frame_digest import FrameDigest
 from .light import light_of
 from .losses import Losses, tell_losses, tell_refused
 from .pictures import PictureReader
@@ -41,6 +43,8 @@ class FileSource:
     missing or go back, and packets that cannot be decoded, are passed over; the log says how many frames are lost by
     that. Of several video streams, and of several of sound, the default is taken; cover pictures do not count.
     Interlaced frames are made whole, as ``fields`` says (one of `FIELDS`); the log says so.
+
+    ``digests``: as `Source` has them.
 
     Raises `BrokenVideo` for what cannot be opened or has no frame, and where the picture's size changes on the way.
     """
@@ -116,7 +120,7 @@ class FileSource:
         with open_file(self.file) as container:
             stream, losses = video_stream(container), Losses()
             rate, base = rate_of(stream), stream.time_base
-            frames, stamps, thumbnails = self._look(
+            frames, stamps, thumbnails, digests = self._look(
                 container, losses, on_frame, _expected_frames(container, stream, rate)
             )
             if not frames:
@@ -138,27 +142,31 @@ class FileSource:
                 )
             self.info = _info(frames[0], stream, timeline, container.metadata)
             self.thumbnails = torch.from_numpy(np.stack(thumbnails))
+            # Lines of the frames before and after go into one that is deinterlaced.
+            self.digests = derived_beside(digests, self.fields) if self._is_deinterlaced else tuple(digests)
             return first_stamp(stamps, base, rate) * base
 
     def _look(
         self, container: InputContainer, losses: Losses, on_frame: OnFrame | None, expected: int
-    ) -> tuple[list[Any], list[int | None], list[np.ndarray]]:
-        """The first and the last frame, and the stamp and thumbnail of each."""
+    ) -> tuple[list[Any], list[int | None], list[np.ndarray], list[str]]:
+        """The first and the last frame, and the stamp, thumbnail and digest of each."""
         from av.video.reformatter import Interpolation, VideoReformatter
 
         shrink, ends = VideoReformatter(), []
+        digest = FrameDigest(video_stream(container))
         stamps: list[int | None] = []
-        thumbnails = []
+        thumbnails, digests = [], []
         for frame in self._decoded(container, losses):
             ends = [ends[0] if ends else frame, frame]
             _check_same_size(ends[0], frame, len(stamps))
             small = shrink.reformat(frame, *THUMBNAIL, format="rgb24", interpolation=Interpolation.AREA)
             thumbnails.append(small.to_ndarray())
             stamps.append(frame.pts)
+            digests.append(digest(frame))
             self.interlaced |= is_interlaced(frame)
             if on_frame:
                 on_frame(len(stamps), max(min(expected, self.most or expected), len(stamps)))
-        return ends, stamps, thumbnails
+        return ends, stamps, thumbnails, digests
 
 
 def _check_same_size(first: Any, frame: Any, number: int) -> None:

@@ -19,7 +19,7 @@ from ..seen.scenes import SeenScenes
 from ..vae import Decode
 from .formats import EIGHT_BIT
 from .scenes import Scene
-from .source import Source, VideoInfo
+from .source import InOrder, Source, VideoInfo
 
 
 class FinishedVideo:
@@ -61,30 +61,29 @@ class FinishedVideo:
         """(n, 36, 64, 3), uint8, of the source: its cuts are the finished video's."""
         return self.source.thumbnails[self.first : self.last]
 
+    digests = None
+    """Frames are hashed as they are read, and these are not there yet."""
+
     def frames(self) -> Iterator[Tensor]:
         """Each finished frame (h, w, 3), float32, 0..1."""
-        return (finished for _, finished in self.with_source())
+        return (finished for pairs in self.by_scene() for _, finished in pairs)
 
-    def with_source(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each frame of the source, and the finished one."""
-        frames = self.source.frames()
-        around = None
+    def by_scene(self) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
+        """Of each scene, each frame of the source and the finished one.
+
+        What is not asked for before the next scene is not made, and of the source only passed over.
+        """
+        frames, around = InOrder(self.source.frames()), None
         if self.seen is not None and not self.seen.is_empty:
             keep = as_bytes if self.info.bit_depth == EIGHT_BIT else as_halves
             around = Around(self.source.frames(), self.seen, keep)
         start = 0
         for scene in self.scenes:
             end = start + len(scene)
-            own = islice(frames, len(scene))
             if self.first < end and start < self.last:
-                yield from islice(
-                    self._finish(own, scene, start, around), max(self.first - start, 0), self.last - start
-                )
-            for _ in own:
-                pass
+                own = self._finish(frames.between(start, end), scene, start, around)
+                yield islice(own, max(self.first - start, 0), self.last - start)
             start = end
-            if start >= self.last:
-                return
 
     def _finish(
         self, frames: Iterator[Tensor], scene: Scene, first: int, around: Around | None

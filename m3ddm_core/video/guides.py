@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -32,9 +32,14 @@ def check_guides(guides: GuideFiles, length: int, target: tuple[int, int]) -> No
 
 def with_guides(state: OutpaintState, guides: GuideFiles, encode: Encode) -> OutpaintState:
     """The state in which the guides' frames are known."""
-    for number, path in guides:
-        state = add_guide_frames(state, _read(path), str(number), encode)
+    for number, picture in read_guides(guides):
+        state = add_guide_frames(state, picture, str(number), encode)
     return state
+
+
+def read_guides(guides: GuideFiles) -> Iterator[tuple[int, Tensor]]:
+    """Each guide's frame number and picture, (1, h, w, 3), float32, 0..1. Raises `BrokenVideo`."""
+    return ((number, _read(path)) for number, path in guides)
 
 
 def _read(path: Path) -> Tensor:

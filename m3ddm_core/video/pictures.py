@@ -94,17 +94,55 @@ class PictureMaker:
         """PyAV's frame of a picture (h, w, 3), float, 0..1; it has no time yet."""
         import av
 
-        coding, matrix = self.coding, self.info.matrix
+        coding = self.coding
         pixels = (picture.float() * coding.largest).round_().clamp_(0, coding.largest).cpu().numpy().astype(self.kind)
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=coding.given)
-        if coding.stored != coding.given:
-            colours = {} if self.is_rgb else {"dst_color_range": LIMITED_RANGE}
-            if not self.is_rgb and matrix in KNOWN_MATRICES:
-                colours["dst_colorspace"] = matrix
-            frame = self._reformatter.reformat(frame, format=coding.stored, **colours)
+        if coding.stored == coding.given:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=coding.given)
+        else:
+            frame = self._converted(pixels)
         # ProRes and PNG are told by their frames.
         self.tag(frame)
         return frame
+
+    def _converted(self, pixels: np.ndarray) -> Any:
+        """PyAV's frame of pixels (h, w, 3), as it is stored: of the same picture always the same bytes."""
+        import av
+
+        width, matrix = pixels.shape[1], self.info.matrix
+        colours = {} if self.is_rgb else {"dst_color_range": LIMITED_RANGE}
+        if not self.is_rgb and matrix in KNOWN_MATRICES:
+            colours["dst_colorspace"] = matrix
+        pixels = np.pad(pixels, ((0, 0), (0, -width % ALIGNMENT), (0, 0)), mode="edge")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=self.coding.given)
+        frame = self._reformatter.reformat(frame, format=self.coding.stored, **colours)
+        return frame if frame.width == width else _narrowed(frame, width)
+
+
+def row_bytes(format: Any) -> list[int] | None:
+    """The bytes of a row of each plane, for formats of one plane, or of one for each component; None for others."""
+    parts = sorted(format.components, key=lambda part: part.plane)
+    if format.has_palette or format.is_bit_stream:
+        return None
+    if {part.plane for part in parts} == {0}:
+        return [-(-format.width * format.padded_bits_per_pixel // 8)]
+    if [part.plane for part in parts] != list(range(len(parts))):
+        return None
+    return [part.width * -(-part.bits // 8) for part in parts]
+
+
+def rows_of(plane: Any, used: int) -> np.ndarray:
+    """The first bytes of each row of a PyAV plane, (h, used), uint8; a view. What lies beyond may be anything."""
+    return np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[:, :used]
+
+
+def _narrowed(frame: Any, width: int) -> Any:
+    """The left of PyAV's frame, in a format of which `row_bytes` knows the rows."""
+    import av
+
+    narrow = av.VideoFrame(width, frame.height, frame.format.name)
+    for old, new, used in zip(frame.planes, narrow.planes, row_bytes(narrow.format), strict=True):
+        rows_of(new, used)[:] = rows_of(old, used)
+    return narrow
 
 
 def _padding(frame: Any) -> tuple[Any, Any, Any]:

@@ -70,10 +70,12 @@ def frame_report(report: Report, what: str, count: int) -> Callable[[int], None]
 
 def plan_work(scenes: Sequence[Scene], steps: int, passes: Sequence[Pass], report: Report) -> list[Work]:
     """The work of each pass over all scenes; of all there is it is a share by the pixels of its canvas."""
-    lengths = [0 if scene.is_idle else len(scene) for scene in scenes]
     work = [
-        Work(lengths, strides, steps, report, f"{name} pass, " if len(passes) > 1 else "")
-        for (_, strides), name in zip(passes, ("first", "second"), strict=False)
+        Work(
+            [0 if scene.is_made(number) else len(scene) for scene in scenes],
+            *(strides, steps, report, f"{name} pass, " if len(passes) > 1 else ""),
+        )
+        for number, ((_, strides), name) in enumerate(zip(passes, ("first", "second"), strict=False))
     ]
     ends = list(
         accumulate(part.total * width * height for part, ((width, height), _) in zip(work, passes, strict=True))
@@ -83,17 +85,18 @@ def plan_work(scenes: Sequence[Scene], steps: int, passes: Sequence[Pass], repor
     return work
 
 
+def clips_of(length: int, strides: Sequence[int] | None) -> int:
+    """How many clips a scene of so many frames has in a pass."""
+    return sum(len(wave) for stage in plan_video(length, strides) for wave in stage) if length else 0
+
+
 class Work:
     """How much of the encoding and sampling of all scenes is done: in frames, each counted once for the VAE and once
     for every step of a clip that it is in."""
 
     def __init__(self, lengths: list[int], strides: Sequence[int] | None, steps: int, report: Report, name: str):
         self.ends = list(accumulate(lengths))
-        clips = [
-            sum(len(wave) for stage in plan_video(length, strides) for wave in stage) if length else 0
-            for length in lengths
-        ]
-        self.sampling = [CLIP_LENGTH * steps * count for count in clips]
+        self.sampling = [CLIP_LENGTH * steps * clips_of(length, strides) for length in lengths]
         self.num_frames, self.total = self.ends[-1], self.ends[-1] + sum(self.sampling)
         self.done_encoding = 0
         self.parts = [0] * len(lengths)

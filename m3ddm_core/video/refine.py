@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 
 from torch import Tensor
 
@@ -29,37 +28,36 @@ def refine_scenes(
 
     Sampling starts from the finished frames, which are made as they are needed and not kept. The source is known as
     before; what its mask covers starts from the finished frames too. ``canvas_size``: longest side of the canvas in
-    pixels; ``outpaint``, ``fill`` and ``on_frame`` as in `outpaint_scenes`. Scenes of which nothing
-    is sampled stay as they are.
+    pixels; ``outpaint``, ``fill`` and ``on_frame`` as in `outpaint_scenes`. Scenes in which there is
+    nothing to do stay as they are.
 
     Raises ValueError for a canvas size that `place` does not take.
     """
-    if all(scene.is_idle for scene in finished.scenes):
-        return list(finished.scenes)
-    fps = float(finished.info.timeline.rate)
-    # Each picture waits until it is asked for, a few frames after its source. (A tee would keep dozens.)
-    waiting: deque[Tensor] = deque()
-
-    def sources() -> Iterator[Tensor]:
-        for source, picture in finished.with_source():
-            waiting.append(picture)
-            yield source
-
-    def finished_ones() -> Iterator[Tensor]:
-        while True:
-            yield waiting.popleft()
-
-    frames, pictures = sources(), finished_ones()
-    scenes = []
-    for number, scene in enumerate(finished.scenes):
-        own = islice(frames, len(scene))
-        if scene.is_idle:
-            for _ in own:
-                waiting.clear()
+    fps, scenes = float(finished.info.timeline.rate), []
+    for number, (scene, pairs) in enumerate(zip(finished.scenes, finished.by_scene(), strict=True)):
+        if scene.is_made(1):
             scenes.append(scene)
             continue
         scene = replace(scene, placement=with_canvas(scene.placement, canvas_size, "target"))
-        state = encode_scene(own, scene, encode, fps, fill=fill, pictures=pictures, on_frame=on_frame)
+        frames, pictures = _apart(pairs)
+        state = encode_scene(frames, scene, encode, fps, fill=fill, pictures=pictures, on_frame=on_frame)
         scenes.append(scene)
         outpaint(number, state, partial(put_latents, scenes, number))
     return scenes
+
+
+def _apart(pairs: Iterator[tuple[Tensor, Tensor]]) -> tuple[Iterator[Tensor], Iterator[Tensor]]:
+    """Frames and their pictures. Each picture waits until it is asked for, a few frames after its frame. (A tee would
+    keep dozens.)"""
+    waiting: deque[Tensor] = deque()
+
+    def frames() -> Iterator[Tensor]:
+        for frame, picture in pairs:
+            waiting.append(picture)
+            yield frame
+
+    def pictures() -> Iterator[Tensor]:
+        while True:
+            yield waiting.popleft()
+
+    return frames(), pictures()

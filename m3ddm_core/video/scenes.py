@@ -33,7 +33,8 @@ class Scene:
     model space.
 
     ``mask``: the user's own over the source, (1 or length, h, w), float, if there is anything under it. ``decision``:
-    what the board says of it. Where nothing is sampled there are no latents.
+    what the board says of it. Where nothing is sampled there are no latents. ``passes``: through so many an earlier run
+    has taken it, and the latents are what came of the last.
     """
 
     length: int
@@ -41,6 +42,7 @@ class Scene:
     mask: Tensor | None = None
     latents: Tensor | None = None
     decision: Decision = NOTHING
+    passes: int = 0
 
     def __len__(self) -> int:
         return self.length
@@ -54,6 +56,10 @@ class Scene:
     def is_idle(self) -> bool:
         """True where nothing is sampled: there is nothing to outpaint, or it is to be left as it is."""
         return self.decision.leave or self.is_full
+
+    def is_made(self, number: int) -> bool:
+        """True where there is nothing to do in the pass of a number, from 0."""
+        return self.is_idle or self.passes > number
 
 
 def split_scenes(placement: Placement, lengths: Sequence[int], mask: Tensor | None = None) -> list[Scene]:
@@ -90,11 +96,11 @@ def outpaint_scenes(
     done, passed, first = [], 0, 0
     for number, scene in enumerate(scenes):
         start, first = first, first + len(scene)
-        if scene.is_idle:
+        if scene.is_made(0):
             done.append(scene)
             passed += len(scene)
             continue
-        # Frames of scenes of which nothing is sampled are passed over when one comes that has: perhaps none does.
+        # Frames of scenes in which there is nothing to do are passed over when one comes that has: perhaps none does.
         own = islice(frames, passed, passed + len(scene))
         passed = 0
         of_scene = None if show is None else partial(_shown_from, show, start)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
+from itertools import islice
 from typing import Protocol
 
 from torch import Tensor
 
 from ..frames import drop_alpha, scale_frames
 from .cuts import thumbnails_of
+from .digests import derived, digest_picture
 from .formats import EIGHT_BIT
 from .sound import Sound, sound_of
 from .timeline import Timeline
@@ -50,9 +53,28 @@ class Source(Protocol):
     thumbnails: Tensor
     """(n, 36, 64, 3), uint8: every frame, for `find_cuts`."""
     sound: Sound | None
+    digests: tuple[str, ...] | None
+    """Of every frame a hash of all that decides it; None where that is not known before frames are made."""
 
     def frames(self) -> Iterator[Tensor]:
         """Each frame (h, w, 3), float32, 0..1, in order."""
+
+
+class InOrder:
+    """A video's frames by their numbers, asked for in rising order. Those between are passed over, and none is read
+    before it is needed."""
+
+    def __init__(self, frames: Iterator[Tensor]):
+        self._frames, self._next = frames, 0
+
+    def between(self, first: int, last: int) -> Iterator[Tensor]:
+        """The frames from ``first`` to before ``last``."""
+        while self._next < last:
+            number, self._next = self._next, self._next + 1
+            # Fewer than there are to be end the video, as they do elsewhere.
+            for frame in islice(self._frames, 1):
+                if number >= first:
+                    yield frame
 
 
 class TensorSource:
@@ -73,6 +95,11 @@ class TensorSource:
         if waveform is not None and waveform.numel():
             self.sound = sound_of(waveform, sample_rate).cut(0, timeline.seconds)
 
+    @cached_property
+    def digests(self) -> tuple[str, ...]:
+        """As `Source` has them."""
+        return tuple(map(digest_picture, self.images))
+
     def frames(self) -> Iterator[Tensor]:
         return (image.float().cpu() for image in self.images)
 
@@ -83,6 +110,12 @@ class ScaledSource:
     def __init__(self, source: Source, size: tuple[int, int]):
         self.source, self.info = source, replace(source.info, size=size)
         self.thumbnails, self.sound = source.thumbnails, source.sound
+
+    @property
+    def digests(self) -> tuple[str, ...] | None:
+        """As `Source` has them."""
+        whole = self.source.digests
+        return whole and derived(whole, f"scaled to {self.info.size}")
 
     def frames(self) -> Iterator[Tensor]:
         return (scale_frames(frame[None], self.info.size)[0] for frame in self.source.frames())

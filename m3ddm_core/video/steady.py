@@ -81,6 +81,7 @@ class SteadyFile:
         self._source = FileSource(file, start, duration, most=most, fields=fields, on_frame=on_frame)
         self.stamp.require_same()
         self.info, self.thumbnails = self._source.info, self._source.thumbnails
+        self.digests = self._source.digests
         sound = self._source.sound
         self.sound = sound and replace(sound, blocks=lambda: self._watched(sound.blocks()))
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...m3ddm_core.models import Models
 from .guider import clip_sampler
-from .journal import recipe_of
+from .journal import recipe_of, vae_recipe_of
 from .memory import clips_at_once
 from .model import advice_of
 from .vae import decoder, warning_encoder
@@ -17,7 +17,12 @@ from .vae import decoder, warning_encoder
 
 def comfy_models(patcher: Any, vae: Any) -> Models:
     """Return the two networks, run, moved and offloaded by ComfyUI."""
-    return replace(comfy_network(patcher), encode=warning_encoder(vae), decode=decoder(vae))
+    return replace(
+        comfy_network(patcher),
+        encode=warning_encoder(vae),
+        decode=decoder(vae),
+        vae_recipe=lambda: vae_recipe_of(vae),
+    )
 
 
 def comfy_network(patcher: Any) -> Models:

@@ -52,15 +52,15 @@ def test_a_second_canvas_that_is_none_is_refused_before_anything_is_sampled(pack
 def test_the_second_pass_holds_few_finished_frames_at_once(pack, outpaint, components, shot, monkeypatch) -> None:
     chunks, finished = pack.module("m3ddm_core.frames"), pack.module("m3ddm_core.video.finished").FinishedVideo
     monkeypatch.setattr(chunks, "CHUNK_PIXELS", 8 * 32 * 48)
-    with_source, pictures, alive = finished.with_source, [], []
+    by_scene, pictures, alive = finished.by_scene, [], []
 
-    def watched(self: Any) -> Any:
-        for source, picture in with_source(self):
+    def watched(pairs: Any) -> Any:
+        for source, picture in pairs:
             pictures.append(weakref.ref(picture))
             alive.append(sum(picture() is not None for picture in pictures))
             yield source, picture
 
-    monkeypatch.setattr(finished, "with_source", watched)
+    monkeypatch.setattr(finished, "by_scene", lambda self: map(watched, by_scene(self)))
     outpaint(components(shot(1, 60)), second_pass=80)
     assert len(alive) == 60 and max(alive) <= 20
 

@@ -134,3 +134,41 @@ def test_with_the_journal_only_the_changed_scene_is_sampled(pack, model, vae, th
         handle.remove()
     same = [torch.equal(*pair) for pair in zip(before.split(LENGTH), after.split(LENGTH), strict=True)]
     assert same == [True, False, True]
+
+
+def test_with_the_journal_only_the_changed_scene_is_encoded(pack, model, three, tmp_path, monkeypatch, caplog) -> None:
+    """With a VAE of ComfyUI's own, which can be told from others; the tests' stand-in cannot."""
+    import comfy.sd
+    import folder_paths
+
+    monkeypatch.setattr(folder_paths, "user_directory", str(tmp_path / "user"))
+    monkeypatch.delenv("M3DDM_JOURNAL")
+    encoded, encode = [], comfy.sd.VAE.encode
+    monkeypatch.setattr(
+        comfy.sd.VAE, "encode", lambda self, frames: encoded.append(len(frames)) or encode(self, frames)
+    )
+    settings = pack.settings(steps=1, context_scale=1.0, global_scale=1.0)
+
+    def images(board: str, vae_name: str = "m3ddm_demo_vae.safetensors") -> torch.Tensor:
+        encoded.clear()
+        (vae,) = pack.run("M3DDM_LoadVAE", vae_name=vae_name)
+        video = pack.outpaint_video(model, vae, three, canvas_size=64, settings=settings, seen="off", board=board)
+        return video.get_components().images
+
+    before = images("")
+    whole = sum(encoded)
+    after = images('{"scenes": [{"first": 12, "seed": 5}]}')
+    assert sum(encoded) == whole // 3
+    same = [torch.equal(*pair) for pair in zip(before.split(LENGTH), after.split(LENGTH), strict=True)]
+    assert same == [True, False, True]
+    assert torch.equal(images(""), before) and not encoded
+    folder = Path(folder_paths.get_folder_paths("vae")[0])
+    other = folder / "m3ddm_other_vae.safetensors"
+    content = bytearray((Path(__file__).resolve().parents[2] / "models" / "m3ddm_demo_vae.safetensors").read_bytes())
+    content[-3] ^= 1
+    other.write_bytes(content)
+    try:
+        images("", other.name)
+    finally:
+        other.unlink()
+    assert sum(encoded) == whole, "one bit of the weights is another VAE"

@@ -84,8 +84,8 @@ def test_the_same_command_goes_on_after_it_was_stopped(without, clip, tmp_path, 
     if without:
         assert "interrupted; nothing was written" in said and not journal.exists()
     else:
-        assert "interrupted; the same command goes on from here" in said and len(list(journal.iterdir())) == 2, (
-            "a clip and a look"
+        assert "interrupted; the same command goes on from here" in said and len(list(journal.iterdir())) == 3, (
+            "a clip, a look and the scene"
         )
     assert main(arguments) == 0
     assert ("clips that an earlier run had finished: 1" in capsys.readouterr().err) == (not without)

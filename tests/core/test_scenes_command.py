@@ -94,7 +94,7 @@ def test_a_scene_is_made_again_alone(folder, capsys):
     board = {"cuts": [2], "scenes": [{"first": 0}, {"first": 2}]}
     (folder / "board.json").write_text(json.dumps(board))
     before = outpaint("--board", "board.json")
-    assert len(list((folder / ".out.mkv.journal").iterdir())) == 2
+    assert len(list((folder / ".out.mkv.journal").iterdir())) == 4, "of each a clip, and the whole scene"
     capsys.readouterr()
     board["scenes"][1] |= {"seed": 11, "anchor": [0.25, 0.5]}
     (folder / "board.json").write_text(json.dumps(board))

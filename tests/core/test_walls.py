@@ -62,7 +62,7 @@ ROOMS: dict[str, set[str]] = {
     "composite": {"canvas", "seen/recipe"},
     "seen": {"canvas"},
     "synthetic": set(),
-    "video": {"canvas", "outpaint", "composite", "seen"},
+    "video": {"canvas", "composite", "journal", "outpaint", "seen"},
     "material": {"video"},
     "fleet": {"checkpoint", "journal", "outpaint/clips", "outpaint/plan", "sampling"},
     "command": {
