@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count as counting
@@ -29,6 +29,7 @@ from .composite.layers import composite_layers
 from .frames import OF_THE_VAE, require_finite
 from .journal.clips import clips_in
 from .journal.looks import looks_in
+from .journal.pieces import pieces_in
 from .journal.store import Journal
 from .models import Models
 from .outpaint.encode import GLOBAL_FRAMES, add_guide_frames, encode_context, encode_global_frames
@@ -56,7 +57,7 @@ from .video.scenes import OutpaintScene, outpaint_scenes, split_scenes
 from .video.seen import look_at_source, show_frames, show_from_source, uses_beside, uses_of
 from .video.source import Source, scaled_source
 from .video.steady import SteadyFile
-from .video.writer import write_video
+from .video.writer import write_shots
 
 FIND_BARS = "bars"
 """In place of a crop: to take off the black bars that are found."""
@@ -70,7 +71,7 @@ class Options:
     scene. ``second_pass``: longest side in pixels of the canvas of a second pass, 0 for none, and ``second_denoise``
     how much it paints anew. ``blending``: the keywords of `Compositor`. ``seen``: what the border's pixels that
     other frames have filmed are used for, one of `USES`; beside a source mask for nothing. ``journal``: where finished
-    clips are kept, and taken up by a run after one that was killed; the result does not depend on it. ``board``: what
+    clips and scenes are kept, and taken up by a run after this one; the result does not depend on it. ``board``: what
     is decided for single scenes, see `read_board`. From file to file: ``encoding``, the kind that is written; ``crop``,
     what is taken off the source first, or `FIND_BARS`; and ``fields``, whether its interlaced frames are made whole,
     one of `FIELDS`.
@@ -244,13 +245,13 @@ def outpaint_source(
         start, on_frame = _in_threads(side, sample, first, partial(kept.put, 0))
         made = outpaint_scenes(source.frames(), begun, encode, start, fps, fill=fill, show=show, on_frame=on_frame)
         side.finish()
-    finished = FinishedVideo(source, made, models.decode, options.blending, seen=layer)
+    finished = FinishedVideo(source, made, models.decode, options.blending, seen=layer, keys=kept.finished)
     for work, sample in zip(second, refiners, strict=True):
         with SideBySide(at_once) as side:
             start, on_frame = _in_threads(side, sample, work, partial(kept.put, 1))
             made = refine_scenes(finished, options.second_pass, encode, start, fill=fill, on_frame=on_frame)
             side.finish()
-        finished = FinishedVideo(source, made, models.decode, options.blending, seen=layer)
+        finished = FinishedVideo(source, made, models.decode, options.blending, seen=layer, keys=kept.finished)
     return finished
 
 
@@ -283,7 +284,12 @@ def outpaint_file(
     finished = outpaint_source(
         video, models, options, first_frames=first_frames, source_mask=source_mask, report=report
     )
-    write_video(target, _counted(finished, report), finished.info, finished.sound, encoding=options.encoding)
+    write_shots(
+        *(target, finished.shots(), finished.info, finished.sound),
+        encoding=options.encoding,
+        pieces=pieces_in(options.journal),
+        on_frame=frame_report(report, "finishing", len(finished.info.timeline)),
+    )
     return finished
 
 
@@ -292,13 +298,6 @@ def _find_bars(source: Source, report: Report) -> Crop:
     bars = find_bars(source, lambda: report(Standing(SCAN_SHARE, f"looking for black bars, frame {next(numbers)}")))
     logging.info("M3DDM: %s.", bars)
     return bars.crop
-
-
-def _counted(finished: FinishedVideo, report: Report) -> Iterator[Tensor]:
-    written = frame_report(report, "finishing", len(finished.info.timeline))
-    for number, frame in enumerate(finished.frames(), start=1):
-        yield frame
-        written(number)
 
 
 def read_mask(path: str | os.PathLike[str]) -> Tensor:

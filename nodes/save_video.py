@@ -14,10 +14,9 @@ from comfy_api.latest import Input, io, ui
 from ..m3ddm_core.canvas.quoted import quoted
 from ..m3ddm_core.video.formats import BEST_QUALITY, BIT_DEPTHS, FORMATS, WORST_QUALITY, Encoding
 from ..m3ddm_core.video.sequence import ABOUT
-from ..m3ddm_core.video.writer import write_video, written_beside
 from .host.inputs import SHOWN_WHEN
 from .host.sockets import CATEGORY
-from .host.video import looking_through, open_source, watched
+from .host.video import looking_through, open_source, save_video
 
 LIKE_SOURCE = "like source"
 DEPTHS = [LIKE_SOURCE, *map(str, BIT_DEPTHS)]
@@ -98,13 +97,11 @@ class SaveVideo(io.ComfyNode):
         # What is fetched from a server is a file: that of a folder which tells of the others.
         where = (file, subfolder) if encoding.kind.suffix else (ABOUT, f"{subfolder}/{file}".lstrip("/"))
         saved = ui.SavedResult(*where, io.FolderType.output)
-        frames, shown = watched(source), saved
+        shown, beside = saved, None
         if format != IN_BROWSERS:
             shown = ui.SavedResult(f"m3ddm_{uuid.uuid4().hex}.mp4", "", io.FolderType.temp)
-            frames = written_beside(frames, _in_temporary_folder(shown.filename), source.info)
-        write_video(
-            os.path.join(folder, file), frames, source.info, source.sound, encoding=encoding, metadata=cls._metadata()
-        )
+            beside = _in_temporary_folder(shown.filename)
+        save_video(os.path.join(folder, file), source, source.info, encoding, cls._metadata(), beside)
         # Who drives the server from outside is told of the file, not of its copy.
         return io.NodeOutput(video, ui={**ui.PreviewVideo([shown]).as_dict(), "files": [saved]})
 

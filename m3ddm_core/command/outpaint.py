@@ -108,8 +108,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     machine.add_argument(
         "--no-journal",
         action="store_true",
-        help="keep no finished clips. Without this they lie in the folder .OUT.mp4.journal until OUT.mp4 is whole, and "
-        "the same command goes on where it was killed; with --board they stay",
+        help="keep nothing that is finished. Without this clips and scenes lie in the folder .OUT.mp4.journal until "
+        "OUT.mp4 is whole, and the same command goes on where it was killed; with --board they stay",
     )
     fleet = parser.add_argument_group("many machines")
     fleet.add_argument(

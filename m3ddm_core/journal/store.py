@@ -20,16 +20,20 @@ UNFINISHED_SECONDS = 3_600
 PUTS_BETWEEN_LOOKS = 16
 """The folder is looked through at the first clip put into it, and then after every so many."""
 
-_OWN = re.compile(rf"[0-9a-f]{{64}}\{SUFFIX}|\.[0-9a-f]{{32}}\{UNFINISHED}")
+USUAL, BULKY = "", ".bulky"
+"""Kinds of entries, by what their names have before the suffix: of the bulky ones, which are quickly made, so many go
+first as must."""
+
+_OWN = re.compile(rf"[0-9a-f]{{64}}(\{BULKY})?\{SUFFIX}|\.[0-9a-f]{{32}}\{UNFINISHED}")
 
 
 class Journal:
     """Tensors by key, such as finished clips. Nothing that is wrong with its folder stops a run: it is told once, and
     passed over.
 
-    The folder is made when the first is put into it. ``most_bytes``: what all entries may take, None for any
-    size; ``most_days``: how long one lies there unused. Those longest unused go first. ``taken`` counts the clips that
-    a run took from it.
+    The folder is made when the first is put into it. ``most_bytes``: what all entries may take, None for any size;
+    ``most_days``: how long one lies there unused. Bulky ones go first, and of each kind those longest unused. ``taken``
+    counts the clips that a run took from it.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, most_bytes: int | None = None, most_days: float = MOST_DAYS):
@@ -38,9 +42,9 @@ class Journal:
         self._puts = 0
         self._warned = False
 
-    def take(self, key: str) -> Tensor | None:
+    def take(self, key: str, kind: str = USUAL) -> Tensor | None:
         """Return the tensor that was put under a key, on the CPU; None where there is none that can be used."""
-        path = self._path(key)
+        path = self._path(key, kind)
         try:
             made = read_entry(path, key)
         except FileNotFoundError:
@@ -52,11 +56,11 @@ class Journal:
             os.utime(path)
         return made
 
-    def put(self, key: str, made: Tensor) -> None:
+    def put(self, key: str, made: Tensor, kind: str = USUAL) -> None:
         """Keep what was made, such as the latents (4, 16, h, w) of a clip; it is on the disk once this returns."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_entry(self._path(key), key, made)
+            write_entry(self._path(key, kind), key, made)
             if self._puts % PUTS_BETWEEN_LOOKS == 0:
                 self.prune()
             self._puts += 1
@@ -66,7 +70,7 @@ class Journal:
     def prune(self) -> None:
         """Remove what is too old, then the longest unused until the rest is small enough."""
         now, size = time.time(), 0
-        for used, path, length in sorted(self._entries(), reverse=True):
+        for used, path, length in sorted(self._entries(), key=_worth, reverse=True):
             unfinished = path.name.endswith(UNFINISHED)
             size += length
             age = UNFINISHED_SECONDS if unfinished else self.most_days * SECONDS_A_DAY
@@ -96,10 +100,16 @@ class Journal:
                         found.append((status.st_mtime, Path(file.path), status.st_size))
         return found
 
-    def _path(self, key: str) -> Path:
-        return self.folder / f"{key}{SUFFIX}"
+    def _path(self, key: str, kind: str) -> Path:
+        return self.folder / f"{key}{kind}{SUFFIX}"
 
     def _warn(self, what: str) -> None:
         if not self._warned:
             logging.warning("M3DDM: the journal in %s: %s.", self.folder, what)
         self._warned = True
+
+
+def _worth(entry: tuple[float, Path, int]) -> tuple[bool, float]:
+    """The more, the longer an entry stays."""
+    used, path, _ = entry
+    return not path.name.endswith(f"{BULKY}{SUFFIX}"), used

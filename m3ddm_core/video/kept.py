@@ -23,6 +23,11 @@ class KeptScenes:
         self._journal = SceneJournal(journal) if journal is not None else None
         self._keys, self._passes = keys, passes
 
+    @property
+    def finished(self) -> list[str] | None:
+        """Of each scene the key of its finished frames."""
+        return self._keys and [own.finished for own in self._keys]
+
     def take_up(self, scenes: Sequence[Scene]) -> list[Scene]:
         """The scenes, each as far as an earlier run has taken it."""
         if self._keys is None:

@@ -7,15 +7,13 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from ..frames import require_finite
 from .formats import Encoding
-from .pictures import PictureMaker
+from .shots import Packet
 from .sound import Sound
 from .sound_writer import SoundWriter
 from .source import VideoInfo
@@ -27,27 +25,22 @@ HEAD = 33
 """Bytes of a PNG file before which no text may stand: its signature and its first chunk."""
 
 
-def write_pictures(
+@contextmanager
+def picture_folder(
     folder: str | os.PathLike[str],
-    frames: Iterable[Tensor],
     info: VideoInfo,
     sound: Sound | None,
     *,
     encoding: Encoding,
     metadata: Mapping[str, str],
-) -> None:
-    """Write frames (h, w, 3), float, 0..1, as pictures to a folder, which appears when it is whole.
+) -> Iterator[PictureFiles]:
+    """Yield where encoded pictures go: a folder, which appears when it is whole.
 
     A folder that is there is replaced. The first picture carries ``metadata``, as ComfyUI's pictures carry a workflow.
-    Raises as `write_video` does.
+    Raises `CannotWrite`.
     """
     with telling(folder), whole_folder(folder) as part:
-        writer, count = _PictureFiles(part, info, encoding, metadata), 0
-        for count, frame in enumerate(frames, start=1):
-            require_finite(frame[None], count - 1, "to be written", "Check what the source's frames are made from")
-            writer.write(frame, count)
-        if count < len(info.timeline):
-            raise ValueError(f"got {count} frames, expected {len(info.timeline)}")
+        yield PictureFiles(part, metadata)
         if sound:
             _write_sound(part / SOUND, sound, encoding.kind.sound)
         (part / ABOUT).write_text(json.dumps(_about(info), indent=1) + "\n", encoding="utf-8")
@@ -59,27 +52,19 @@ def is_sequence(folder: Path) -> bool:
     return all(PICTURE.fullmatch(name) for name in names - {SOUND, ABOUT})
 
 
-class _PictureFiles:
-    def __init__(self, folder: Path, info: VideoInfo, encoding: Encoding, metadata: Mapping[str, str]):
-        import av
+class PictureFiles:
+    """Encoded pictures as files, as `Sink` has it."""
 
-        coding = encoding.coding(info.bit_depth)
-        self.folder, self.info, self.metadata = folder, info, metadata
-        self.made = PictureMaker(coding, info)
-        self.encoder = av.CodecContext.create(encoding.kind.encoder, "w")
-        self.encoder.width, self.encoder.height = info.size
-        self.encoder.pix_fmt, self.encoder.time_base = coding.stored, info.timeline.time_base
-        self.made.tag(self.encoder)
-        # More than one would hold frames back.
-        self.encoder.thread_count = 1
+    head = b""
 
-    def write(self, frame: Tensor, number: int) -> None:
-        picture = self.made(frame)
-        picture.pts = number - 1
-        data = b"".join(bytes(packet) for packet in self.encoder.encode(picture))
-        if number == 1:
-            data = data[:HEAD] + b"".join(_text_chunk(*text) for text in self.metadata.items()) + data[HEAD:]
-        (self.folder / f"{number:06d}.png").write_bytes(data)
+    def __init__(self, folder: Path, metadata: Mapping[str, str]):
+        self._folder, self._metadata = folder, metadata
+
+    def put(self, number: int, packet: Packet) -> None:
+        _, data = packet
+        if number == 0:
+            data = data[:HEAD] + b"".join(_text_chunk(*text) for text in self._metadata.items()) + data[HEAD:]
+        (self._folder / f"{number + 1:06d}.png").write_bytes(data)
 
 
 def _text_chunk(key: str, text: str) -> bytes:

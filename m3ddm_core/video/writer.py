@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ..frames import require_finite, resize
+from .encoder import set_up
+from .film import Film, Sink
 from .formats import EIGHT_BIT, Encoding
-from .pictures import PictureMaker
-from .sequence import write_pictures
+from .sequence import picture_folder
+from .shots import Pieces, Shot, Shots
 from .sound import Sound
 from .sound_writer import SoundWriter
 from .source import VideoInfo
@@ -42,11 +43,33 @@ def write_video(
     encoding: Encoding | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write frames (h, w, 3), float, 0..1, at the times of ``info`` to a file, or into an open one.
+    """Write frames (h, w, 3), float, 0..1, at the times of ``info`` to a file, or into an open one, as one shot.
+
+    The rest is as in `write_shots`.
+    """
+    shots = [Shot(0, len(info.timeline), iter(frames))]
+    write_shots(path, shots, info, sound, encoding=encoding, metadata=metadata)
+
+
+def write_shots(
+    path: str | os.PathLike[str] | IO[bytes],
+    shots: Shots,
+    info: VideoInfo,
+    sound: Sound | None = None,
+    *,
+    encoding: Encoding | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    pieces: Pieces | None = None,
+    beside: Path | None = None,
+    on_frame: Callable[[int], None] = lambda number: None,
+) -> None:
+    """Write the shots of a video, each encoded by itself, at the times of ``info`` to a file, or into an open one.
 
     ``info`` tells size, times, colours and metadata; ``metadata`` is added to that, and what is no text written as
     JSON. ``encoding``: the kind of file and its quality, by default H.264 in MP4. A file, or a folder of pictures,
-    appears when it is whole.
+    appears when it is whole. ``pieces``: where encoded shots are kept, and copied from if an earlier run has encoded
+    them; the file does not depend on it. ``beside``: where to write a small MP4 file without sound, for looking at.
+    ``on_frame(number)`` hears of each frame, from 1, that is written.
 
     Raises ValueError for sides that the format does not take, for fewer frames than there are times, and for
     frames with NaN or infinity (`NonFiniteFrames`); `CannotWrite` where the system refuses to write.
@@ -54,20 +77,48 @@ def write_video(
     encoding = encoding or Encoding()
     encoding.require_sides(info.size)
     texts = {**info.metadata, **{key: _as_text(value) for key, value in (metadata or {}).items()}}
-    if not encoding.kind.containers:
-        write_pictures(path, frames, info, sound, encoding=encoding, metadata=texts)
-        return
-    with _output(path, encoding) as container:
-        container.metadata.update(texts)
-        picture = PictureWriter(container, info, encoding)
-        voice = SoundWriter(container, sound, encoding.kind.sound) if sound else None
-        for count, frame in enumerate(frames, start=1):
-            picture.write(frame)
-            if voice:
-                voice.write_until(info.timeline.second(count))
-        picture.finish()
-        if voice:
-            voice.finish()
+    with ExitStack() as opened:
+        films = []
+        if beside is not None:
+            small, looks = _for_looking(info), Encoding(bit_depth=EIGHT_BIT, quality=FOR_LOOKING)
+            films.append(Film(opened.enter_context(_sink(beside, small, None, looks, {})), small, looks, pieces))
+        films.append(Film(opened.enter_context(_sink(path, info, sound, encoding, texts)), info, encoding, pieces))
+        number = made = copied = 0
+        for shot in shots:
+            missing = [film for film in films if not film.begin(shot)]
+            made, copied = made + bool(missing), copied + (not missing)
+            number = _make(shot, missing, on_frame) if missing else _tell(shot, on_frame)
+            if number < shot.last:
+                break
+        if number < len(info.timeline):
+            raise ValueError(f"got {number} frames, expected {len(info.timeline)}")
+    if copied:
+        logging.info("M3DDM: %d of %d scenes were copied from what an earlier run had written.", copied, made + copied)
+
+
+def _make(shot: Shot, films: Sequence[Film], on_frame: Callable[[int], None]) -> int:
+    """Make the frames of a shot, for the films that need them; returns how many of the video are written then."""
+    number = shot.first
+    for number, frame in enumerate(shot.frames, start=shot.first + 1):
+        for film in films:
+            film.write(frame)
+        on_frame(number)
+    if number == shot.last:
+        for film in films:
+            film.finish()
+    return number
+
+
+def _tell(shot: Shot, on_frame: Callable[[int], None]) -> int:
+    """Tell of the frames of a shot that was copied; returns the same."""
+    for number in range(shot.first, shot.last):
+        on_frame(number + 1)
+    return shot.last
+
+
+def _for_looking(info: VideoInfo) -> VideoInfo:
+    scale = min(LONGEST_FOR_LOOKING / max(info.size), 1)
+    return replace(info, size=tuple(max(2 * round(side * scale / 2), 2) for side in info.size))
 
 
 def write_lossless(path: str | os.PathLike[str], frames: Iterable[Tensor], info: VideoInfo) -> None:
@@ -82,63 +133,68 @@ def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def written_beside(frames: Iterable[Tensor], path: Path, info: VideoInfo) -> Iterator[Tensor]:
-    """Pass frames (h, w, 3) on, and write them small, without sound, to an MP4 file for looking at, on their way."""
-    encoding = Encoding(bit_depth=EIGHT_BIT, quality=FOR_LOOKING)
-    scale = min(LONGEST_FOR_LOOKING / max(info.size), 1)
-    size = tuple(max(2 * round(side * scale / 2), 2) for side in info.size)
-    with _output(path, encoding) as container:
-        picture = PictureWriter(container, replace(info, size=size), encoding)
-        for frame in frames:
-            picture.write(resize(frame[None].float().cpu(), size)[0])
-            yield frame
-        picture.finish()
+class ContainerSink:
+    """The pictures of a file that is being written, and its sound, kept level with them."""
 
-
-class PictureWriter:
-    """The video stream of a file that is being written."""
-
-    def __init__(self, container: OutputContainer, info: VideoInfo, encoding: Encoding):
-        kind, coding = encoding.kind, encoding.coding(info.bit_depth)
-        self.container, self.info = container, info
-        self.stream = stream = container.add_stream(kind.encoder, rate=info.timeline.rate)
-        stream.width, stream.height = info.size
-        stream.pix_fmt, stream.options = coding.stored, encoding.options(info.light)
-        context = stream.codec_context
-        context.time_base = info.timeline.time_base
-        # Frames that are stored out of order would have durations of that order: uneven times would be lost.
-        context.max_b_frames = 0
-        context.sample_aspect_ratio = Fraction(1)
-        if encoding.bit_rate:
-            context.bit_rate = encoding.bit_rate
+    def __init__(
+        self, container: OutputContainer, info: VideoInfo, sound: Sound | None, encoding: Encoding, what: object
+    ):
+        kind = encoding.kind
+        self._container, self._timeline, self._what = container, info.timeline, what
+        # It encodes nothing, but tells the container of what will: every shot has an encoder just like it.
+        self._stream = container.add_stream(kind.encoder, rate=info.timeline.rate)
+        set_up(self._stream.codec_context, info, encoding)
         if kind.tag and container.format.name in FOR_FILMS:
-            context.codec_tag = kind.tag
-        self.made = PictureMaker(coding, info)
-        self.made.tag(context)
-        self.written = 0
-        self.durations: dict[int, int] = {}
+            self._stream.codec_context.codec_tag = kind.tag
+        self._voice = SoundWriter(container, sound, kind.sound) if sound else None
+        container.start_encoding()
+        self.head = self._stream.codec_context.extradata or b""
 
-    def write(self, frame: Tensor) -> None:
-        timeline = self.info.timeline
-        require_finite(frame[None], self.written, "to be written", "Check what the source's frames are made from")
-        picture = self.made(frame)
-        time = timeline.times[self.written]
-        picture.pts, picture.time_base = time, timeline.time_base
-        self.written += 1
-        following = timeline.times[self.written] if self.written < len(timeline) else timeline.end
-        self.durations[time] = following - time
-        self._mux(self.stream.encode(picture))
+    def put(self, number: int, packet: tuple[bool, bytes]) -> None:
+        """As `Sink` has it."""
+        import av
+
+        timeline = self._timeline
+        is_key, data = packet
+        muxed, time = av.Packet(data), timeline.times[number]
+        following = timeline.times[number + 1] if number + 1 < len(timeline) else timeline.end
+        muxed.stream, muxed.time_base, muxed.is_keyframe = self._stream, timeline.time_base, is_key
+        muxed.pts = muxed.dts = time
+        muxed.duration = following - time
+        with telling(self._what):
+            self._container.mux(muxed)
+            if self._voice:
+                self._voice.write_until(timeline.second(number + 1))
 
     def finish(self) -> None:
-        """Write what is still to be written. Raises ValueError where there were fewer frames than times."""
-        if self.written < len(self.info.timeline):
-            raise ValueError(f"got {self.written} frames, expected {len(self.info.timeline)}")
-        self._mux(self.stream.encode(None))
+        """Write what is left of the sound."""
+        if self._voice:
+            self._voice.finish()
 
-    def _mux(self, packets: Iterable[Any]) -> None:
-        for packet in packets:
-            packet.duration = self.durations.pop(packet.pts, 0)
-            self.container.mux(packet)
+
+@contextmanager
+def _sink(
+    path: str | os.PathLike[str] | IO[bytes],
+    info: VideoInfo,
+    sound: Sound | None,
+    encoding: Encoding,
+    texts: Mapping[str, str],
+) -> Iterator[Sink]:
+    """Where encoded frames go: a file or a folder, which appears when it is whole."""
+    if not encoding.kind.containers:
+        with picture_folder(path, info, sound, encoding=encoding, metadata=texts) as folder:
+            yield folder
+        return
+    with _output(path, encoding) as container:
+        container.metadata.update(texts)
+        sink = ContainerSink(container, info, sound, encoding, _named(path))
+        yield sink
+        sink.finish()
+
+
+def _named(path: str | os.PathLike[str] | IO[bytes]) -> object:
+    """What a file is called in messages."""
+    return path if isinstance(path, (str, os.PathLike)) else "the video"
 
 
 @contextmanager
@@ -151,7 +207,7 @@ def _output(path: str | os.PathLike[str] | IO[bytes], encoding: Encoding) -> Ite
             yield container
         return
     try:
-        with telling("the video"), _container(path, form) as container:
+        with telling(_named(path)), _container(path, form) as container:
             yield container
     except BaseException:
         if isinstance(path, io.BytesIO):

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import IO, Any
 
 import comfy.model_management
@@ -18,13 +19,16 @@ import torch
 from comfy_api.latest import Input, InputImpl, Types
 
 from ...m3ddm_core.canvas.limits import require_memory_to_hold
+from ...m3ddm_core.journal.pieces import pieces_in
 from ...m3ddm_core.outpaint.time_left import spoken
 from ...m3ddm_core.video.crop import CroppedSource
 from ...m3ddm_core.video.finished import FinishedVideo
 from ...m3ddm_core.video.formats import FORMATS, Encoding
+from ...m3ddm_core.video.shots import shots_of
 from ...m3ddm_core.video.source import OnFrame, Source, TensorSource, VideoInfo
 from ...m3ddm_core.video.steady import SteadyFile
-from ...m3ddm_core.video.writer import write_video
+from ...m3ddm_core.video.writer import write_shots
+from .journal import open_journal
 from .progress import frame_progress
 
 COLOURS = {"sRGB": (1, 1, 1), "HDR": (9, 9, 18), "HDR PQ": (9, 9, 16)}
@@ -68,14 +72,8 @@ class StreamedVideo(Input.Video):
                 raise ValueError(
                     f"got {name}={value!r} to save with, which is not known here; leave it out, or update this pack"
                 )
-        write_video(
-            path,
-            watched(self.video),
-            self._info_in(color_space),
-            self.video.sound,
-            encoding=Encoding(bit_depth=bit_depth, quality=crf, preset=preset),
-            metadata=metadata,
-        )
+        encoding = Encoding(bit_depth=bit_depth, quality=crf, preset=preset)
+        save_video(path, self.video, self._info_in(color_space), encoding, metadata)
 
     def _info_in(self, colours: str | None) -> VideoInfo:
         """The video's facts with colours by ComfyUI's name: its own, or what it is said to have where it has no say."""
@@ -147,6 +145,31 @@ def watched(video: Source) -> Iterator[torch.Tensor]:
         for number, frame in enumerate(video.frames(), start=1):
             yield frame
             written(number)
+        text.end(f"{count} frames finished in {spoken(time.monotonic() - begun)}")
+
+
+def save_video(
+    path: str | IO[bytes],
+    video: Source,
+    info: VideoInfo,
+    encoding: Encoding,
+    metadata: dict[str, Any] | None,
+    beside: Path | None = None,
+) -> None:
+    """Write a video, with ComfyUI's bar moving and its button for stopping heeded; see `write_shots`.
+
+    What an earlier run has encoded of it is taken from the journal.
+    """
+    count, begun = len(info.timeline), time.monotonic()
+    with open_journal("M3DDM video") as journal, frame_progress("finishing", count) as (written, text):
+        write_shots(
+            *(path, shots_of(video), info, video.sound),
+            encoding=encoding,
+            metadata=metadata,
+            pieces=pieces_in(journal),
+            beside=beside,
+            on_frame=written,
+        )
         text.end(f"{count} frames finished in {spoken(time.monotonic() - begun)}")
 
 

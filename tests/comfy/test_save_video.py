@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import types
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +120,65 @@ def test_nothing_is_told_of_the_graph_where_that_is_not_wanted(save, components,
     monkeypatch.setattr(args, "disable_metadata", True)
     with av.open(str(save(components(shot(1, 2)))[0])) as container:
         assert not GRAPH.keys() & container.metadata.keys()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"format": "h264"}, {"format": "hevc", "bit_depth": "10"}, {"format": "png"}],
+    ids=lambda asked: asked["format"],
+)
+def test_of_a_board_with_one_other_scene_only_that_is_made(asked, save, pack, model, components, tmp_path, monkeypatch):
+    """From Outpaint Video to the file, with a VAE of ComfyUI's own: what goes through the networks, and each packet."""
+    import comfy.sd
+    import folder_paths
+
+    monkeypatch.setattr(folder_paths, "user_directory", str(tmp_path / "user"))
+    monkeypatch.delenv("M3DDM_JOURNAL")
+    done = Counter()
+    for name in ("encode", "decode"):
+        through = getattr(comfy.sd.VAE, name)
+
+        def counted(self: Any, given: Any, name: str = name, through: Any = through) -> Any:
+            done[name] += len(given)
+            return through(self, given)
+
+        monkeypatch.setattr(comfy.sd.VAE, name, counted)
+    handle = model.model.diffusion_model.register_forward_pre_hook(lambda *given: done.update(["network"]))
+    (vae,) = pack.run("M3DDM_LoadVAE", vae_name="m3ddm_demo_vae.safetensors")
+    settings = pack.settings(steps=1, context_scale=1.0, global_scale=1.0)
+    scenes = [torch.rand(1, 3, 6, 10, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
+    wide = [torch.nn.functional.interpolate(scene, (64, 76), mode="bilinear")[0] for scene in scenes]
+    frames = torch.stack([each[:, :, step : step + 64] for each in wide for step in range(4)]).movedim(1, -1)
+
+    def made(board: str) -> tuple[list[Any], dict[str, int], Path]:
+        done.clear()
+        video = pack.outpaint_video(
+            model, vae, components(frames), canvas_size=64, settings=settings, seen="off", board=board
+        )
+        with torch.inference_mode():
+            saved, shown = save(video, **asked)
+        return stored(saved), dict(done), shown
+
+    try:
+        before, whole, _ = made('{"cuts": [4, 8]}')
+        after, again, shown = made('{"cuts": [4, 8], "scenes": [{"first": 4, "seed": 5}]}')
+        _, nothing, _ = made('{"cuts": [4, 8]}')
+        monkeypatch.setenv("M3DDM_JOURNAL", "0")
+        plain, all_of_it, looks = made('{"cuts": [4, 8], "scenes": [{"first": 4, "seed": 5}]}')
+    finally:
+        handle.remove()
+    assert set(whole) == {"encode", "decode", "network"} and whole["decode"] == 12
+    assert again == {name: count // 3 for name, count in whole.items()} and nothing == {} and all_of_it == whole
+    same = [before[first : first + 4] == after[first : first + 4] for first in (0, 4, 8)]
+    assert same == [True, False, True] and len(after) == 12 and plain == after
+    assert shown.read_bytes() == looks.read_bytes() or shown.parent.name == "some", "what is shown meanwhile, too"
+
+
+def stored(saved: Path) -> list[Any]:
+    """The packets of a file, or the pictures of a folder."""
+    if saved.is_dir():
+        # The first has the graph in its head.
+        return [path.read_bytes()[-1000:] for path in sorted(saved.glob("*.png"))]
+    with av.open(str(saved)) as container:
+        found = container.demux(container.streams.video[0])
+        return [(packet.pts, packet.dts, packet.is_keyframe, bytes(packet)) for packet in found if packet.size]

@@ -136,7 +136,9 @@ def test_with_the_journal_only_the_changed_scene_is_sampled(pack, model, vae, th
     assert same == [True, False, True]
 
 
-def test_with_the_journal_only_the_changed_scene_is_encoded(pack, model, three, tmp_path, monkeypatch, caplog) -> None:
+def test_with_the_journal_only_the_changed_scene_is_encoded(
+    pack, model, components, shot, tmp_path, monkeypatch
+) -> None:
     """With a VAE of ComfyUI's own, which can be told from others; the tests' stand-in cannot."""
     import comfy.sd
     import folder_paths
@@ -149,26 +151,29 @@ def test_with_the_journal_only_the_changed_scene_is_encoded(pack, model, three, 
     )
     settings = pack.settings(steps=1, context_scale=1.0, global_scale=1.0)
 
+    video = components(torch.cat([shot(seed, 4) for seed in (1, 2, 3)]))
+    same_seed, other_seed = '{"cuts": [4, 8]}', '{"cuts": [4, 8], "scenes": [{"first": 4, "seed": 5}]}'
+
     def images(board: str, vae_name: str = "m3ddm_demo_vae.safetensors") -> torch.Tensor:
         encoded.clear()
         (vae,) = pack.run("M3DDM_LoadVAE", vae_name=vae_name)
-        video = pack.outpaint_video(model, vae, three, canvas_size=64, settings=settings, seen="off", board=board)
-        return video.get_components().images
+        made = pack.outpaint_video(model, vae, video, canvas_size=64, settings=settings, seen="off", board=board)
+        return made.get_components().images
 
-    before = images("")
+    before = images(same_seed)
     whole = sum(encoded)
-    after = images('{"scenes": [{"first": 12, "seed": 5}]}')
+    after = images(other_seed)
     assert sum(encoded) == whole // 3
-    same = [torch.equal(*pair) for pair in zip(before.split(LENGTH), after.split(LENGTH), strict=True)]
+    same = [torch.equal(*pair) for pair in zip(before.split(4), after.split(4), strict=True)]
     assert same == [True, False, True]
-    assert torch.equal(images(""), before) and not encoded
+    assert torch.equal(images(same_seed), before) and not encoded
     folder = Path(folder_paths.get_folder_paths("vae")[0])
     other = folder / "m3ddm_other_vae.safetensors"
     content = bytearray((Path(__file__).resolve().parents[2] / "models" / "m3ddm_demo_vae.safetensors").read_bytes())
     content[-3] ^= 1
     other.write_bytes(content)
     try:
-        images("", other.name)
+        images(same_seed, other.name)
     finally:
         other.unlink()
     assert sum(encoded) == whole, "one bit of the weights is another VAE"

@@ -77,7 +77,7 @@ def test_the_same_command_goes_on_after_it_was_stopped(without, clip, tmp_path, 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("m3ddm_core.pipeline.write_video", stop)
+        patched.setattr("m3ddm_core.pipeline.write_shots", stop)
         assert main(arguments) == 130
     said = capsys.readouterr().err
     assert not target.exists()
@@ -205,7 +205,7 @@ def test_resume_goes_on_in_the_middle_of_a_video_and_replaces_no_file_of_others(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("m3ddm_core.pipeline.write_video", stop)
+        patched.setattr("m3ddm_core.pipeline.write_shots", stop)
         assert main([*arguments, "--resume"]) == 130
     assert "the same command with --resume goes on from here" in capsys.readouterr().err
     for _ in range(2):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from dataclasses import replace
 from fractions import Fraction
@@ -11,12 +12,14 @@ import torch
 
 from m3ddm_core.canvas.framing import Framing
 from m3ddm_core.journal.digest import Unidentified
-from m3ddm_core.journal.store import Journal
+from m3ddm_core.journal.pieces import pieces_in
+from m3ddm_core.journal.store import BULKY, Journal
 from m3ddm_core.models import Models
 from m3ddm_core.pipeline import Options, outpaint_source
 from m3ddm_core.sampling.settings import SamplingSettings
 from m3ddm_core.video.board import Board, Decision
 from m3ddm_core.video.source import TensorSource
+from m3ddm_core.video.writer import write_shots
 from tests.helpers.block_vae import BlockVAE
 from tests.helpers.many_scenes import LENGTH, many_scenes
 
@@ -50,6 +53,9 @@ class Run:
         )
         self.before_finishing = self.decoded
         self.frames = torch.stack(list(finished.frames()))
+        self.decoded, file = 0, io.BytesIO()
+        write_shots(file, finished.shots(), finished.info, pieces=pieces_in(self.journal))
+        self.file = file.getvalue()
 
     def encode(self, frames):
         self.encoded += len(frames)
@@ -92,6 +98,8 @@ def test_redoing_one_scene_encodes_samples_and_decodes_one(tmp_path, asked):
     assert again.changed_from(whole) == [CHOSEN]
     alone = Run(None, board=Board({FIRST: Decision(seed=4)}), **asked)
     assert torch.equal(alone.frames, again.frames) and alone.work == whole.work
+    assert again.decoded == LENGTH and alone.decoded == whole.decoded == SCENES * LENGTH, "while it was written"
+    assert again.file == alone.file != whole.file
 
 
 def test_nothing_is_done_where_nothing_has_changed(tmp_path, asked, caplog):
@@ -102,6 +110,7 @@ def test_nothing_is_done_where_nothing_has_changed(tmp_path, asked, caplog):
     assert f"taking up {SCENES} of {SCENES} scenes" in caplog.text
     plain = Run(None, **asked)
     assert plain.work == whole.work and torch.equal(plain.frames, whole.frames)
+    assert again.decoded == 0 and again.file == whole.file == plain.file
 
 
 def test_a_first_pass_that_is_done_is_not_done_again_for_another_second(tmp_path):
@@ -174,7 +183,7 @@ def test_whatever_decides_a_scene_makes_it_anew(name, tmp_path):
     # A clip that is the same by its latents is not sampled again, whoever encoded it.
     assert len(again.sampled) == len(anew) * (name != "the VAE")
     plain = Run(None, **changed)
-    assert torch.equal(again.frames, plain.frames), "nothing of another was taken"
+    assert torch.equal(again.frames, plain.frames) and again.file == plain.file, "nothing of another was taken"
     assert again.encoded == plain.encoded * sum(LENGTH for _ in anew) // (SCENES * LENGTH) or name == "a cut"
 
 
@@ -203,7 +212,8 @@ def test_what_does_not_decide_the_latents_makes_none_anew(tmp_path):
     ):
         again = Run(tmp_path, **changed)
         assert again.work == (0, 0, 0), changed
-        assert torch.equal(again.frames, Run(None, **changed).frames)
+        plain = Run(None, **changed)
+        assert torch.equal(again.frames, plain.frames) and again.file == plain.file
 
 
 def test_a_scene_is_known_wherever_it_stands_in_the_video(tmp_path):
@@ -214,7 +224,9 @@ def test_a_scene_is_known_wherever_it_stands_in_the_video(tmp_path):
 
 
 def entries(folder):
-    return sorted(folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime_ns)
+    """Those of clips and scenes."""
+    paths = [path for path in folder.glob("*.safetensors") if BULKY not in path.name]
+    return sorted(paths, key=lambda path: path.stat().st_mtime_ns)
 
 
 @pytest.mark.parametrize("what", ["flipped", "cut", "gone"])
@@ -274,3 +286,43 @@ def test_nothing_is_asked_of_the_networks_without_a_journal():
         raise AssertionError
 
     Run(None, vae=never)
+
+
+FINISHES = {
+    "blending": {"blending": {"feather": 6}},
+    "what is laid over": {"seen": "layer"},
+    "left": {"board": Board({FIRST: Decision(leave=True)})},
+    "left elsewhere": {"board": Board({FIRST: Decision(leave=True, anchor="right")})},
+}
+
+
+def test_whatever_finishes_a_scene_has_it_finished_anew(tmp_path):
+    files = {Run(tmp_path).file}
+    for name, changed in FINISHES.items():
+        again, plain = Run(tmp_path, **changed), Run(None, **changed)
+        assert again.sampled == [] and again.file == plain.file, name
+        assert again.decoded == (0 if name.startswith("left") else SCENES * LENGTH), name
+        assert Run(tmp_path, **changed).decoded == 0
+        files.add(again.file)
+    assert len(files) == 1 + len(FINISHES)
+
+
+def test_a_part_of_a_scene_is_not_taken_for_all_of_it(tmp_path):
+    Run(tmp_path)
+    options, journal = replace(OPTIONS, journal=Journal(tmp_path)), Journal(tmp_path)
+    models = Models(
+        BlockVAE.encode,
+        BlockVAE.decode,
+        lambda settings, seed: None,
+        lambda settings, height, width: 1,
+        recipe=lambda settings, seed: f"a network {settings.denoise} {settings.steps} {seed}",
+        vae_recipe=lambda: "a vae",
+    )
+    finished = outpaint_source(many_scenes(SCENES), models, options)
+    files = []
+    for part in (finished.part(0, 5), finished.part(4, FIRST + 2), finished.part(FIRST, FIRST + LENGTH)):
+        for kept in (pieces_in(journal), None):
+            file = io.BytesIO()
+            write_shots(file, part.shots(), part.info, pieces=kept)
+            files.append(file.getvalue())
+    assert files[::2] == files[1::2] and len(set(files)) == 3

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import av
 import pytest
 import torch
 
 from m3ddm_core.__main__ import main
+from m3ddm_core.unet import M3DDMUNet
+from m3ddm_core.vae import VAE
 from m3ddm_core.video import file as video_file
 from m3ddm_core.video.file import FileSource
 from m3ddm_core.video.formats import Encoding
 from m3ddm_core.video.writer import write_video
-from tests.helpers.many_scenes import FIRSTS, LENGTH, SCENES, many_scenes
+from tests.helpers.many_scenes import FIRSTS, LENGTH, SCENES, SIZE, many_scenes
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ["--checkpoint", str(ROOT / "models" / "m3ddm_demo.safetensors")]
@@ -23,8 +27,8 @@ MODELS += ["--vae", str(ROOT / "models" / "m3ddm_demo_vae.safetensors")]
 FEW = 2
 
 
-def written(path, scenes, length=LENGTH):
-    source = many_scenes(scenes, length)
+def written(path, scenes, length=LENGTH, size=SIZE):
+    source = many_scenes(scenes, length, size)
     write_video(path, source.frames(), source.info, encoding=Encoding("ffv1"))
     return path
 
@@ -94,13 +98,64 @@ def test_a_scene_is_made_again_alone(folder, capsys):
     board = {"cuts": [2], "scenes": [{"first": 0}, {"first": 2}]}
     (folder / "board.json").write_text(json.dumps(board))
     before = outpaint("--board", "board.json")
-    assert len(list((folder / ".out.mkv.journal").iterdir())) == 4, "of each a clip, and the whole scene"
+    assert len(list((folder / ".out.mkv.journal").iterdir())) == 6, "of each a clip, the latents and what is written"
     capsys.readouterr()
     board["scenes"][1] |= {"seed": 11, "anchor": [0.25, 0.5]}
     (folder / "board.json").write_text(json.dumps(board))
     after = outpaint("--board", "board.json", "--overwrite")
     assert "clips that an earlier run had finished: 1" in capsys.readouterr().err
     assert torch.equal(before[:2], after[:2]) and not torch.equal(before[2:], after[2:])
+
+
+def test_redoing_a_scene_is_one_scenes_work_and_no_other_byte_changes(folder, monkeypatch):
+    """From file to file: what is encoded to latents, sampled, decoded, and each packet of what is written."""
+    written(folder / "in.mkv", 3, size=(96, 64))
+    asked, done = ["--format", "hevc", "--bit-depth", "10", "--canvas-size", "64", "--seen", "off"], Counter()
+    for name in ("encode", "decode"):
+        through = getattr(VAE, name)
+        monkeypatch.setattr(VAE, name, counting(done, name, through, lambda given: len(given)))
+    monkeypatch.setattr(M3DDMUNet, "forward", counting(done, "network", M3DDMUNet.forward, lambda given: 1))
+
+    def outpaint(target, scenes, *more):
+        done.clear()
+        Path("board.json").write_text(json.dumps({"cuts": [LENGTH, 2 * LENGTH], "scenes": scenes}))
+        usual = ["--ratio", "2:1", "--preset", "fast", "--steps", "1", "--board", "board.json"]
+        assert main(["outpaint", "in.mkv", target, *MODELS, *usual, *asked, *more]) == 0
+        return packets(target), dict(done)
+
+    before, whole = outpaint("out.mp4", [])
+    after, again = outpaint("out.mp4", [{"first": LENGTH, "seed": 7}], "--overwrite")
+    assert again == {name: count // 3 for name, count in whole.items()} and set(whole) == {*done}
+    changed = [
+        number
+        for number in range(3)
+        for own in [slice(number * LENGTH, (number + 1) * LENGTH)]
+        if before[own] != after[own]
+    ]
+    assert changed == [1] and len(before) == len(after) == 3 * LENGTH
+    same, nothing = outpaint("out.mp4", [{"first": LENGTH, "seed": 7}], "--overwrite")
+    assert nothing == {} and same == after
+    _, all_of_it = outpaint("plain.mp4", [{"first": LENGTH, "seed": 7}], "--no-journal")
+    assert all_of_it == whole and Path("plain.mp4").read_bytes() == Path("out.mp4").read_bytes()
+    assert not Path(".plain.mp4.journal").exists() and Path(".out.mp4.journal").exists()
+
+
+def counting(done, name, through, count):
+    def counted(self, given, *more, **options):
+        done[name] += count(given)
+        return through(self, given, *more, **options)
+
+    return counted
+
+
+def packets(path):
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        return [
+            (packet.pts, packet.dts, packet.duration, packet.is_keyframe, bytes(packet))
+            for packet in container.demux(stream)
+            if packet.size
+        ]
 
 
 BAD = {

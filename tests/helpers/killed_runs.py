@@ -1,4 +1,4 @@
-"""Runs of `outpaint_file` that are killed: `python killed_runs.py SOURCE TARGET CHECKPOINT` with the moments on stdin.
+"""Runs of `outpaint_file` that are killed: `python killed_runs.py SOURCE TARGET CHECKPOINT [CUT ...]`, times on stdin.
 
 Each line of stdin is a run: how many events of it to wait for, and how many milliseconds more, before it is killed; an
 empty line lets it end. Answered by one line of JSON a run: its events, whether the target is there, and what lies
@@ -7,6 +7,7 @@ beside it. The runs are forks of this process, which has imported everything and
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -19,10 +20,11 @@ import av  # noqa: F401
 import torch
 
 from m3ddm_core.canvas.framing import Framing
-from m3ddm_core.journal.store import Journal
+from m3ddm_core.journal.store import USUAL, Journal
 from m3ddm_core.models import Models, load_models, load_network
 from m3ddm_core.pipeline import Options, outpaint_file
 from m3ddm_core.sampling.settings import SamplingSettings
+from m3ddm_core.video.board import Board
 
 BEGUN, KEPT, STEP = b"b", b"k", b"s"
 """What a run tells of: a clip that is begun, one that was put into the journal, and anything else that moves on."""
@@ -38,8 +40,8 @@ def decode(latents: torch.Tensor) -> torch.Tensor:
     return latents[:, :3].clamp(0, 1).repeat_interleave(8, -1).repeat_interleave(8, -2).movedim(1, -1)
 
 
-def run(source: str, target: str, checkpoint: str, events: int) -> None:
-    """Outpaint a video with a journal, and tell of each event in a byte."""
+def run(source: str, target: str, checkpoint: str, *cuts: str, events: int) -> None:
+    """Outpaint a video with a journal, and tell of each event in a byte. With ``cuts`` whole scenes are kept too."""
     torch.set_num_threads(1)
     loaded = load_models(load_network(checkpoint), SimpleNamespace(encode=encode, decode=decode))
 
@@ -53,14 +55,17 @@ def run(source: str, target: str, checkpoint: str, events: int) -> None:
         return telling
 
     class Told(Journal):
-        def put(self, key, latents):
-            super().put(key, latents)
+        def put(self, key, made, kind=USUAL):
+            super().put(key, made, kind)
             os.write(events, KEPT)
 
     path = Path(target)
     journal = Told(path.with_name(f".{path.name}.journal"))
     models = Models(encode, decode, sampler, loaded.clips_at_once, loaded.advice, loaded.recipe)
     options = Options(Framing(ratio="1:1", canvas_size=48), SamplingSettings(2), seed=3, journal=journal)
+    if cuts:
+        models = dataclasses.replace(models, vae_recipe=lambda: "colours")
+        options = dataclasses.replace(options, board=Board({}, tuple(map(int, cuts))))
     outpaint_file(source, target, models, options, overwrite=True, report=lambda standing: os.write(events, STEP))
 
 
@@ -70,7 +75,7 @@ def killed(arguments: list[str], after: int | None, milliseconds: float) -> dict
     child = os.fork()
     if child == 0:
         os.close(reading)
-        run(*arguments, writing)
+        run(*arguments, events=writing)
         os._exit(0)
     os.close(writing)
     told = b""

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from m3ddm_core.checkpoint import save_checkpoint
+from m3ddm_core.journal.store import BULKY
 from m3ddm_core.outpaint.plan import plan_video
 from m3ddm_core.video.file import FileSource
 from tests.helpers.checkpoint_files import TINY
@@ -129,6 +130,28 @@ def test_a_kill_while_the_file_is_written_leaves_none_under_its_name(files, whol
     last = runs()
     assert "b" not in last["events"] and files[1].read_bytes() == whole.content
     assert last["beside"] == [".out.mp4.journal"]
+    runs.close()
+
+
+def test_scenes_that_were_finished_and_written_are_taken_up_after_a_kill(files):
+    """Four scenes of a clip each. Killed while the second is sampled, and while the last is written."""
+    cuts = 16, 32, 48
+    runs, journal = Runs(*files, *cuts), files[1].with_name(".out.mp4.journal")
+    told = runs()["events"]
+    assert told.count("b") == 4 and told.count("k") == 3 * 4, "of each its clip, its latents and what is written"
+    content = files[1].read_bytes()
+    shutil.rmtree(journal)
+    files[1].unlink()
+    killed = runs(f"{told.index('b', told.index('b') + 1) + 2} 0")
+    assert killed["killed"] and killed["events"].count("b") == 2
+    first_scene = told.index("k", told.index("k") + 1) + 1 - FRAMES
+    begun = runs(f"{len(told) - first_scene - 6} 0")
+    assert begun["killed"] and not begun["there"] and begun["events"].count("b") == 3
+    written = [path for path in journal.iterdir() if BULKY in path.name]
+    assert len(written) == 3
+    last = runs()
+    assert last["events"].count("b") == 0 and last["events"].count("k") == 4 - len(written)
+    assert files[1].read_bytes() == content and last["beside"] == [".out.mp4.journal"]
     runs.close()
 
 
