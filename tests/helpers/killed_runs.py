@@ -38,9 +38,21 @@ def decode(latents: torch.Tensor) -> torch.Tensor:
     return latents[:, :3].clamp(0, 1).repeat_interleave(8, -1).repeat_interleave(8, -2).movedim(1, -1)
 
 
-def run(source: str, target: str, checkpoint: str, events: int) -> None:
-    """Outpaint a video with a journal, and tell of each event in a byte."""
+def run(source: str, target: str, checkpoint: str, events: int, to_be_killed: bool) -> None:
+    """Outpaint a video with a journal, and tell of each event in a byte.
+
+    One that is to be killed waits for it before the file gets its name: who kills may be held up longer than the rest
+    of it takes.
+    """
     torch.set_num_threads(1)
+    replace = os.replace
+
+    def held(part, whole):
+        if to_be_killed and Path(whole) == Path(target):
+            time.sleep(3600)
+        replace(part, whole)
+
+    os.replace = held
     loaded = load_models(load_network(checkpoint), SimpleNamespace(encode=encode, decode=decode))
 
     def sampler(settings, seed):
@@ -70,7 +82,7 @@ def killed(arguments: list[str], after: int | None, milliseconds: float) -> dict
     child = os.fork()
     if child == 0:
         os.close(reading)
-        run(*arguments, writing)
+        run(*arguments, writing, after is not None)
         os._exit(0)
     os.close(writing)
     told = b""
