@@ -21,8 +21,10 @@ import torch
 from m3ddm_core.canvas.framing import Framing
 from m3ddm_core.journal.store import Journal
 from m3ddm_core.models import Models, load_models, load_network
+from m3ddm_core.outpaint import encode as encoding
 from m3ddm_core.pipeline import Options, outpaint_file
 from m3ddm_core.sampling.settings import SamplingSettings
+from tests.helpers.small_globals import SMALL
 
 BEGUN, KEPT, STEP = b"b", b"k", b"s"
 """What a run tells of: a clip that is begun, one that was put into the journal, and anything else that moves on."""
@@ -45,6 +47,7 @@ def run(source: str, target: str, checkpoint: str, events: int, to_be_killed: bo
     of it takes.
     """
     torch.set_num_threads(1)
+    encoding.GLOBAL_FRAME_SIZE = SMALL
     replace = os.replace
 
     def held(part, whole):
