@@ -25,8 +25,8 @@ _LAUNCH = "import sys; sys.path[:] = [p for p in sys.path if p]; import pytest; 
 
 @dataclass(frozen=True)
 class Tier:
-    """A folder of tests and the markers that pick from it; ``comfy`` tells whether they may know where ComfyUI lies,
-    ``newest_frontend`` whether the host is to hand out the newest frontend instead of its own.
+    """A folder or file of tests and the markers that pick from it; ``comfy`` tells whether they may know where ComfyUI
+    lies, ``newest_frontend`` whether the host is to hand out the newest frontend instead of its own.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Tier:
 
 TIERS = (
     Tier("core", "tests/core", "not golden", comfy=False),
-    Tier("golden", "tests/core", "golden", comfy=False),
+    Tier("golden", "tests/core/test_golden.py", "golden", comfy=False),
     Tier("comfy", "tests/comfy", "", comfy=True),
     Tier("e2e", "tests/e2e", "not browser", comfy=True),
     Tier("browser", "tests/e2e", "browser", comfy=True),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -9,8 +11,24 @@ import torch
 @pytest.fixture(scope="session")
 def tiny() -> dict[str, torch.Tensor]:
     """A small network's state dict with seeded weights."""
-    from m3ddm_core.checkpoint import expected_shapes
-    from tests.helpers.checkpoint_files import TINY, load_seeded_weights
+    from tests.helpers.checkpoint_files import TINY, seeded
 
-    arrays = load_seeded_weights().seeded_state_dict(expected_shapes(TINY))
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+    return seeded(TINY)
+
+
+@pytest.fixture
+def small_globals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Global frames of which encoding and sampling take little."""
+    from tests.helpers.small_globals import SIZE, SMALL
+
+    monkeypatch.setattr(SIZE, SMALL)
+
+
+@pytest.fixture(scope="session")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of the narrowest network, with seeded weights."""
+    from tests.helpers.checkpoint_files import write_narrow
+
+    path = tmp_path_factory.mktemp("narrow") / "narrow.safetensors"
+    write_narrow(path)
+    return path

@@ -18,6 +18,8 @@ from m3ddm_core.video.source import TensorSource
 from m3ddm_core.video.writer import write_video
 from tests.helpers.manifests import ended
 
+pytestmark = pytest.mark.usefixtures("small_globals")
+
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ["--checkpoint", str(ROOT / "models" / "m3ddm_demo.safetensors")]
 MODELS += ["--vae", str(ROOT / "models" / "m3ddm_demo_vae.safetensors")]

@@ -18,14 +18,12 @@ import torch
 
 from m3ddm_core import __main__ as command_line
 from m3ddm_core.canvas.framing import Framing
-from m3ddm_core.checkpoint import save_checkpoint
 from m3ddm_core.journal.store import Journal
 from m3ddm_core.models import Models, load_models, load_network
 from m3ddm_core.outpaint.clips import NonFiniteLatents
 from m3ddm_core.pipeline import Options, outpaint_file
 from m3ddm_core.sampling.settings import SamplingSettings
 from m3ddm_core.video.whole import CannotWrite
-from tests.helpers.checkpoint_files import TINY
 from tests.helpers.failing import FailingAt, out_of_memory
 from tests.helpers.killed_runs import decode, encode
 from tests.helpers.panned_files import write_pan
@@ -36,12 +34,11 @@ MOMENTS = 10
 
 
 @pytest.fixture
-def run(tmp_path, tiny):
+def run(tmp_path, narrow, small_globals):
     """Outpaint a clip with a small network and a journal; returns the file's bytes."""
     write_pan(tmp_path / "in.mp4", FRAMES, 32)
-    save_checkpoint(tmp_path / "tiny.safetensors", tiny, TINY)
     (tmp_path / "out").mkdir()
-    network = load_network(tmp_path / "tiny.safetensors")
+    network = load_network(narrow)
 
     class VAE:
         encode, decode = staticmethod(encode), staticmethod(decode)

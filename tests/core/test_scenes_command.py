@@ -21,6 +21,8 @@ from m3ddm_core.video.formats import Encoding
 from m3ddm_core.video.writer import write_video
 from tests.helpers.many_scenes import FIRSTS, LENGTH, SCENES, SIZE, many_scenes
 
+pytestmark = pytest.mark.usefixtures("small_globals")
+
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ["--checkpoint", str(ROOT / "models" / "m3ddm_demo.safetensors")]
 MODELS += ["--vae", str(ROOT / "models" / "m3ddm_demo_vae.safetensors")]

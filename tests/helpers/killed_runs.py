@@ -22,9 +22,11 @@ import torch
 from m3ddm_core.canvas.framing import Framing
 from m3ddm_core.journal.store import USUAL, Journal
 from m3ddm_core.models import Models, load_models, load_network
+from m3ddm_core.outpaint import encode as encoding
 from m3ddm_core.pipeline import Options, outpaint_file
 from m3ddm_core.sampling.settings import SamplingSettings
 from m3ddm_core.video.board import Board
+from tests.helpers.small_globals import SMALL
 
 BEGUN, KEPT, STEP = b"b", b"k", b"s"
 """What a run tells of: a clip that is begun, one that was put into the journal, and anything else that moves on."""
@@ -40,9 +42,22 @@ def decode(latents: torch.Tensor) -> torch.Tensor:
     return latents[:, :3].clamp(0, 1).repeat_interleave(8, -1).repeat_interleave(8, -2).movedim(1, -1)
 
 
-def run(source: str, target: str, checkpoint: str, *cuts: str, events: int) -> None:
-    """Outpaint a video with a journal, and tell of each event in a byte. With ``cuts`` whole scenes are kept too."""
+def run(source: str, target: str, checkpoint: str, *cuts: str, events: int, to_be_killed: bool) -> None:
+    """Outpaint a video with a journal, and tell of each event in a byte. With ``cuts`` whole scenes are kept too.
+
+    One that is to be killed waits for it before the file gets its name: who kills may be held up longer than the rest
+    of it takes.
+    """
     torch.set_num_threads(1)
+    encoding.GLOBAL_FRAME_SIZE = SMALL
+    replace = os.replace
+
+    def held(part, whole):
+        if to_be_killed and Path(whole) == Path(target):
+            time.sleep(3600)
+        replace(part, whole)
+
+    os.replace = held
     loaded = load_models(load_network(checkpoint), SimpleNamespace(encode=encode, decode=decode))
 
     def sampler(settings, seed):
@@ -75,7 +90,7 @@ def killed(arguments: list[str], after: int | None, milliseconds: float) -> dict
     child = os.fork()
     if child == 0:
         os.close(reading)
-        run(*arguments, events=writing)
+        run(*arguments, events=writing, to_be_killed=after is not None)
         os._exit(0)
     os.close(writing)
     told = b""

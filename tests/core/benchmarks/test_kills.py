@@ -69,7 +69,8 @@ def test_a_half_made_file_under_its_name_is_an_error_and_one_beside_it_is_told(t
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the command line is killed in a fork")
 def test_the_command_line_is_killed_and_goes_on() -> None:
-    command = [sys.executable, "-m", "benchmarks.kills", "command", "--kills", "1", "--frames", "20"]
+    command = [sys.executable, "-m", "tests.helpers.small_globals", "benchmarks.kills", "command"]
+    command += ["--kills", "1", "--frames", "20"]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
     assert "2 clips" in answer.stdout, "they are counted"

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from m3ddm_core.checkpoint import save_checkpoint
-from tests.helpers.checkpoint_files import TINY
 from tests.helpers.manifests import ended
 from tests.helpers.panned_files import write_pan
 
@@ -33,11 +31,10 @@ def videos(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_forty_videos_of_which_four_are_broken_and_a_kill(tmp_path, videos, tiny):
-    save_checkpoint(tmp_path / "tiny.safetensors", tiny, TINY)
+def test_forty_videos_of_which_four_are_broken_and_a_kill(tmp_path, videos, narrow):
     results, manifest = tmp_path / "out", tmp_path / "out" / "manifest.jsonl"
-    command = [sys.executable, "-m", "m3ddm_core", "outpaint", str(videos), str(results), "--resume"]
-    command += ["--checkpoint", str(tmp_path / "tiny.safetensors"), "--device", "cpu", "--steps", "1"]
+    command = [sys.executable, "-m", "tests.helpers.small_globals", "m3ddm_core", "outpaint", str(videos), str(results)]
+    command += ["--resume", "--checkpoint", str(narrow), "--device", "cpu", "--steps", "1"]
     # One evaluation a step and no looking around: what a video takes is not what is tried.
     command += ["--context-scale", "1", "--global-scale", "1", "--seen", "off"]
     command += ["--vae", str(ROOT / "models" / "m3ddm_demo_vae.safetensors"), "--ratio", "1:1", "--canvas-size", "32"]

@@ -167,3 +167,11 @@ def test_a_package_without_tests_says_so(tmp_path: Path, monkeypatch: pytest.Mon
 def test_an_unknown_tier_is_named_with_those_there_are():
     with pytest.raises(Problem, match=r"got nonsense, expected .*core.*browser"):
         tiers.run_tiers(["nonsense"], [])
+
+
+def test_no_golden_test_is_outside_the_tier_of_them():
+    """The core's tier leaves out whatever is marked so."""
+    (golden,) = (tier.folder for tier in tiers.TIERS if tier.markers == "golden")
+    mark = "mark." + "golden"
+    marked = [path for path in (tiers.PACK / "tests").rglob("test_*.py") if mark in path.read_text(encoding="utf-8")]
+    assert marked == [tiers.PACK / golden]

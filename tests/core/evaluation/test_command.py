@@ -40,7 +40,7 @@ def videos(tmp_path):
 
 def test_help_needs_nothing_but_python():
     command = [sys.executable, "-S", "-m", "m3ddm_core", "evaluate", "--help"]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert found.returncode == 0, found.stderr
     assert "--i3d" in found.stdout and "m3ddm:steps=10" in found.stdout
 

@@ -78,7 +78,7 @@ def test_a_fleet_makes_the_same_bits_as_one_machine(workers, clips_per_batch, ex
 
 
 def test_all_workers_of_a_wave_are_busy_at_once(expected):
-    together = threading.Barrier(2, timeout=30)
+    together = threading.Barrier(2, timeout=120)
 
     def meet(count, order):
         # The second level has a clip more than the chain of keyframes; the infill has many.
@@ -90,12 +90,6 @@ def test_all_workers_of_a_wave_are_busy_at_once(expected):
     with Fleet(hands) as fleet:
         found = outpaint_video(state, FleetSampler(fleet, SamplingSettings(), 3), seed=3)
     assert torch.equal(found.latents, outpaint_video(state, mixing_sampler, seed=3).latents)
-
-
-def test_a_slow_worker_does_less_and_nobody_waits_for_it(expected):
-    slow, fast = Inside("slow", lambda count, order: time.sleep(0.2)), Inside("fast")
-    assert torch.equal(made([slow, fast]), expected)
-    assert slow.count < fast.count
 
 
 def test_what_a_dead_worker_was_at_is_done_again(expected, caplog):
@@ -242,7 +236,7 @@ def test_videos_side_by_side_come_out_one_after_the_other(expected):
     order, gate = [], threading.Event()
 
     def note(count, asked):
-        gate.wait(30)
+        gate.wait(120)
         order.append(float(unpack(asked.packed)["input"][0]))
 
     with Fleet([Inside("a", note)]) as fleet:
@@ -258,7 +252,7 @@ def test_videos_side_by_side_come_out_one_after_the_other(expected):
             time.sleep(0.01)
         gate.set()
         for thread in threads:
-            thread.join(30)
+            thread.join(120)
     # The one that was begun before both were there may be of either.
     assert order[1:] in ([1.0, 1.0, 9.0], [1.0, 9.0, 9.0])
 
@@ -268,11 +262,11 @@ def test_a_closed_fleet_says_so_to_who_asks():
 
     def hang(count, order):
         begun.set()
-        gate.wait(30)
+        gate.wait(120)
 
     fleet = Fleet([Inside("a", hang)])
     with pytest.raises(FleetError, match="the fleet was closed"), fleet:
-        threading.Thread(target=lambda: (begun.wait(30), fleet.close())).start()
+        threading.Thread(target=lambda: (begun.wait(120), fleet.close())).start()
         fleet.one(Order(ENCODE, pack(input=torch.zeros(1))), 0)
     gate.set()
     with pytest.raises(FleetError, match="the fleet was closed"):

@@ -78,12 +78,12 @@ def test_stopping_leaves_nothing_running():
             outpaint_source(video_of_scenes(20, 17, 20), models, OPTIONS, report=stop)
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and thread.name.startswith(("ThreadPool", "m3ddm")):
-            thread.join(30)
+            thread.join(120)
     assert threading.active_count() <= before
 
 
 def test_videos_side_by_side_and_a_broken_one(tmp_path):
-    together, heard, told = threading.Barrier(2, timeout=30), [], []
+    together, heard, told = threading.Barrier(2, timeout=120), [], []
     jobs = [Job(tmp_path / f"{number}.mov", tmp_path / f"{number}.mp4") for number in range(5)]
 
     def make(job, report):

@@ -90,8 +90,9 @@ class Clock:
         self._change.notify_all()
 
 
-def serve(length: int, speeds: tuple[float, ...]) -> float:
-    """What the service takes for a video of so many frames, in seconds of a clock of its workers' own."""
+def serve(length: int, speeds: tuple[float, ...]) -> tuple[float, list[int]]:
+    """What the service takes for a video of so many frames, in seconds of a clock of its workers' own, and how many
+    clips each of them made."""
     clock = Clock(len(speeds), waves_of(length))
 
     def sleeper(speed):
@@ -105,20 +106,24 @@ def serve(length: int, speeds: tuple[float, ...]) -> float:
     with Fleet(hands) as fleet:
         fleet.wait_for_all()
         outpaint_video(make_state(length), FleetSampler(fleet, SamplingSettings(), 0), seed=0)
-    return clock.now
+    return clock.now, [hand.count for hand in hands]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 4])
 def test_the_service_takes_as_long_as_simulated(workers):
     """How long it takes by a real clock is benchmarks/fleet_speed.py's to measure."""
     speeds = (1.0,) * workers
-    assert serve(300, speeds) == simulate([(300,)], speeds, CLIP).seconds
+    assert serve(300, speeds)[0] == simulate([(300,)], speeds, CLIP).seconds
 
 
 def test_the_service_keeps_workers_of_unequal_speed_busy():
     """Which free worker asks first is chance in the service; Graham's bound holds for any."""
     speeds = (1.0, 1.0, 0.5, 0.5)
-    slowest = CLIP.of_chain((300,)) / min(speeds)
-    assert (
-        CLIP.of_workers((300,)) / sum(speeds) <= serve(300, speeds) <= CLIP.of_workers((300,)) / sum(speeds) + slowest
-    )
+    slowest, work = CLIP.of_chain((300,)) / min(speeds), CLIP.of_workers((300,)) / sum(speeds)
+    assert work <= serve(300, speeds)[0] <= work + slowest
+
+
+def test_a_slow_worker_does_less_and_nobody_waits_for_it():
+    """While it is at one clip of a wave, the other makes the rest of them."""
+    _, (slow, fast) = serve(300, (0.05, 1.0))
+    assert slow <= len(waves_of(300)) < fast and slow + fast == sum(waves_of(300))

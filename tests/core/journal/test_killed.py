@@ -14,11 +14,9 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from m3ddm_core.checkpoint import save_checkpoint
 from m3ddm_core.journal.store import BULKY
 from m3ddm_core.outpaint.plan import plan_video
 from m3ddm_core.video.file import FileSource
-from tests.helpers.checkpoint_files import TINY
 from tests.helpers.panned_files import write_pan
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -67,12 +65,12 @@ class Whole(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, tiny):
+def whole(tmp_path_factory, narrow):
     """Of a clip of one scene that moves, with a tone, and a small checkpoint."""
     folder = tmp_path_factory.mktemp("whole")
     paths = paths_in(folder)
     write_pan(paths[0], FRAMES, 48)
-    save_checkpoint(paths[2], tiny, TINY)
+    shutil.copyfile(narrow, paths[2])
     paths[1].parent.mkdir()
     runs = Runs(*paths)
     told = runs()
@@ -93,7 +91,7 @@ def files(tmp_path, whole):
 
 def paths_in(folder: Path) -> tuple[Path, Path, Path]:
     """Source, target and checkpoint."""
-    return folder / "in.mp4", folder / "out" / "out.mp4", folder / "tiny.safetensors"
+    return folder / "in.mp4", folder / "out" / "out.mp4", folder / "network.safetensors"
 
 
 def frames_of(path):

@@ -34,7 +34,7 @@ def test_no_more_work_at_once_than_asked_and_all_is_heard_here(most):
 
 
 def test_two_works_run_at_the_same_time():
-    together, done = threading.Barrier(2, timeout=30), []
+    together, done = threading.Barrier(2, timeout=120), []
     with SideBySide(2) as side:
         for _ in range(2):
             side.start(lambda later: together.wait(), done.append)
@@ -44,13 +44,13 @@ def test_two_works_run_at_the_same_time():
 
 @pytest.mark.parametrize("most", [1, 2])
 def test_what_a_work_raises_is_raised_here_and_the_others_are_stopped(most):
-    gate, stopped = threading.Event(), []
+    stopped = []
 
     def fail(later):
         raise ValueError("broken")
 
     def go_on(later):
-        gate.wait(30)
+        assert side._stopped.wait(120), "nobody listens any more: the context is left"
         try:
             later(lambda: None)
         except BaseException as error:
@@ -61,11 +61,7 @@ def test_what_a_work_raises_is_raised_here_and_the_others_are_stopped(most):
         if most == 2:
             side.start(go_on, print)
         side.start(fail, print)
-        try:
-            side.finish()
-        finally:
-            # Released when nobody listens any more: after the context is left.
-            threading.Timer(0.05, gate.set).start()
+        side.finish()
     assert stopped == (["_Stopped"] if most == 2 else [])
 
 

@@ -37,19 +37,30 @@ STEPS = int(os.environ.get("M3DDM_TRAINING_STEPS", "40"))
 
 # Imports once, then forks a child for each run asked for: starting Python anew each time would take most of the time.
 RUNNER = """
-import json, os, sys
+import json, os, sys, time
 sys.path.insert(0, sys.argv[1])
 import torch
 torch.set_num_threads(1)
 from m3ddm_core.training import preview, report
+from m3ddm_core.training.checkpoints import RunFolder
 from m3ddm_core.training.config import parse_config
 from m3ddm_core.training.trainer import train
 import accelerate, torch.utils.tensorboard, diffusers.training_utils
 print("ready", flush=True)
+save = RunFolder.save
 for line in sys.stdin:
     pid = os.fork()
     if pid == 0:
-        train(parse_config(json.loads(line)), resume=True, log=lambda line: None)
+        settings, to_be_killed = json.loads(line)
+
+        def save_or_wait(folder, step, *given):
+            # Who kills may be held up longer than the rest of the run takes.
+            if to_be_killed and step == settings["run"]["steps"]:
+                time.sleep(3600)
+            save(folder, step, *given)
+
+        RunFolder.save = save_or_wait
+        train(parse_config(settings), resume=True, log=lambda line: None)
         os._exit(0)
     print(pid, flush=True)
     print(os.waitpid(pid, 0)[1], flush=True)
@@ -107,7 +118,7 @@ def test_a_run_killed_twice_ends_bit_equal_and_has_learnt(settings: dict[str, An
         assert server.stdout.readline() == "ready\n"
         # Between two checkpoints, and at whatever moment the second has just been begun.
         for kill_at in (STEPS // 3, 2 * STEPS // 3, None):
-            server.stdin.write(json.dumps(settings) + "\n")
+            server.stdin.write(json.dumps([settings, kill_at is not None]) + "\n")
             server.stdin.flush()
             pid = int(server.stdout.readline())
             if kill_at is not None:
@@ -137,7 +148,7 @@ def mean_loss(network: M3DDMUNet, config: Config) -> float:
     return loss_of(Answer(network)(batch.x, batch.timesteps, batch.global_latents, batch.fps), batch).item()
 
 
-def wait_for_row(folder: Path, number: int, seconds: float = 120) -> None:
+def wait_for_row(folder: Path, number: int, seconds: float = 600) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if (folder / "loss.csv").exists() and len(rows(folder)) >= number:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from m3ddm_core.video import board as boards
 from m3ddm_core.video.board import MOST_CHARACTERS, Board, Decision, read_board, write_board
 
 
@@ -93,11 +95,28 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_what_is_deep_or_huge_is_refused_at_once(case):
-    begun = time.monotonic()
-    with pytest.raises(ValueError) as error:
-        read(HOSTILE[case])
-    assert time.monotonic() - begun < 5 and "\n" not in str(error.value) and len(str(error.value)) < 500
+def test_what_is_deep_or_huge_is_refused_at_once(case, monkeypatch):
+    """At once: what is too long is not parsed, and no line of ours is gone through more often than there are
+    characters."""
+    parsed, lines = [], Counter()
+    loads = boards.json.loads
+    monkeypatch.setattr(boards.json, "loads", lambda text, **given: parsed.append(len(text)) or loads(text, **given))
+
+    def count(frame, event, argument):
+        if frame.f_code.co_filename != boards.__file__:
+            return None
+        lines[frame.f_lineno] += event == "line"
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        with pytest.raises(ValueError) as error:
+            read(HOSTILE[case])
+    finally:
+        sys.settrace(before)
+    assert sum(parsed) <= MOST_CHARACTERS and 0 < max(lines.values()) <= len(HOSTILE[case])
+    assert "\n" not in str(error.value) and len(str(error.value)) < 500
 
 
 def test_a_board_for_another_video_is_found_out():

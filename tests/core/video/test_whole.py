@@ -78,7 +78,7 @@ from m3ddm_core.video.whole import whole_file
 with whole_file(sys.argv[1]) as part:
     part.write_bytes(b"mine")
     print(part, flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 """
 
 
