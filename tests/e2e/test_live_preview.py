@@ -83,6 +83,15 @@ TOOLS = """async () => {
         return { size: [width, height], number, mark: Math.round(colours[0][1] / 10) * 10 }
     }
 }"""
+# Whether no frame comes for some time, sooner or later: one that was in the making may still come.
+STOPPED = """async quiet => {
+    for (const end = performance.now() + 60_000; performance.now() < end;) {
+        const before = tools.frames.length
+        await new Promise(done => setTimeout(done, quiet))
+        if (tools.frames.length === before) return true
+    }
+    return false
+}"""
 # Whether all 16 frames of the sheet with a mark have been on the node, one at a time, looked at as often as may be.
 ALL_SEEN = """([id, mark]) => {
     const shown = tools.look(id)
@@ -141,8 +150,9 @@ class Preview:
     def finish(self, node: str) -> None:
         self.page.evaluate("id => tools.state(id, 'finished')", node)
 
-    def look(self, node: str) -> dict[str, Any] | None:
-        return self.page.evaluate("id => tools.look(id)", node)
+    def look(self, node: str) -> dict[str, Any]:
+        """What is on the node, as soon as it is a picture that has been read."""
+        return self.page.wait_for_function("id => tools.look(id)", arg=node).json_value()
 
     def heard(self) -> list[int | str]:
         """The frames that the frontend was given so far, and "sheet" for each sheet."""
@@ -150,15 +160,11 @@ class Preview:
 
     def wait_for_all(self, node: str, mark: int) -> list[int | str]:
         self.page.evaluate("() => { tools.seen = undefined }")
-        found = self.page.wait_for_function(ALL_SEEN, arg=[node, mark], timeout=90 * SECONDS)
+        found = self.page.wait_for_function(ALL_SEEN, arg=[node, mark])
         return found.json_value()
 
     def has_stopped(self) -> bool:
-        """Whether no frame comes for a while, when one that was in the making has come."""
-        self.page.wait_for_timeout(A_WHILE)
-        before = len(self.heard())
-        self.page.wait_for_timeout(A_WHILE)
-        return len(self.heard()) == before
+        return self.page.evaluate(STOPPED, A_WHILE)
 
 
 @pytest.fixture(scope="module")
@@ -245,8 +251,8 @@ def test_it_plays_inside_a_subgraph(preview: Preview) -> None:
 def test_other_nodes_previews_are_left_alone(preview: Preview) -> None:
     node = preview.add("KSampler")
     preview.send(node, 40)
-    preview.page.wait_for_function("id => tools.look(id)", arg=node)
-    assert preview.look(node)["size"] == [4 * side for side in TILE] and preview.look(node)["number"] == "many"
+    shown = preview.look(node)
+    assert shown["size"] == [4 * side for side in TILE] and shown["number"] == "many"
     assert preview.has_stopped() and preview.heard() == ["sheet"]
 
 
@@ -261,6 +267,7 @@ def test_who_wants_little_motion_sees_the_sheet(preview: Preview) -> None:
 def test_a_sheet_that_cannot_be_read_ends_nothing(preview: Preview) -> None:
     node = preview.add("M3DDM_SampleInfill")
     preview.page.evaluate("id => { tools.state(id, 'running'); tools.send(id, new Uint8Array([1, 2, 3])) }", node)
+    preview.page.wait_for_function("() => tools.frames.length")
     assert preview.has_stopped() and len(preview.heard()) == 1, "passed on once, for the frontend to do with as it does"
     preview.send(node, 40)
     assert preview.wait_for_all(node, 40) == list(range(FRAMES))
@@ -311,9 +318,8 @@ def whole_run(page: Frontend, clip: str, seed: int, **settings: Any) -> Preview:
     preview.page.get_by_test_id("queue-button").click()
     if settings["Execution__PreviewMethod"] != "none":
         for moment in (1, 2):
-            preview.page.wait_for_function(
-                "least => tools.frames.length >= least", arg=8 * moment, timeout=120 * SECONDS
-            )
+            # How many frames come before it ends depends on the machine.
+            preview.page.wait_for_function("least => tools.frames.length >= least || tools.ended", arg=8 * moment)
             page.shoot(f"live_preview_{'modern' if settings['VueNodes__Enabled'] else 'classic'}_{moment}")
     preview.page.wait_for_function("() => tools.ended", timeout=300 * SECONDS)
     return preview
@@ -329,7 +335,7 @@ def test_a_run_shows_its_clip_moving(page: Frontend, small_clip: Path, modern: b
     assert preview.page.evaluate("() => tools.sheets") == 40, "one for each step"
     assert heard == [n % FRAMES for n in range(len(heard))], "the sheets themselves were not shown"
     page.shoot(f"live_preview_{'modern' if modern else 'classic'}_end")
-    difference = preview.page.evaluate(
+    stays = preview.page.wait_for_function(
         """async number => {
             const sheet = await createImageBitmap(tools.last), side = sheet.width / 4
             const cut = [number % 4 * side, Math.floor(number / 4) * side, side, side]
@@ -338,12 +344,13 @@ def test_a_run_shows_its_clip_moving(page: Frontend, small_clip: Path, modern: b
                 pen.drawImage(...picture, 0, 0, 16, 16)
                 return pen.getImageData(0, 0, 16, 16).data
             }
+            if (!tools.picture('5')) return false
             const [expected, shown] = [small(sheet, ...cut), small(tools.picture('5'))]
-            return Math.max(...expected.map((value, n) => Math.abs(value - shown[n])))
+            return Math.max(...expected.map((value, n) => Math.abs(value - shown[n]))) < 30
         }""",
-        heard[-1],
+        arg=heard[-1],
     )
-    assert difference < 30, "what stays is that frame of the last sheet"
+    assert stays, "what stays is that frame of the last sheet"
     plays_until_the_end(preview, preview.add("M3DDM_SampleInterpolation"))
     if modern:
         # Classic nodes do not show what previews there are inside.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from devtools.server import Server
-from tests.helpers.real_frontend import Frontend
+from tests.helpers.real_frontend import Frontend, api
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -23,6 +24,12 @@ COLOURS = """() => {
     const of = name => getComputedStyle(document.documentElement).getPropertyValue(`--color-datatype-${name}`).trim()
     return Object.fromEntries(types.map(type => [type, [
         app.canvas.default_connection_color_byType[type], LGraphCanvas.link_type_colors[type], of(type)]]))
+}"""
+
+RANKED = """first => {
+    const items = [...document.querySelectorAll('[data-testid="result-item"]')]
+    const names = items.map(item => item.innerText.split('\\n')[0])
+    return names.find(name => name.startsWith('M3DDM')) === first && names.slice(0, 2).includes(first)
 }"""
 
 
@@ -42,7 +49,7 @@ def test_each_kind_of_wire_has_a_colour_of_its_own(frontend: Frontend) -> None:
     assert len({found[0] for found in colours.values()}) == len(colours)
     for palette in ("light", "dark"):
         frontend.page.evaluate("name => app.extensionManager.setting.set('Comfy.ColorPalette', name)", palette)
-        frontend.page.wait_for_timeout(500)
+        frontend.settle()
         assert frontend.page.evaluate(COLOURS) == colours, palette
     assert frontend.failures == []
 
@@ -53,8 +60,10 @@ def test_it_is_the_first_of_the_pack_that_these_words_find(frontend: Frontend, w
     page.evaluate("() => app.extensionManager.command.execute('Workspace.SearchBox.Toggle')")
     page.get_by_role("search").get_by_role("combobox").fill(words)
     found = page.get_by_test_id("result-item")
-    found.first.wait_for()
-    page.wait_for_timeout(500)
+    # What was listed before the words were looked for is another list; a slow machine shows it for longer.
+    frontend.settle()
+    with suppress(api.TimeoutError):
+        page.wait_for_function(RANKED, arg=FIRST)
     names = [text.splitlines()[0] for text in found.all_inner_texts()]
     frontend.shoot(f"search_{words.replace(' ', '_')}")
     page.keyboard.press("Escape")

@@ -14,7 +14,7 @@ from devtools.server import Server
 from m3ddm_core.video.formats import Encoding
 from m3ddm_core.video.writer import write_video
 from tests.helpers.many_scenes import many_scenes
-from tests.helpers.real_frontend import SECONDS, Frontend, api
+from tests.helpers.real_frontend import Frontend, api
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -82,7 +82,7 @@ def rows(frontend: Frontend) -> Any:
 def decide(frontend: Frontend, text: str) -> None:
     """As one who types into the input."""
     frontend.page.evaluate(f"text => {{ {DECISIONS}.value = text }}", text)
-    frontend.page.wait_for_timeout(0.7 * SECONDS)
+    frontend.settle()
 
 
 def decided(frontend: Frontend) -> list[dict[str, Any]]:
@@ -163,7 +163,7 @@ def test_what_others_have_written_is_shown_and_kept(frontend: Frontend, rows: An
 
 def test_more_rows_than_there_is_room_for_are_scrolled_to(frontend: Frontend, rows: Any) -> None:
     frontend.page.evaluate(f"() => {{ {BOARD}.setSize([400, 330]); app.canvas.setDirty(true, true) }}")
-    frontend.page.wait_for_timeout(0.7 * SECONDS)
+    frontend.settle()
     scenes = frontend.page.locator(".m3ddm-scenes")
     frontend.shoot(f"scene_board_small_{frontend.kind}")
     whole, room = scenes.evaluate("list => [list.scrollHeight, list.clientHeight]")
@@ -171,8 +171,9 @@ def test_more_rows_than_there_is_room_for_are_scrolled_to(frontend: Frontend, ro
     scale = frontend.page.evaluate("app.canvas.ds.scale")
     rows.nth(0).locator(".m3ddm-scene-name").click()
     frontend.page.mouse.wheel(0, 400)
-    frontend.page.wait_for_timeout(0.5 * SECONDS)
-    assert scenes.evaluate("list => list.scrollTop") > 50 and frontend.page.evaluate("app.canvas.ds.scale") == scale
+    frontend.page.wait_for_function("() => document.querySelector('.m3ddm-scenes').scrollTop > 50")
+    frontend.settle()
+    assert frontend.page.evaluate("app.canvas.ds.scale") == scale
     frontend.page.evaluate(f"{BOARD}.setSize([400, 520])")
 
 
@@ -182,12 +183,12 @@ def test_the_wire_ends_where_the_input_is_seen(frontend: Frontend, rows: Any) ->
         const height = name => node.getInputPos(node.inputs.findIndex(slot => slot.name === name))[1]
         return [height('fleet'), height('board'), node.pos[1] + node.size[1]]
     }"""
-    frontend.page.wait_for_timeout(0.7 * SECONDS)
+    frontend.settle()
     socket, board, bottom = frontend.page.evaluate(heights)
     assert socket + 50 < board < bottom
     # What nobody has changed is not laid out anew. A modern node's size is that of its body.
     frontend.page.evaluate(f"{OUTPAINT}.setSize([400, 800])")
-    frontend.page.wait_for_timeout(0.7 * SECONDS)
+    frontend.settle()
     assert frontend.page.evaluate(f"{OUTPAINT}.size[1]") > 700
 
 

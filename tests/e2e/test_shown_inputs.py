@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from devtools.server import Server
-from tests.helpers.real_frontend import SECONDS, Frontend
+from tests.helpers.real_frontend import Frontend
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -62,7 +62,7 @@ def shown(frontend: Frontend, **values: Any) -> set[str]:
         }""",
         values,
     )
-    frontend.page.wait_for_timeout(0.6 * SECONDS)
+    frontend.settle()
     return set(frontend.page.evaluate(VISIBLE)) - OTHERS
 
 
@@ -78,7 +78,7 @@ def test_outpaint_video_has_nine_inputs_at_first_sight(frontend: Frontend) -> No
     assert shown(frontend, target="pixels") - widgets == {"left", "top", "right", "bottom"}
     frontend.shoot(f"shown_outpaint_pixels_{frontend.kind}")
     frontend.page.evaluate(f"{NODE}.showAdvanced = !{NODE}.showAdvanced")
-    frontend.page.wait_for_timeout(0.6 * SECONDS)
+    frontend.settle()
     frontend.shoot(f"shown_outpaint_all_{frontend.kind}")
     assert {"anchor", "canvas_size", "blend"} <= shown(frontend, target="16:9")
     assert "second_denoise" not in shown(frontend) and "second_denoise" in shown(frontend, second_pass=256)

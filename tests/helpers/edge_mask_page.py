@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.helpers.real_frontend import SECONDS, Frontend
+from tests.helpers.real_frontend import Frontend
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
@@ -79,7 +79,7 @@ class EdgeMask:
             }}""",
             values,
         )
-        self.page.wait_for_timeout(0.5 * SECONDS)
+        self.frontend.settle()
 
     def drag(self, handle: Locator, right: float, down: float) -> None:
         box = handle.bounding_box()

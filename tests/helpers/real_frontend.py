@@ -33,6 +33,17 @@ FLAGS = (
     "--disable-sync",
 )
 SECONDS = 1000.0  # playwright counts in milliseconds
+# Only ends what hangs: a busy machine may be slow.
+PATIENCE = 120 * SECONDS
+api.expect.set_options(timeout=PATIENCE)
+# The pack's parts look for changes five times a second (nodes/web/in_node.js), what they do then may be another change,
+# and the graph is drawn in the frame after. Timers of a page end in their order, however busy it is.
+SETTLED = """async () => {
+    for (let round = 0; round < 2; round++) {
+        await new Promise(done => setTimeout(done, 220))
+        for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame)
+    }
+}"""
 # What the frontend shows where a node, a model or an input file of a workflow is missing, or where a run failed.
 COMPLAINTS = '[data-testid="error-overlay"], [data-testid="missing-node-card"], [data-testid="missing-model-actions"]'
 
@@ -60,7 +71,7 @@ class Frontend:
     def __init__(self, page: Page, server: Server) -> None:
         self.page, self.server = page, server
         self.failures: list[str] = []
-        page.set_default_timeout(30 * SECONDS)
+        page.set_default_timeout(PATIENCE)
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.failures.append(f"uncaught: {error}"))
         page.on("response", lambda answer: self._response(answer.status, answer.url))
@@ -84,11 +95,11 @@ class Frontend:
             self.server.client.post(f"/settings/{name}", value)
         self.page.goto(f"http://{self.server.client.host}:{self.server.client.port}/", wait_until="domcontentloaded")
         if first_start:
-            self.dialog().wait_for(timeout=90 * SECONDS)
+            self.dialog().wait_for()
         else:
             # The graph that was open last, or the frontend's own, is the last thing to come; it may be an empty one.
             ready = "() => window.app?.canvas?.graph && window.app.extensionManager?.workflow?.activeWorkflow"
-            self.page.wait_for_function(ready, timeout=90 * SECONDS)
+            self.page.wait_for_function(ready)
             self.page.wait_for_timeout(1.5 * SECONDS)
 
     def dialog(self) -> Any:
@@ -132,7 +143,11 @@ class Frontend:
             " app.canvas.setDirty(true, true) }",
             [left, top, scale],
         )
-        self.page.wait_for_timeout(1 * SECONDS)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the pack's parts have seen what has changed, and what they have made of it is drawn."""
+        self.page.evaluate(SETTLED)
 
     def graph(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The graph as the frontend would save it, and the prompt that it would send."""
