@@ -72,16 +72,16 @@ class Client:
         self.host, self.port = host, port
         self.id = uuid.uuid4().hex
 
-    def get(self, path: str, timeout: float = 30.0) -> Any:
+    def get(self, path: str, timeout: float = 120.0) -> Any:
         """GET ``path`` and return the JSON."""
         return json.loads(self.read(path, timeout))
 
-    def read(self, path: str, timeout: float = 30.0) -> bytes:
+    def read(self, path: str, timeout: float = 120.0) -> bytes:
         """GET ``path`` and return the bytes."""
         with urllib.request.urlopen(f"http://{self.host}:{self.port}{path}", timeout=timeout) as answer:
             return answer.read()
 
-    def post(self, path: str, data: Any, timeout: float = 60.0) -> Any:
+    def post(self, path: str, data: Any, timeout: float = 120.0) -> Any:
         """POST ``data`` as JSON and return the answer's JSON, or None where it has no body."""
         request = urllib.request.Request(
             f"http://{self.host}:{self.port}{path}",
@@ -108,7 +108,7 @@ class Client:
         self,
         prompt: Prompt,
         on_progress: Callable[[Progress], None] | None = None,
-        timeout: float = 600.0,
+        timeout: float = 3600.0,
     ) -> Result:
         """Queue ``prompt`` and wait until it is done.
 

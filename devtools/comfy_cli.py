@@ -13,7 +13,7 @@ from .host import PACK, clean_environment
 
 
 def call(
-    executable: Path, home: Path, *arguments: str, cwd: Path = PACK, timeout: float = 60.0
+    executable: Path, home: Path, *arguments: str, cwd: Path = PACK, timeout: float = 600.0
 ) -> subprocess.CompletedProcess[str]:
     """Run `comfy` in ``cwd`` with ``home`` as its home, without questions, and return what it answered."""
     environment = clean_environment(

@@ -9,7 +9,7 @@ import pytest
 
 from devtools import templates, workflow
 from devtools.server import Server
-from tests.helpers.real_frontend import COMPLAINTS, SECONDS, Frontend, api
+from tests.helpers.real_frontend import A_RUN, COMPLAINTS, Frontend, api
 from tests.helpers.template_files import APPS
 from tests.helpers.written_videos import facts
 
@@ -30,10 +30,10 @@ ASKED = {
 ITEM = '[data-testid="app-mode-widget-item"]'
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def frontend(browser: Browser, server: Server) -> Iterator[Frontend]:
-    """A server with the clip, and no model but the pack's own."""
-    page = browser.new_page(viewport={"width": 1500, "height": 1250})
+    """One page for all tests, of a server with the clip, and no model but the pack's own."""
+    page = browser.new_page(viewport={"width": 1700, "height": 1250})
     frontend = Frontend(page, server)
     frontend.open()
     yield frontend
@@ -80,7 +80,7 @@ def test_it_runs_what_is_filled_in(frontend: Frontend, server: Server) -> None:
     before = set(server.output.rglob("*.mp4"))
     page.get_by_role("button", name="Run", exact=True).last.click()
     video = page.locator('video[src*="m3ddm_outpaint_a_video"]').first
-    video.wait_for(state="attached", timeout=300 * SECONDS)
+    video.wait_for(state="attached", timeout=A_RUN)
     (written,) = set(server.output.rglob("*.mp4")) - before
     assert facts(written)[:2] == (20, (288, 288))
     api.expect(video).to_be_visible()

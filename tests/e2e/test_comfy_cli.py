@@ -72,7 +72,11 @@ def test_it_runs_the_template(template: Path, comfy: Command, server: Server, tm
     stand_ins.provide(server.base)
     file = quick(template, tmp_path / template.name)
     where = ("--host", server.client.host, "--port", str(server.client.port))
-    answer = comfy("--where", "local", "run", "--workflow", str(file), "--wait", "--json", *where, timeout=300.0)
+    # Of itself it gives up when it has heard nothing for half a minute.
+    patience = ("--timeout", "900")
+    answer = comfy(
+        *("--where", "local", "run", "--workflow", str(file), "--wait", "--json", *where, *patience), timeout=3600.0
+    )
     told = events(answer)
     assert "converted" in [event["type"] for event in told]
     queued = next(event for event in told if event["type"] == "queued")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import pytest
 from devtools.host import PACK
 from devtools.server import Server
 from tests.e2e.test_outpaint_video import graph
-from tests.helpers.real_frontend import SECONDS, Frontend
+from tests.helpers.real_frontend import A_RUN, Frontend
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -23,6 +24,7 @@ FRAMES = 16
 TILE = (48, 32)  # of the sheets made here
 SHOWN = [512, 341]  # the same shape
 A_WHILE = 6 * 125.0  # milliseconds, that of some frames
+STEPS = 12  # of a real run
 
 # What the frontend hears and shows. Frame n of a sheet made here is 16 n + 8 in red, and has the sheet's mark in green.
 TOOLS = """async () => {
@@ -121,7 +123,7 @@ class Preview:
 
     def add(self, kind: str) -> str:
         """One node of a kind in an empty graph, in sight; returns its id. What was heard before is forgotten."""
-        self.page.evaluate("() => Object.assign(tools, { sheets: 0, frames: [], decoded: 0 })")
+        self.forget()
         self.page.evaluate("() => app.loadGraphData({ version: 0.4, nodes: [], links: [] })")
         node = self.page.evaluate(
             """kind => {
@@ -134,6 +136,9 @@ class Preview:
         )
         self.frontend.look(0, 0, 1)
         return str(node)
+
+    def forget(self) -> None:
+        self.page.evaluate("() => Object.assign(tools, { sheets: 0, frames: [], decoded: 0, ended: 0 })")
 
     def send(self, node: str, *marks: int, finish: bool = False) -> None:
         """Sheets with these marks, one right behind the other, of a node that is running and may then finish."""
@@ -167,21 +172,29 @@ class Preview:
         return self.page.evaluate(STOPPED, A_WHILE)
 
 
-@pytest.fixture(scope="module")
-def page(browser: Browser, server: Server) -> Iterator[Frontend]:
+@contextmanager
+def opened_in(browser: Browser, server: Server, modern: bool) -> Iterator[Preview]:
     page = browser.new_page(viewport={"width": 1100, "height": 800})
     page.add_init_script(f"({COUNT_ADDRESSES})()")
     frontend = Frontend(page, server)
-    yield frontend
+    frontend.open(first_start=False, VueNodes__Enabled=modern)
+    yield Preview(frontend)
     for name, value in (("Comfy.VueNodes.Enabled", False), ("Comfy.Execution.PreviewMethod", "default")):
         server.client.post(f"/settings/{name}", value)
     page.close()
 
 
 @pytest.fixture(scope="module")
-def opened(page: Frontend) -> Preview:
-    page.open(first_start=False)
-    return Preview(page)
+def opened(browser: Browser, server: Server) -> Iterator[Preview]:
+    """One page for all that is tried on classic nodes."""
+    with opened_in(browser, server, modern=False) as preview:
+        yield preview
+
+
+@pytest.fixture(scope="module")
+def modern(browser: Browser, server: Server) -> Iterator[Preview]:
+    with opened_in(browser, server, modern=True) as preview:
+        yield preview
 
 
 @pytest.fixture
@@ -295,48 +308,50 @@ def test_it_stops_when_its_node_is_gone(preview: Preview, how: str) -> None:
     assert preview.has_stopped()
 
 
-def whole_run(page: Frontend, clip: str, seed: int, **settings: Any) -> Preview:
-    """Outpaint a video in the page, and wait for the end, with screenshots on the way; its node has the id 5."""
-    page.open(first_start=False, **settings)
-    preview = Preview(page)
+def whole_run(preview: Preview, clip: str, seed: int, previews: str) -> str:
+    """Outpaint a video in the page, and wait for the end, with screenshots on the way; returns its node's id."""
+    preview.forget()
+    preview.page.evaluate("how => app.extensionManager.setting.set('Comfy.Execution.PreviewMethod', how)", previews)
     prompt = graph(clip, seed=seed, first_frames=16)
-    prompt["settings"]["inputs"] |= {"steps": 40, "preset": "custom"}
+    prompt["settings"]["inputs"] |= {"steps": STEPS, "preset": "custom"}
     prompt["save"]["inputs"] = {"video": ["outpaint", 0], "filename_prefix": "live", "format": "auto", "codec": "auto"}
-    numbers = {name: str(number) for number, name in enumerate(prompt, start=1)}
+    # Other numbers in each run: the frontend keeps what a node of the same number has shown.
+    numbers = {name: str(number) for number, name in enumerate(prompt, start=10 * seed)}
     for entry in prompt.values():
         wired = {name: value for name, value in entry["inputs"].items() if isinstance(value, list)}
         entry["inputs"] |= {name: [numbers[node], slot] for name, (node, slot) in wired.items()}
+    places = ([-900, 0], [-900, 400], [-900, 520], [-500, 0], [60, 40], [500, 40])
     preview.page.evaluate(
-        """async prompt => {
+        """async ([prompt, places]) => {
             await app.loadApiJson(prompt, 'live preview')
-            const at = { 1: [-900, 0], 2: [-900, 400], 3: [-900, 520], 4: [-500, 0], 5: [60, 40], 6: [500, 40] }
-            for (const id in at) Object.assign(app.graph.getNodeById(id), { pos: at[id] })
+            for (const id in places) Object.assign(app.graph.getNodeById(id), { pos: places[id] })
         }""",
-        {numbers[name]: entry for name, entry in prompt.items()},
+        [
+            {numbers[name]: entry for name, entry in prompt.items()},
+            dict(zip(numbers.values(), places, strict=True)),
+        ],
     )
-    page.look(0, 0, 0.6)
+    preview.frontend.look(0, 0, 0.6)
     preview.page.get_by_test_id("queue-button").click()
-    if settings["Execution__PreviewMethod"] != "none":
+    if previews != "none":
         for moment in (1, 2):
             # How many frames come before it ends depends on the machine.
             preview.page.wait_for_function("least => tools.frames.length >= least || tools.ended", arg=8 * moment)
-            page.shoot(f"live_preview_{'modern' if settings['VueNodes__Enabled'] else 'classic'}_{moment}")
-    preview.page.wait_for_function("() => tools.ended", timeout=300 * SECONDS)
-    return preview
+            preview.frontend.shoot(f"live_preview_{seed}_{moment}")
+    preview.page.wait_for_function("() => tools.ended", timeout=A_RUN)
+    return numbers["outpaint"]
 
 
-@pytest.mark.parametrize("modern", [False, True], ids=["classic nodes", "modern nodes"])
-def test_a_run_shows_its_clip_moving(page: Frontend, small_clip: Path, modern: bool) -> None:
-    preview = whole_run(
-        page, small_clip.name, int(modern), Execution__PreviewMethod="latent2rgb", VueNodes__Enabled=modern
-    )
+def shows_its_clip_moving(preview: Preview, clip: str, seed: int) -> None:
+    node = whole_run(preview, clip, seed, "latent2rgb")
     assert preview.has_stopped()
     heard = preview.heard()
-    assert preview.page.evaluate("() => tools.sheets") == 40, "one for each step"
-    assert heard == [n % FRAMES for n in range(len(heard))], "the sheets themselves were not shown"
-    page.shoot(f"live_preview_{'modern' if modern else 'classic'}_end")
-    stays = preview.page.wait_for_function(
-        """async number => {
+    assert preview.page.evaluate("() => tools.sheets") == STEPS, "one for each step"
+    assert heard and heard == [n % FRAMES for n in range(len(heard))], "the sheets themselves were not shown"
+    preview.frontend.shoot(f"live_preview_{seed}_end")
+    # What stays is that frame of the last sheet.
+    preview.page.wait_for_function(
+        """async ([id, number]) => {
             const sheet = await createImageBitmap(tools.last), side = sheet.width / 4
             const cut = [number % 4 * side, Math.floor(number / 4) * side, side, side]
             const small = (...picture) => {
@@ -344,27 +359,33 @@ def test_a_run_shows_its_clip_moving(page: Frontend, small_clip: Path, modern: b
                 pen.drawImage(...picture, 0, 0, 16, 16)
                 return pen.getImageData(0, 0, 16, 16).data
             }
-            if (!tools.picture('5')) return false
-            const [expected, shown] = [small(sheet, ...cut), small(tools.picture('5'))]
+            if (!tools.picture(id)) return false
+            const [expected, shown] = [small(sheet, ...cut), small(tools.picture(id))]
             return Math.max(...expected.map((value, n) => Math.abs(value - shown[n]))) < 30
         }""",
-        arg=heard[-1],
+        arg=[node, heard[-1]],
     )
-    assert stays, "what stays is that frame of the last sheet"
     plays_until_the_end(preview, preview.add("M3DDM_SampleInterpolation"))
-    if modern:
-        # Classic nodes do not show what previews there are inside.
-        outer, node = open_blueprint(preview)
-        preview.send(node, 90)
-        assert preview.wait_for_all(outer, 90) == list(range(FRAMES))
-        page.shoot("live_preview_subgraph")
-        preview.finish(node)
-        assert preview.has_stopped()
-    assert page.failures == []
+    assert preview.frontend.failures == []
 
 
-def test_without_previews_nothing_is_shown(page: Frontend, small_clip: Path) -> None:
-    preview = whole_run(page, small_clip.name, 3, Execution__PreviewMethod="none", VueNodes__Enabled=False)
-    assert preview.has_stopped() and preview.heard() == []
-    assert preview.page.evaluate("() => [tools.sheets, tools.decoded, tools.look('5')]") == [0, 0, None]
-    assert page.failures == []
+def test_a_run_shows_its_clip_moving_in_classic_nodes(opened: Preview, small_clip: Path) -> None:
+    shows_its_clip_moving(opened, small_clip.name, 1)
+
+
+def test_a_run_shows_its_clip_moving_in_modern_nodes(modern: Preview, small_clip: Path) -> None:
+    shows_its_clip_moving(modern, small_clip.name, 2)
+    # Classic nodes do not show what previews there are inside.
+    outer, node = open_blueprint(modern)
+    modern.send(node, 90)
+    assert modern.wait_for_all(outer, 90) == list(range(FRAMES))
+    modern.frontend.shoot("live_preview_subgraph")
+    modern.finish(node)
+    assert modern.has_stopped() and modern.frontend.failures == []
+
+
+def test_without_previews_nothing_is_shown(opened: Preview, small_clip: Path) -> None:
+    node = whole_run(opened, small_clip.name, 3, "none")
+    assert opened.has_stopped() and opened.heard() == []
+    assert opened.page.evaluate("id => [tools.sheets, tools.decoded, tools.look(id)]", node) == [0, 0, None]
+    assert opened.frontend.failures == []

@@ -159,7 +159,7 @@ def frontend(browser: Browser, server: Server) -> Iterator[Any]:
 
 @pytest.mark.browser
 def test_it_is_found_added_and_run(frontend: Any, server: Server, inner: Prompt) -> None:
-    from tests.helpers.real_frontend import COMPLAINTS, SECONDS
+    from tests.helpers.real_frontend import A_RUN, COMPLAINTS
 
     page = frontend.page
     page.evaluate("() => app.extensionManager.command.execute('Workspace.SearchBox.Toggle')")
@@ -206,7 +206,7 @@ def test_it_is_found_added_and_run(frontend: Any, server: Server, inner: Prompt)
     assert prompt[settings]["inputs"]["preset"] == "fast"
     before = set(server.output.rglob("*.mp4"))
     page.get_by_test_id("queue-button").click()
-    page.locator('video[src*="output"]').first.wait_for(state="attached", timeout=300 * SECONDS)
+    page.locator('video[src*="output"]').first.wait_for(state="attached", timeout=A_RUN)
     (written,) = set(server.output.rglob("*.mp4")) - before
     assert facts(written) == (20, (288, 288), True), "no larger on its short side than the clip"
     frontend.shoot("subgraph")

@@ -13,7 +13,7 @@ from devtools import host as hosts
 from devtools import shipped, templates
 from devtools.server import Server
 from tests.e2e.test_subgraph import facts
-from tests.helpers.real_frontend import COMPLAINTS, SECONDS, Frontend, api
+from tests.helpers.real_frontend import A_RUN, COMPLAINTS, Frontend, api
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -49,7 +49,7 @@ def test_the_template_runs_as_it_is(frontend: Frontend, fresh: Server) -> None:
     began = time.monotonic()
     page.get_by_test_id("queue-button").click()
     video = page.locator('video[src*="m3ddm_try_it_now"]')
-    video.first.wait_for(state="attached", timeout=300 * SECONDS)
+    video.first.wait_for(state="attached", timeout=A_RUN)
     print(f"from Run to the video: {time.monotonic() - began:.0f} s")
     (written,) = fresh.output.rglob("*.mp4")
     assert facts(written) == (64, (512, 288), True)

@@ -32,6 +32,11 @@ BUILD = """clip => {
 }"""
 # What the frontend does itself after a change by hand: it notes the graph as a state to undo to.
 NOTE_STATE = "() => { app.canvas.emitBeforeChange(); app.canvas.emitAfterChange() }"
+# All at once: from one moment to the next the view may have moved.
+DRAWN = """() => {
+    const [source, target, facts] = ['source', 'target', 'facts'].map(part => document.querySelector(`.m3ddm-${part}`))
+    return [source.getBoundingClientRect().toJSON(), target.getBoundingClientRect().toJSON(), facts.innerText]
+}"""
 NODE = "app.graph.nodes.find(n => n.type === 'M3DDM_EdgeMask')"
 
 
@@ -96,7 +101,7 @@ class EdgeMask:
     def drawn(self) -> tuple[float, list[float]]:
         """Pixels on the screen for a pixel of the source, and the source's left, top, width and height in the target,
         in pixels of the source."""
-        inner, outer = self.source.bounding_box(), self.target.bounding_box()
-        scale = outer["width"] / float(self.facts.inner_text().split("×")[0].split()[-1])
+        inner, outer, facts = self.page.evaluate(DRAWN)
+        scale = outer["width"] / float(facts.split("×")[0].split()[-1])
         corner = [inner["x"] - outer["x"], inner["y"] - outer["y"], inner["width"], inner["height"]]
         return scale, [value / scale for value in corner]

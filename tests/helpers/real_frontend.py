@@ -33,8 +33,8 @@ FLAGS = (
     "--disable-sync",
 )
 SECONDS = 1000.0  # playwright counts in milliseconds
-# Only ends what hangs: a busy machine may be slow.
-PATIENCE = 120 * SECONDS
+# Only end what hangs: a busy machine may be slow.
+PATIENCE, A_RUN = 120 * SECONDS, 1800 * SECONDS
 api.expect.set_options(timeout=PATIENCE)
 # The pack's parts look for changes five times a second (nodes/web/in_node.js), what they do then may be another change,
 # and the graph is drawn in the frame after. Timers of a page end in their order, however busy it is.
@@ -44,6 +44,18 @@ SETTLED = """async () => {
         for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame)
     }
 }"""
+# The frontend may still be at bringing a graph into sight that has just come: what it does then is undone.
+LOOK = f"""async ([x, y, scale]) => {{
+    const settled = {SETTLED}, view = app.canvas.ds, offset = [70 / scale - x, 60 / scale - y]
+    const wanted = [scale, ...offset]
+    const isThere = () => [view.scale, ...view.offset].every((one, place) => Math.abs(one - wanted[place]) < 0.01)
+    do {{
+        view.scale = scale
+        view.offset = [...offset]
+        app.canvas.setDirty(true, true)
+        await settled()
+    }} while (!isThere())
+}}"""
 # What the frontend shows where a node, a model or an input file of a workflow is missing, or where a run failed.
 COMPLAINTS = '[data-testid="error-overlay"], [data-testid="missing-node-card"], [data-testid="missing-model-actions"]'
 
@@ -120,11 +132,13 @@ class Frontend:
         picture.wait_for()
         assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
         self.shoot(f"templates_{name}")
+        self.page.evaluate("() => { for (const node of app.graph.nodes) node.isOfBefore = true }")
         card.click()
         self.dialog().wait_for(state="hidden")
-        self.page.wait_for_function("count => app.graph.nodes.length === count", arg=len(load(name)["nodes"]))
-        # Missing models and files are looked for after the graph is there.
-        self.page.wait_for_timeout(1.5 * SECONDS)
+        there = "count => app.graph.nodes.length === count && !app.graph.nodes.some(node => node.isOfBefore)"
+        self.page.wait_for_function(there, arg=len(load(name)["nodes"]))
+        # Missing models and files are looked for after the graph is there: complaints may still come.
+        self.settle()
 
     def leave_app(self) -> None:
         """Show the graph where an app's form is shown."""
@@ -138,12 +152,7 @@ class Frontend:
 
     def look(self, left: float, top: float, scale: float) -> None:
         """Move the canvas so that this point of the graph is near its upper left corner."""
-        self.page.evaluate(
-            "([x, y, s]) => { app.canvas.ds.scale = s; app.canvas.ds.offset = [70 / s - x, 60 / s - y];"
-            " app.canvas.setDirty(true, true) }",
-            [left, top, scale],
-        )
-        self.settle()
+        self.page.evaluate(LOOK, [left, top, scale])
 
     def settle(self) -> None:
         """Wait until the pack's parts have seen what has changed, and what they have made of it is drawn."""

@@ -27,7 +27,7 @@ CASES = all_cases()
 
 ROOT = Path(__file__).resolve().parents[3]
 SECONDS = 10.0
-"""Of processor time, which a busy machine does not lengthen; each takes well under two."""
+"""Of processor time, which a busy machine lengthens little; none took 0.8 where this was written."""
 
 
 @pytest.fixture(scope="module")
