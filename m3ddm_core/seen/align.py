@@ -80,22 +80,31 @@ def align(
     freedom: Freedom = STEADY,
     levels: int | None = None,
     search: float = 0.0,
+    where: Tensor | None = None,
 ) -> Pairs:
     """Align frames ``first`` (b,) with ``second`` (b,).
 
     start: motions (b, 3, 3), by default none. levels: so many of the finest, by default all. search: whole shifts of up
         to this share of the frame are tried beside the start.
+    where: the pixels that count, (n, h, w), bool, of the pyramid's frames; by default all.
     """
     start = stay(len(first)) if start is None else start
     parts = [
-        _align(pyramid, first[some], second[some], start[some], freedom, levels or len(pyramid.levels), search)
+        _align(pyramid, first[some], second[some], start[some], freedom, levels or len(pyramid.levels), search, where)
         for some in (slice(at, at + AT_ONCE) for at in range(0, len(first), AT_ONCE))
     ]
     return Pairs.joined(parts)
 
 
 def _align(
-    pyramid: Pyramid, first: Tensor, second: Tensor, motions: Tensor, freedom: Freedom, levels: int, search: float
+    pyramid: Pyramid,
+    first: Tensor,
+    second: Tensor,
+    motions: Tensor,
+    freedom: Freedom,
+    levels: int,
+    search: float,
+    where: Tensor | None,
 ) -> Pairs:
     top = min(levels, len(pyramid.levels)) - 1
     if search:
@@ -105,9 +114,10 @@ def _align(
         # A small level tells shifts and turns, not more.
         count = freedom.count if level <= max(0, top - 1) or top < 2 else min(freedom.count, SIMILARITY)
         template = _Template.of(pyramid, level, first, replace(freedom, count=count))
+        counts = _shrunk(where, pyramid, level, first)
         for _ in range(ROUNDS):
             error, shown = template.error(pyramid, level, second, motions, photometric)
-            weight, sigma = _weights(error, shown)
+            weight, sigma = _weights(error, shown & counts)
             step, certain = template.step(error, weight, photometric)
             motions = motions @ motion_of(-step[:, :count], freedom.bend)
             photometric = photometric + step[:, count:].float()
@@ -115,7 +125,7 @@ def _align(
                 break
     error, shown = template.error(pyramid, 0, second, motions, photometric)
     size = error.square().sum(1).sqrt()
-    told = shown & pyramid.texture[first].flatten(1)
+    told = shown & counts & pyramid.texture[first].flatten(1)
     explained = (told & (size < EXPLAINED)).sum(1) / told.sum(1).clamp(min=1)
     overlap = shown.float().mean(1)
     nothing = (overlap < LEAST_SHARE) | (told.float().mean(1) < LEAST_SHARE / 10)
@@ -171,6 +181,14 @@ class _Template:
         step = torch.linalg.solve(normal + torch.diag(ridge), right)
         tone = torch.linalg.solve(normal[:, count:, count:] + torch.eye(2) * 1e-6, normal[:, count:, :count])
         return step, normal[:, :count, :count] - normal[:, :count, count:] @ tone
+
+
+def _shrunk(where: Tensor | None, pyramid: Pyramid, level: int, numbers: Tensor) -> Tensor:
+    """Which pixels of a level of the frames ``numbers`` (b,) count, (b, pixels), bool."""
+    if where is None:
+        return torch.ones((), dtype=torch.bool)
+    width, height = pyramid.windows[level].size
+    return (F.interpolate(where[numbers, None].float(), size=(height, width), mode="area") > 0.5).flatten(1)
 
 
 def overlap(pyramid: Pyramid, motions: Tensor) -> Tensor:

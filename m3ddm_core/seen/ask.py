@@ -38,6 +38,7 @@ class Answer:
     by inside the frame nearby; ``texture``: the same where there is something to see, farther around. ``span``: over
     which share of the gap in time those compared lie. ``moving``: in which share of the frames about as near in time
     something that moves by itself lies there. ``beside``: how much of the frame itself, nearby, moves by itself.
+    ``colour`` (p, 3): what was found.
     """
 
     offset: Tensor
@@ -48,20 +49,18 @@ class Answer:
     span: Tensor
     moving: Tensor
     beside: Tensor
+    colour: Tensor
 
 
 class Stretched:
     """A stretch's frames, ready to be asked.
 
-    frames: (m, h, w, 3), float, 0..1, at the working size; trust and gains of them; texture (m, h', w'), bool.
+    soft: frames (m, h, w, 3), as `softened` leaves them; trust and gains of them; texture (m, h', w'), bool.
     """
 
-    def __init__(self, frames: Tensor, border: Border, stretch: Stretch, trust: Trust, gains: Tensor, texture: Tensor):
+    def __init__(self, soft: Tensor, border: Border, stretch: Stretch, trust: Trust, gains: Tensor, texture: Tensor):
         self.border, self.stretch, self.trust, self.gains = border, stretch, trust, gains
-        self.window = border.window
-        # What is compared is softened a little: positions between pixels, and noise, are no contradiction.
-        soft = blur(rearrange(frames, "n h w c -> n c h w"), 0.7)
-        self.soft = rearrange(soft, "n c h w -> n h w c").contiguous()
+        self.window, self.soft = border.window, soft
         self.texture, self.map_window = texture, Window(self.window.source, (texture.shape[2], texture.shape[1]))
         self.inner = self.window.grid(max(1, round(max(self.window.size) / INNER)))
         self.near, self.wide = (_Outward(self.inner, border, reach) for reach in (NEAR, WIDE))
@@ -94,7 +93,8 @@ class Stretched:
         span = (high - low).clamp(min=0) / offset.abs().clamp(min=1)
         near = shown & ((others - number).abs()[:, None] <= LINGERS * offset.abs())
         moving = (near & ~follows).sum(0) / near.sum(0).clamp(min=1)
-        return Answer(offset, has.sum(0), spread, seam, texture, span, moving, self._beside(number))
+        colour = values.gather(0, fits.float().argmax(0)[None, :, None].expand(1, -1, 3))[0]
+        return Answer(offset, has.sum(0), spread, seam, texture, span, moving, self._beside(number), colour)
 
     def _values(self, number: int, names: Tensor, points: Tensor) -> Tensor:
         """What frames show at points, as bright as frame ``number``: (..., 3)."""
@@ -133,6 +133,12 @@ class Stretched:
         leaves = ~read_nearest(self.trust.follows, own, self.map_window.pixels(self.inner))
         nothing = torch.zeros(len(self.border.points), dtype=torch.long)
         return self.near(leaves[None].float(), torch.ones(1, *leaves.shape), nothing)
+
+
+def softened(frames: Tensor) -> Tensor:
+    """Frames (m, h, w, 3), float, as they are compared: positions between pixels, and noise, are no contradiction."""
+    soft = blur(rearrange(frames, "n h w c -> n c h w"), 0.7)
+    return rearrange(soft, "n c h w -> n h w c").contiguous()
 
 
 class _Outward:

@@ -92,13 +92,34 @@ def _around(neighbours: Pairs, reach: int = 4) -> Tensor:
 
 
 def _stretch(pyramid: Pyramid, first: int, neighbours: Pairs, freedom: Freedom, heed: Heed) -> Stretch:
-    bend = find_bend(pyramid, first, chained(_counted_from(neighbours, first)))
+    bend = find_bend(pyramid, first, chained(neighbours.motions))
     if bend:
         freedom = Freedom(bend=bend)
         start = bent(neighbours.motions, bend)
         neighbours = align(pyramid, neighbours.first, neighbours.second, start, freedom=freedom, levels=2)
     pairs = _counted_from(neighbours, first)
-    path = relaxed(chained(pairs), pairs, freedom, rounds=1)
+    path = relaxed(chained(pairs.motions), pairs, freedom, rounds=1)
+    return _tied(pyramid, Stretch(first, path, pairs, freedom), heed, None)
+
+
+def follow(pyramid: Pyramid, stretch: Stretch, path: Tensor, where: Tensor, heed: Heed = lambda: None) -> Stretch:
+    """Another path (m, 3, 3) through a stretch's frames, found better: by the pixels ``where`` (n, h, w), bool, of all
+    of the pyramid's frames alone."""
+    one, first, window = torch.arange(len(path) - 1), stretch.first, pyramid.windows[0]
+    guess = between(path, one, one + 1)
+    pairs = align(pyramid, one + first, one + 1 + first, guess, freedom=stretch.freedom, levels=2, where=where)
+    # A few pixels may lead anywhere: there the guess holds, for as much as a pixel's worth.
+    leads = (pairs.explained >= LEAST_EXPLAINED) & (farthest(guess, pairs.motions, window) <= SLACK * min(window.size))
+    certain = torch.eye(pairs.certain.shape[-1], dtype=torch.float64) * max(window.scale) ** 2
+    held = replace(pairs, motions=guess, certain=certain.expand_as(pairs.certain), explained=torch.ones(len(pairs)))
+    pairs = _counted_from(held.where(leads, pairs), first)
+    path = relaxed(path, pairs, stretch.freedom, rounds=2)
+    return _tied(pyramid, replace(stretch, path=path, pairs=pairs), heed, where)
+
+
+def _tied(pyramid: Pyramid, stretch: Stretch, heed: Heed, where: Tensor | None) -> Stretch:
+    """A stretch whose path also agrees with the motions between frames that lie farther apart."""
+    first, path, pairs, freedom = stretch.first, stretch.path, stretch.pairs, stretch.freedom
     for stride in STRIDES:
         heed()
         start = torch.arange(0, max(0, len(path) - stride), max(1, stride // 4))
@@ -107,9 +128,8 @@ def _stretch(pyramid: Pyramid, first: int, neighbours: Pairs, freedom: Freedom, 
         if not both.any():
             break
         start, guess = start[both], guess[both]
-        found = _counted_from(
-            align(pyramid, start + first, start + stride + first, guess, freedom=freedom, levels=3), first
-        )
+        found = align(pyramid, start + first, start + stride + first, guess, freedom=freedom, levels=3, where=where)
+        found = _counted_from(found, first)
         allowed = SLACK * min(pyramid.windows[0].size) + SLACK_A_FRAME * stride
         agrees = farthest(guess, found.motions, pyramid.windows[0]) <= allowed
         kept = found.chosen(agrees & (found.explained >= LEAST_EXPLAINED))

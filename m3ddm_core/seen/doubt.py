@@ -40,11 +40,9 @@ def doubt(answer: Answer, noise: float) -> Tensor:
     return torch.where((answer.offset != 0) & (answer.moving <= MOVING) & (answer.beside <= BESIDE), worst, torch.inf)
 
 
-def confidence_of(doubts: Tensor, strictness: float, border: Border) -> Tensor:
-    """Confidence (p,), float32, 0..1, half where doubt is at the limit times ``strictness``, less in specks."""
-    if strictness <= 0:
-        return torch.zeros_like(doubts)
-    confidence = 1 / (1 + (doubts / strictness) ** 2)
+def confidence_of(doubts: Tensor, border: Border) -> Tensor:
+    """Confidence (p,), float32, 0..1, half where doubt is at the limit, less in specks."""
+    confidence = 1 / (1 + doubts**2)
     whole = _without_specks(border.spread(confidence >= CONFIDENT, True))[border.outside]
     return torch.where(whole, confidence, confidence.clamp(max=CONFIDENT / 2))
 

@@ -14,13 +14,14 @@ from ..canvas.build import require_source
 from ..canvas.placement import Placement
 from ..frames import drop_alpha, frames_at_once, grouped, resize
 from .check import check
-from .doubt import confidence_of, doubt
+from .doubt import confidence_of
+from .finding import find
 from .packed import put_part
 from .recipe import CONFIDENT, SceneReport, Seen, unseen
 from .still import is_still
 from .survey import survey
 
-REVISION = 3
+REVISION = 4
 """To be raised whenever other pixels are found in the same frames, or trusted otherwise."""
 
 SHORTEST = 4
@@ -130,18 +131,21 @@ def _fill(seen: Seen, frames: Tensor, on_frame: Callable[[int], None]) -> tuple[
     def heed() -> None:
         on_frame(0)
 
-    verdict = check(frames, border, heed)
-    if verdict.strictness:
-        for stretched in survey(frames, border, heed):
-            first, length = stretched.stretch.first, len(stretched.stretch)
-            own = slice(first, first + length)
-            seen.path[own], seen.gains[own] = stretched.stretch.path, stretched.gains
+    checks = check(frames, border, heed)
+    strictness = max(verdict.strictness for verdict in checks.verdicts)
+    if strictness:
+        for motions in survey(frames, border, heed):
+            first, length = motions[0].stretch.first, len(motions[0].stretch)
+            own, allowed = slice(first, first + length), [checks.of(motion) for motion in motions]
+            seen.paths[own, : len(motions)] = torch.stack([motion.stretch.path for motion in motions], dim=1)
+            seen.gains[own] = motions[0].gains
             for number in range(length):
-                answer = stretched.ask(number)
-                if answer is not None:
-                    trust = confidence_of(doubt(answer, stretched.trust.noise), verdict.strictness, border)
+                finding = find(motions, allowed, number)
+                if finding is not None:
+                    trust = confidence_of(finding.doubts, border)
                     seen.confidence[first + number] = (trust * 255).round().byte()
                     wanted = trust >= LEAST_CONFIDENCE
-                    seen.offsets[first + number] = torch.where(wanted, answer.offset, 0).to(torch.int8)
+                    seen.offsets[first + number] = torch.where(wanted, finding.offset, 0).to(torch.int8)
+                    seen.motions[first + number] = finding.motion.to(torch.uint8)
                 on_frame(first + number + 1)
-    return False, verdict.strictness, verdict.words
+    return False, strictness, checks.words

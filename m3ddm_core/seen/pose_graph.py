@@ -15,14 +15,14 @@ LEAST = 1e-4
 """No pair counts for less: where it is the only one, it has its way."""
 
 
-def chained(neighbours: Pairs) -> Tensor:
-    """The path (n, 3, 3), each frame to the middle one, by the motions from each frame to the next."""
-    n = len(neighbours) + 1
+def chained(motions: Tensor) -> Tensor:
+    """The path (n, 3, 3), each frame to the middle one, by the ``motions`` (n - 1, 3, 3) from each to the next."""
+    n = len(motions) + 1
     path = torch.eye(3, dtype=torch.float64).repeat(n, 1, 1)
     for number in range(n // 2, n - 1):
-        path[number + 1] = path[number] @ torch.linalg.inv(neighbours.motions[number])
+        path[number + 1] = path[number] @ torch.linalg.inv(motions[number])
     for number in range(n // 2 - 1, -1, -1):
-        path[number] = path[number + 1] @ neighbours.motions[number]
+        path[number] = path[number + 1] @ motions[number]
     return path
 
 

@@ -23,6 +23,8 @@ USES = ("off", "start", "layer", "both", "known")
 """What seen pixels can be used for: sampling starts from them, they are laid over the result, both; or both, and
 latents that are wholly seen are known to the network, which the published one was not trained for."""
 
+MOST_MOTIONS = 4
+"""What is near, what is far, and what lies between."""
 FARTHEST = 127
 """Frames away: what an int8 holds."""
 CONFIDENT = 0.5
@@ -82,13 +84,15 @@ class Seen:
     """Recipes for the borders of ``n`` frames, p pixels each at the canvas's size.
 
     ``offsets`` (n, p), int8: the number of the frame a pixel comes from, less the frame's own; 0 for none.
-    ``confidence`` (n, p), uint8, of 255. ``path`` (n, 3, 3): the camera's, see `motions`. ``gains`` (n, 3).
+    ``confidence`` (n, p), uint8, of 255. ``paths`` (n, k, 3, 3): the camera's, see `motions.py`, by what is near and by
+    what is far. ``motions`` (n, p), uint8: along which of them a pixel is found. ``gains`` (n, 3).
     """
 
     placement: Placement
     offsets: Tensor
     confidence: Tensor
-    path: Tensor
+    motions: Tensor
+    paths: Tensor
     gains: Tensor
     scenes: tuple[SceneReport, ...]
 
@@ -168,34 +172,37 @@ class Seen:
         if not self.known(number).any():
             nothing = torch.zeros(border.outside.shape)
             return Picture(nothing[..., None].expand(-1, -1, 3), nothing)
-        offsets, confidence = self._at(number, border)
+        offsets, motions, confidence = self._at(number, border)
         pixels = torch.zeros(len(offsets), 3)
-        for offset in offsets.unique().tolist():
+        for offset, which in torch.stack([offsets, motions], 1).unique(dim=0).tolist():
             if not offset:
                 continue
             other = number + offset
-            here = offsets == offset
+            here = (offsets == offset) & (motions == which)
             frame = as_floats(read(other))[..., :3]
             window = Window(self.placement.source, (frame.shape[1], frame.shape[0]))
-            motion = between(self.path, torch.tensor([number]), torch.tensor([other]))
+            motion = between(self.paths[:, which], torch.tensor([number]), torch.tensor([other]))
             spots = window.pixels(move(motion, border.points[here])[0])
             found = read_sharp(frame[None], torch.zeros(len(spots), dtype=torch.long), spots)
             pixels[here] = (found * (self.gains[number] / self.gains[other])).clamp(0, 1)
         pictures = border.spread(torch.cat([pixels, confidence[:, None]], dim=1).T, 0.0)
         return Picture(pictures[:3].movedim(0, -1), pictures[3])
 
-    def _at(self, number: int, border: Border) -> tuple[Tensor, Tensor]:
-        """Offsets and confidence (q,) of a frame at the pixels of its border at another size."""
+    def _at(self, number: int, border: Border) -> tuple[Tensor, Tensor, Tensor]:
+        """Offsets, motions and confidence (q,) of a frame at the pixels of its border at another size."""
         if border is self.border:
-            return self.offsets[number].long(), self.confidence[number].float() / 255
+            return self.offsets[number].long(), self.motions[number].long(), self.confidence[number].float() / 255
         start = torch.tensor(self.border.target[:2])
         spots = self.border.window.pixels(border.points) - start
         none = torch.zeros(len(spots), dtype=torch.long)
-        offsets = read_nearest(self.border.spread(self.offsets[number], 0)[None], none, spots).long()
+        offsets, motions = (
+            read_nearest(self.border.spread(values[number], 0)[None], none, spots).long()
+            for values in (self.offsets, self.motions)
+        )
         # Its own pixels are certain: so the edge between confident and not is smooth up to the source.
         certain = self.border.spread(self.confidence[number].float() / 255, 1.0)
         confidence = read_linear(certain[None, ..., None], none, spots)[:, 0]
-        return offsets, torch.where(offsets == 0, 0.0, confidence)
+        return offsets, motions, torch.where(offsets == 0, 0.0, confidence)
 
 
 def unseen(placement: Placement, n: int, why: str | None = None) -> Seen:
@@ -205,7 +212,8 @@ def unseen(placement: Placement, n: int, why: str | None = None) -> Seen:
         placement,
         torch.zeros(n, pixels, dtype=torch.int8),
         torch.zeros(n, pixels, dtype=torch.uint8),
-        torch.eye(3, dtype=torch.float64).repeat(n, 1, 1),
+        torch.zeros(n, pixels, dtype=torch.uint8),
+        torch.eye(3, dtype=torch.float64).repeat(n, MOST_MOTIONS, 1, 1),
         torch.ones(n, 3),
         () if why is None else (SceneReport(0, n, False, 0.0, 0.0, why),),
     )

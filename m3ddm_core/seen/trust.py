@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -51,29 +52,39 @@ def find_trust(pyramid: Pyramid, stretch: Stretch, gains: Tensor) -> Trust:
     noise = error[error.isfinite()].median().item() if error.isfinite().any() else 0.0
     breaks = (explained < HOLDS) | _jumps(pyramid.windows[0], stretch) | _unsure(pyramid.windows[0], stretch)
     broken = torch.cat([torch.zeros(1, dtype=torch.long), breaks.long().cumsum(0)])
-    return Trust(_follows(pyramid, stretch, gains), broken, noise)
-
-
-def _follows(pyramid: Pyramid, stretch: Stretch, gains: Tensor) -> Tensor:
-    """What the frames a few steps before and after show where the camera says, (m, h, w), bool."""
-    m, height, width = len(stretch), *pyramid.texture.shape[1:]
-    total, seen = torch.zeros(m, height, width), torch.zeros(m, height, width)
     near = max(1, min(GAP, (m - 1) // 3))
-    every = torch.arange(m)
-    for gap in (near, 2 * near):
-        # Of before and after the better: what something covers there has not moved here.
-        best = torch.full((m, height, width), torch.inf)
-        for step in (gap, -gap):
-            has = every[(every + step >= 0) & (every + step < m)]
-            error = _errors(pyramid, stretch, gains, has, has + step)
-            best[has] = torch.minimum(best[has], error)
+    leaves = left_over(pyramid, stretch, gains, (near, 2 * near)) >= FOLLOWS
+    reach = round(OUTLINE * max(leaves.shape[1:]))
+    follows = F.max_pool2d(leaves[:, None].float(), 2 * reach + 1, stride=1, padding=reach)[:, 0] == 0
+    return Trust(follows, broken, noise)
+
+
+def left_over(pyramid: Pyramid, stretch: Stretch, gains: Tensor, gaps: Sequence[int]) -> Tensor:
+    """What the camera leaves unexplained around each pixel, (m, h, w): the mean error over some ``gaps`` in frames.
+    Infinite where nothing can be compared."""
+    every = torch.arange(len(stretch))
+    height, width = pyramid.texture.shape[1:]
+    total, seen = torch.zeros(len(every), height, width), torch.zeros(len(every), height, width)
+    for gap in gaps:
+        best = nearest_error(pyramid, stretch, gains, gap, every)
         total += torch.where(best.isfinite(), best, 0.0)
         seen += best.isfinite()
     sigma = max(1.0, 0.015 * max(height, width))
     around, known = blur(total[:, None], sigma)[:, 0], blur(seen[:, None], sigma)[:, 0]
-    leaves = (around / known.clamp(min=1e-3) >= FOLLOWS) | (known <= 0.1)
-    reach = round(OUTLINE * max(height, width))
-    return F.max_pool2d(leaves[:, None].float(), 2 * reach + 1, stride=1, padding=reach)[:, 0] == 0
+    return torch.where(known > 0.1, around / known.clamp(min=1e-3), torch.inf)
+
+
+def nearest_error(pyramid: Pyramid, stretch: Stretch, gains: Tensor, gap: int, numbers: Tensor) -> Tensor:
+    """What the camera misses frames ``numbers`` (b,) by, a gap before or after, whichever is less: (b, h, w).
+
+    What something covers in the one has not moved in the other. Infinite where neither shows anything.
+    """
+    best = torch.full((len(numbers), *pyramid.texture.shape[1:]), torch.inf)
+    for step in (gap, -gap):
+        has = ((numbers + step >= 0) & (numbers + step < len(stretch))).nonzero().flatten()
+        error = _errors(pyramid, stretch, gains, numbers[has], numbers[has] + step)
+        best[has] = torch.minimum(best[has], error)
+    return best
 
 
 def _errors(pyramid: Pyramid, stretch: Stretch, gains: Tensor, first: Tensor, second: Tensor) -> Tensor:

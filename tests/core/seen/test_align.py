@@ -96,7 +96,7 @@ def test_a_path_is_relaxed_to_what_most_pairs_say():
     far = align(pyramid, start, start + 10, panned(10, 30), levels=2)
     far.motions[7] = motion_of(torch.tensor([0.1, 0, 0, 0]))
     pairs = Pairs.joined([neighbours, far])
-    chain, path = chained(neighbours), relaxed(chained(neighbours), pairs, Freedom(), rounds=8)
+    chain, path = chained(neighbours.motions), relaxed(chained(neighbours.motions), pairs, Freedom(), rounds=8)
     drift = [farthest(between(one, start, start + 10), panned(10, 30), window) for one in (chain, path)]
     assert drift[0].median() > 2 and drift[1].median() < 0.6 and drift[1].max() < 1.5
 

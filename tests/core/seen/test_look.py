@@ -145,11 +145,11 @@ def test_a_parallax_that_the_motion_does_not_explain_is_not_claimed():
 def test_the_same_frames_give_the_same_and_a_scene_does_not_know_its_neighbours(panned):
     film, seen = panned
     again = look(film)
-    for name in ("offsets", "confidence", "path", "gains"):
+    for name in ("offsets", "confidence", "motions", "paths", "gains"):
         assert torch.equal(getattr(again, name), getattr(seen, name))
     before = Film(torch.cat([pan(1, 9, seed=12).whole, film.whole]))
     whole = look(before, [9])
-    for name in ("offsets", "confidence", "path", "gains"):
+    for name in ("offsets", "confidence", "motions", "paths", "gains"):
         assert torch.equal(getattr(whole, name)[9:], getattr(seen, name))
 
 
@@ -198,3 +198,18 @@ def test_sources_are_near_in_time_or_on_a_lattice():
     assert found[:4] == [49, 51, 48, 52] and 50 not in found
     assert all(abs(s - 50) <= 8 or s % 4 == 0 for s in found) and all(abs(s - 50) <= 32 or s % 8 == 0 for s in found)
     assert max(found) == 144 and min(found) == 0 and sources_of(0, 0, 1) == []
+
+
+def test_near_and_far_are_each_followed_by_themselves():
+    near, far = pan(3.0, 32, seed=10), pan(1.0, 32, seed=11)
+    whole = far.whole.clone()
+    whole[:, 32:] = near.whole[:, 32:]
+    film = Film(whole)
+    seen = look(film)
+    share, psnr, off = claimed(film, seen)
+    assert share > 0.3 and psnr > 30 and off < 0.01, seen.report()
+    assert seen.scenes[0].words.startswith("2 depths, the nearest first: checked on ")
+    steps = seen.paths[16, :2, 0, 2] - seen.paths[15, :2, 0, 2]
+    assert 2.6 < (steps[0] / steps[1]).item() < 3.4
+    taken = torch.stack([seen.known(number) for number in range(32)])
+    assert {0, 1} == set(seen.motions[taken].unique().tolist())
