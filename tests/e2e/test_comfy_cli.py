@@ -27,6 +27,8 @@ QUICK_AT = {
     "M3DDM_OutpaintVideo": {"canvas_size": (9, (0, 256))},
     "KSampler": {"steps": (2, (1, 25))},
 }
+# Of its own, where a template takes all frames: test_template_runs.py runs it with them.
+FIRST_FRAMES_AT, FEW = 13, 20
 
 # What other models make is left out of the tests that may change a prompt; comfy-cli takes the file as it is.
 TOO_LARGE = {"Remove what you name", "Restored by SeedVR2"}
@@ -56,6 +58,9 @@ def quick(template: Path, target: Path) -> Path:
             for name, (place, expected) in QUICK_AT[node["type"]].items():
                 assert values[place] in expected
                 values[place] = templates.QUICK[node["type"]][name]
+            if node["type"] in ("M3DDM_EdgeMask", "M3DDM_OutpaintVideo"):
+                assert values[FIRST_FRAMES_AT] in (0, 1, 24)
+                values[FIRST_FRAMES_AT] = values[FIRST_FRAMES_AT] or FEW
         elif node["type"] == "SaveVideo":
             values[0] = f"comfy_cli/{template.stem}"
     target.write_text(json.dumps(graph), encoding="utf-8")
