@@ -364,6 +364,8 @@ def _in_threads(
 
     def start(number: int, state: OutpaintState, then: Callable[[Tensor], None]) -> None:
         def finish(latents: Tensor) -> None:
+            # As they come back from the journal: how they lie in memory decides how a VAE rounds.
+            latents = latents.contiguous()
             keep(number, latents)
             then(latents)
 
