@@ -27,11 +27,11 @@ def test_node_and_command_line_make_equal_frames(pack, load_video, tmp_path, mon
 
     written = {}
 
-    def write_video(path, frames, info, sound, **options):
-        written.update(frames=torch.stack(list(frames)), info=info, sound=sound)
+    def write_shots(path, shots, info, sound, **options):
+        written.update(frames=torch.stack([frame for shot in shots for frame in shot.frames]), info=info, sound=sound)
         Path(path).write_bytes(b"whole")
 
-    monkeypatch.setattr(pack.module("m3ddm_core.pipeline"), "write_video", write_video)
+    monkeypatch.setattr(pack.module("m3ddm_core.pipeline"), "write_shots", write_shots)
     arguments = ["--checkpoint", str(DEMO), "--vae", str(DEMO_VAE), "--ratio", "16:9", "--preset", "custom"]
     for name, value in {**OPTIONS, **SAMPLING}.items():
         arguments += [f"--{name.replace('_', '-')}", str(value)]
