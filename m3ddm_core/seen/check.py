@@ -40,7 +40,7 @@ STRICTNESS = (1.0, 0.8, 0.6, 0.45, 0.3)
 
 @dataclass(frozen=True)
 class Verdict:
-    """``strictness``: of the usual limits, so much is allowed; 0 where the scene is refused. ``words`` say why."""
+    """``strictness``: of the usual limits, so much is allowed; 0 where a motion is refused. ``words`` say why."""
 
     strictness: float
     words: str
