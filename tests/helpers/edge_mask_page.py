@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.helpers.real_frontend import Frontend
+from tests.helpers.real_frontend import SETTLED, Frontend
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
@@ -37,6 +37,13 @@ DRAWN = """() => {
     const [source, target, facts] = ['source', 'target', 'facts'].map(part => document.querySelector(`.m3ddm-${part}`))
     return [source.getBoundingClientRect().toJSON(), target.getBoundingClientRect().toJSON(), facts.innerText]
 }"""
+# The drawing takes the room that the node has: it grows while the clip's size is read and the node's rows are laid out.
+AT_REST = f"""async () => {{
+    const settled = {SETTLED}
+    const places = () => [...document.querySelectorAll('.m3ddm-target, .m3ddm-source, .m3ddm-facts')].map(
+        part => JSON.stringify(part.getBoundingClientRect())).join()
+    for (let before = ''; before !== places(); await settled()) before = places()
+}}"""
 NODE = "app.graph.nodes.find(n => n.type === 'M3DDM_EdgeMask')"
 
 
@@ -84,9 +91,14 @@ class EdgeMask:
             }}""",
             values,
         )
-        self.frontend.settle()
+        self.rest()
+
+    def rest(self) -> None:
+        """Wait until the drawing stands still."""
+        self.page.evaluate(AT_REST)
 
     def drag(self, handle: Locator, right: float, down: float) -> None:
+        self.rest()
         box = handle.bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         self.page.mouse.move(x, y)
@@ -101,6 +113,7 @@ class EdgeMask:
     def drawn(self) -> tuple[float, list[float]]:
         """Pixels on the screen for a pixel of the source, and the source's left, top, width and height in the target,
         in pixels of the source."""
+        self.rest()
         inner, outer, facts = self.page.evaluate(DRAWN)
         scale = outer["width"] / float(facts.split("×")[0].split()[-1])
         corner = [inner["x"] - outer["x"], inner["y"] - outer["y"], inner["width"], inner["height"]]
