@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .motions import SIMILARITY, Freedom, flow, motion_of, move, stay
+from .motions import SIMILARITY, Freedom, Window, flow, motion_of, move, move_each, stay
 from .pyramid import Pyramid
 
 STEADY = Freedom()
-AT_ONCE = 32
+AT_ONCE = 16
 """Pairs."""
 ROUNDS = 4
 SETTLED = 0.003
@@ -113,87 +113,116 @@ def _align(
     for level in range(top, -1, -1):
         # A small level tells shifts and turns, not more.
         count = freedom.count if level <= max(0, top - 1) or top < 2 else min(freedom.count, SIMILARITY)
-        template = _Template.of(pyramid, level, first, replace(freedom, count=count))
-        counts = _shrunk(where, pyramid, level, first)
+        template = _Template.of(pyramid, level, first, replace(freedom, count=count), where)
+        others = pyramid.levels[level][second]
         for _ in range(ROUNDS):
-            error, shown = template.error(pyramid, level, second, motions, photometric)
-            weight, sigma = _weights(error, shown & counts)
+            error, shown = template.error(others, motions, photometric)
+            weight, sigma = _weights(error, shown)
             step, certain = template.step(error, weight, photometric)
             motions = motions @ motion_of(-step[:, :count], freedom.bend)
             photometric = photometric + step[:, count:].float()
             if (step[:, :count].abs().max() * max(pyramid.windows[level].scale)) < SETTLED:
                 break
-    error, shown = template.error(pyramid, 0, second, motions, photometric)
+    error, shown = template.error(others, motions, photometric)
+    told = shown & template.picked(pyramid.texture[first].flatten(1))
     size = error.square().sum(1).sqrt()
-    told = shown & counts & pyramid.texture[first].flatten(1)
     explained = (told & (size < EXPLAINED)).sum(1) / told.sum(1).clamp(min=1)
-    overlap = shown.float().mean(1)
-    nothing = (overlap < LEAST_SHARE) | (told.float().mean(1) < LEAST_SHARE / 10)
+    shared = overlap(pyramid, motions, level=0)
+    nothing = (shared < LEAST_SHARE) | (told.sum(1) < LEAST_SHARE / 10 * template.pixels)
     explained = torch.where(nothing, 0.0, explained)
     certain = certain / (sigma.clamp(min=NOISE_FLOOR).double() ** 2 * CORRELATED)[:, None, None]
-    return Pairs(first, second, motions, certain, explained, overlap, sigma)
+    return Pairs(first, second, motions, certain, explained, shared, sigma)
 
 
 @dataclass(frozen=True, eq=False)
 class _Template:
-    """Frames (b, 3, pixels) and how they change with the parameters of a motion, gain and offset: (b, 3, pixels, k)."""
+    """The pixels of frames that count: ``planes`` (b, 3, q), and ``slopes`` (b, k, 3, q), how they change with the
+    parameters of a motion, gain and offset.
+
+    ``points`` (b, q, 2) or (1, q, 2), where they lie; ``counts`` the same without the 2, bool. ``which`` (b, q): their
+    numbers, None where all ``pixels`` of the frames count.
+    """
 
     planes: Tensor
     slopes: Tensor
     points: Tensor
+    counts: Tensor
+    which: Tensor | None
+    window: Window
+    pixels: int
 
     @classmethod
-    def of(cls, pyramid: Pyramid, level: int, numbers: Tensor, freedom: Freedom) -> _Template:
+    def of(cls, pyramid: Pyramid, level: int, numbers: Tensor, freedom: Freedom, where: Tensor | None) -> _Template:
         planes, window = pyramid.levels[level][numbers], pyramid.windows[level]
         padded = F.pad(planes, (1, 1, 1, 1), mode="replicate")
-        across = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) * (window.scale[0] / 2)
-        along = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) * (window.scale[1] / 2)
-        points = window.grid()
-        moved = flow(freedom, points)
-        slopes = [across * moved[..., k, 0] + along * moved[..., k, 1] for k in range(freedom.count)]
-        grey = planes[:, :1] - planes[:, :1].mean((2, 3), keepdim=True)
-        gain = torch.cat([grey, planes[:, 1:]], dim=1)
-        offset = torch.zeros_like(planes)
-        offset[:, 0] = 1
-        stacked = torch.stack([*slopes, gain, offset], dim=-1)
-        return cls(planes.flatten(2), stacked.flatten(2, 3), points)
+        across = ((padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) * (window.scale[0] / 2)).flatten(2)
+        along = ((padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) * (window.scale[1] / 2)).flatten(2)
+        mean, planes = planes[:, 0].mean((1, 2))[:, None], planes.flatten(2)
+        points, pixels = window.grid().view(1, -1, 2), planes.shape[-1]
+        which, counts = None, torch.ones(1, pixels, dtype=torch.bool)
+        if where is not None:
+            which, counts = _numbered(_shrunk(where, window, numbers))
+            planes, across, along = (
+                values.gather(2, which[:, None].expand(-1, 3, -1)) for values in (planes, across, along)
+            )
+            points = points[0][which]
+        flowed = flow(freedom, points).permute(3, 2, 0, 1)[:, :, :, None]
+        slopes = torch.empty(len(planes), freedom.count + 2, *planes.shape[1:])
+        for k in range(freedom.count):
+            torch.mul(across, flowed[0, k], out=slopes[:, k])
+            slopes[:, k].addcmul_(along, flowed[1, k].expand_as(along))
+        slopes[:, -2] = planes
+        slopes[:, -2, 0] -= mean
+        slopes[:, -1] = 0
+        slopes[:, -1, 0] = 1
+        return cls(planes, slopes, points, counts, which, window, pixels)
 
-    def error(
-        self, pyramid: Pyramid, level: int, second: Tensor, motions: Tensor, photometric: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """What frames ``second`` are off by, (b, 3, pixels), and where they show anything, (b, pixels)."""
-        window, moved = pyramid.windows[level], move(motions, self.points)
-        found = look(pyramid.levels[level][second], moved, window.source).flatten(2)
-        tone = torch.einsum("b c p k, b k -> b c p", self.slopes[..., -2:], photometric)
-        return found - self.planes - tone, window.shows(moved).flatten(1)
+    def picked(self, values: Tensor) -> Tensor:
+        """Of values (b, pixels) of the frames those that count, (b, q)."""
+        return values if self.which is None else values.gather(1, self.which)
+
+    def error(self, others: Tensor, motions: Tensor, photometric: Tensor) -> tuple[Tensor, Tensor]:
+        """What frames ``others`` (b, 3, h, w) are off by, (b, 3, q), and where they show what counts, (b, q)."""
+        moved = move_each(motions, self.points)
+        error = look(others, moved[:, None], self.window.source)[:, :, 0] - self.planes
+        error -= self.slopes[:, -2] * photometric[:, :1, None]
+        error[:, 0] -= photometric[:, 1:]
+        return error, self.window.shows(moved) & self.counts
 
     def step(self, error: Tensor, weight: Tensor, photometric: Tensor) -> tuple[Tensor, Tensor]:
         """The parameters' change (b, k + 2), and what is known of the motion's: (b, k, k)."""
-        weighted = (self.slopes * weight[:, None, :, None]).flatten(1, 2)
-        normal = (self.slopes.flatten(1, 2).mT @ weighted).double()
-        right = torch.einsum("b p k, b p -> b k", weighted, error.flatten(1)).double()
-        pixels, count = weight.shape[1], normal.shape[-1] - 2
+        weighted = (self.slopes * weight[:, None, None]).flatten(2)
+        normal = (weighted @ self.slopes.flatten(2).mT).double()
+        right = (weighted @ error.flatten(1)[..., None])[..., 0].double()
+        count = normal.shape[-1] - 2
         ridge = torch.full((count + 2,), RIDGE, dtype=torch.float64)
         ridge[SIMILARITY:count] = HIGHER_RIDGE
         ridge[count:] = GAIN_RIDGE
-        ridge *= pixels
+        ridge *= self.pixels
         right[:, count:] -= ridge[count:] * photometric
         step = torch.linalg.solve(normal + torch.diag(ridge), right)
         tone = torch.linalg.solve(normal[:, count:, count:] + torch.eye(2) * 1e-6, normal[:, count:, :count])
         return step, normal[:, :count, :count] - normal[:, :count, count:] @ tone
 
 
-def _shrunk(where: Tensor | None, pyramid: Pyramid, level: int, numbers: Tensor) -> Tensor:
+def _numbered(counts: Tensor) -> tuple[Tensor, Tensor]:
+    """The numbers of the pixels (b, p), bool, that count, (b, q), and where these are any: in some rows are fewer."""
+    row, pixel = counts.nonzero(as_tuple=True)
+    many = counts.sum(1)
+    which = torch.zeros(len(counts), max(int(many.max()), 1), dtype=torch.long)
+    which[row, (counts.cumsum(1) - 1)[row, pixel]] = pixel
+    return which, torch.arange(which.shape[1]) < many[:, None]
+
+
+def _shrunk(where: Tensor, window: Window, numbers: Tensor) -> Tensor:
     """Which pixels of a level of the frames ``numbers`` (b,) count, (b, pixels), bool."""
-    if where is None:
-        return torch.ones((), dtype=torch.bool)
-    width, height = pyramid.windows[level].size
+    width, height = window.size
     return (F.interpolate(where[numbers, None].float(), size=(height, width), mode="area") > 0.5).flatten(1)
 
 
-def overlap(pyramid: Pyramid, motions: Tensor) -> Tensor:
+def overlap(pyramid: Pyramid, motions: Tensor, level: int = -1) -> Tensor:
     """The share of a frame that the one a motion (b, 3, 3) leads to still shows, (b,)."""
-    window = pyramid.windows[-1]
+    window = pyramid.windows[level]
     return window.shows(move(motions, window.grid())).float().mean((1, 2))
 
 

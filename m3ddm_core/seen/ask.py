@@ -51,6 +51,15 @@ class Answer:
     beside: Tensor
     colour: Tensor
 
+    def among(self, some: Tensor, pixels: int) -> Answer:
+        """An answer for as many ``pixels``, of which ``some`` (p,) are these; of the others nothing is found."""
+        return Answer(
+            *(
+                mine.new_zeros(pixels, *mine.shape[1:]).index_copy_(0, some, mine)
+                for mine in (getattr(self, name) for name in self.__dataclass_fields__)
+            )
+        )
+
 
 class Stretched:
     """A stretch's frames, ready to be asked.
@@ -81,42 +90,59 @@ class Stretched:
         others, motions, points, shown = others[useful], motions[useful], points[useful], shown[useful]
         names = others[:, None].expand(shown.shape)
         follows = read_nearest(self.trust.follows, names, self.map_window.pixels(points))
+        # What no frame shows is not worked on: of many motions each leads to little.
+        some = (shown & follows).any(0).nonzero().flatten()
+        if not len(some):
+            return None
+        points, shown, follows = points[:, some], shown[:, some], follows[:, some]
         which, has = _ranked(shown & follows)
-        spots = torch.gather(points, 0, which[..., None].expand(*which.shape, 2))
-        values = self._values(number, others[which], spots)
-        spread, fits = self._spread(values, has)
-        pick = which.gather(0, fits.float().argmax(0)[None])[0]
-        seam, texture = self._inside(number, others, motions, pick)
+        values = torch.zeros(*which.shape, 3)
+        values[has] = self._values(number, others[which[has]], points[which, torch.arange(len(some))][has])
+        spread, fits = self._spread(values, has, some)
+        best = fits.float().argmax(0)[None]
+        pick = which.gather(0, best)[0]
+        seam, texture = self._inside(number, others, motions, pick, some)
         time = others[which] - number
         low, high = torch.where(has, time, 999).amin(0), torch.where(has, time, -999).amax(0)
-        offset = torch.where(has[0], others[pick] - number, 0)
-        span = (high - low).clamp(min=0) / offset.abs().clamp(min=1)
+        offset = others[pick] - number
         near = shown & ((others - number).abs()[:, None] <= LINGERS * offset.abs())
-        moving = (near & ~follows).sum(0) / near.sum(0).clamp(min=1)
-        colour = values.gather(0, fits.float().argmax(0)[None, :, None].expand(1, -1, 3))[0]
-        return Answer(offset, has.sum(0), spread, seam, texture, span, moving, self._beside(number), colour)
+        answer = Answer(
+            offset,
+            has.sum(0),
+            spread,
+            seam,
+            texture,
+            span=(high - low) / offset.abs(),
+            moving=(near & ~follows).sum(0) / near.sum(0).clamp(min=1),
+            beside=self._beside(number, some),
+            colour=values.gather(0, best[..., None].expand(-1, -1, 3))[0],
+        )
+        return answer.among(some, len(self.border.points))
 
     def _values(self, number: int, names: Tensor, points: Tensor) -> Tensor:
         """What frames show at points, as bright as frame ``number``: (..., 3)."""
         gain = self.gains[number] / self.gains[names]
         return read_linear(self.soft, names, self.window.pixels(points)) * gain
 
-    def _spread(self, values: Tensor, has: Tensor) -> tuple[Tensor, Tensor]:
-        """By how much values (r, p, 3) differ where a frame ``has`` any (r, p): (p,), and which agree, (r, p)."""
+    def _spread(self, values: Tensor, has: Tensor, some: Tensor) -> tuple[Tensor, Tensor]:
+        """By how much values (r, q, 3) differ where a frame ``has`` any (r, q): (q,), and which agree, (r, q)."""
         count = has.sum(0)
         order = torch.where(has[..., None], values, 9.0).sort(0).values
-        middle = ((count - 1).clamp(min=0) // 2)[None, :, None].expand(1, -1, 3)
+        middle = ((count - 1) // 2)[None, :, None].expand(1, -1, 3)
         off = torch.where(has, (values - order.gather(0, middle)).abs().mean(-1), 0.0)
-        pictures = self.border.spread(torch.stack([off, has.float()]), 0.0)
-        off, known = F.avg_pool2d(pictures, 3, stride=1, padding=1)[..., self.border.outside]
-        off = torch.where(has, off / known.clamp(min=1e-3), 9.0)
+        whole = torch.zeros(2, len(has), len(self.border.points))
+        whole[..., some] = torch.stack([off, has.float()])
+        off, known = _summed(self.border.spread(whole, 0.0))[..., self.border.outside][..., some]
+        off = torch.where(has, off / known.clamp(min=1), 9.0)
         # The worse part of the samples decides, not the better.
-        worse = ((count * 2 + 1) // 3).clamp(min=1) - 1
-        spread = torch.where(count > 0, off.sort(0).values.gather(0, worse[None])[0], 1.0)
+        worse = (count * 2 + 1) // 3 - 1
+        spread = off.sort(0).values.gather(0, worse[None])[0]
         return spread, has & (off <= (1.5 * spread).clamp(min=AGREES))
 
-    def _inside(self, number: int, others: Tensor, motions: Tensor, pick: Tensor) -> tuple[Tensor, Tensor]:
-        """What each pixel's source, ``pick`` (p,) of ``others``, is off by inside frame ``number``: near, and wide."""
+    def _inside(
+        self, number: int, others: Tensor, motions: Tensor, pick: Tensor, some: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What each pixel's source, ``pick`` (q,) of ``others``, is off by inside frame ``number``: near, and wide."""
         points = move(motions, self.inner)
         shown = self.window.shows(points, MARGIN)
         names = others[:, None, None].expand(shown.shape)
@@ -125,14 +151,13 @@ class Stretched:
         true = read_linear(self.soft, own, self.window.pixels(self.inner))
         off = (self._values(number, names, points) - true).abs().mean(-1)
         textured = read_nearest(self.texture, own, self.map_window.pixels(self.inner)).float()
-        return self.near(off, shown.float(), pick), self.wide(off, shown * textured, pick)
+        return self.near(off, shown.float(), pick, some), self.wide(off, shown * textured, pick, some)
 
-    def _beside(self, number: int) -> Tensor:
-        """How much of what lies inside frame ``number`` near each pixel of the border does not follow, (p,)."""
+    def _beside(self, number: int, some: Tensor) -> Tensor:
+        """How much of what lies inside frame ``number`` near ``some`` pixels (q,) of the border does not follow, (q,)."""
         own = torch.full(self.inner.shape[:2], number)
         leaves = ~read_nearest(self.trust.follows, own, self.map_window.pixels(self.inner))
-        nothing = torch.zeros(len(self.border.points), dtype=torch.long)
-        return self.near(leaves[None].float(), torch.ones(1, *leaves.shape), nothing)
+        return self.near(leaves[None].float(), torch.ones(1, *leaves.shape), torch.zeros_like(some), some)
 
 
 def softened(frames: Tensor) -> Tensor:
@@ -155,11 +180,11 @@ class _Outward:
         self.across, self.along = _falling(at, inner[0, :, 0], reach), _falling(down, inner[:, 0, 1], reach)
         self.spots = (border.pixels - ends[0]) / self.step
 
-    def __call__(self, off: Tensor, weight: Tensor, pick: Tensor) -> Tensor:
-        """Errors and weights (s, rows, columns) to the means of each pixel's source ``pick``, (p,)."""
+    def __call__(self, off: Tensor, weight: Tensor, pick: Tensor, some: Tensor) -> Tensor:
+        """Errors and weights (s, rows, columns) to the means of the sources ``pick`` (q,) of ``some`` pixels, (q,)."""
         both = torch.stack([off * weight, weight], dim=1)
         spread = self.along @ both @ self.across.mT
-        total, known = read_linear(rearrange(spread, "s k h w -> s h w k"), pick, self.spots).unbind(-1)
+        total, known = read_linear(rearrange(spread, "s k h w -> s h w k"), pick, self.spots[some]).unbind(-1)
         return torch.where(known > 1e-9, total / known.clamp(min=1e-9), 1.0)
 
 
@@ -171,10 +196,21 @@ def _falling(there: Tensor, here: Tensor, reach: float) -> Tensor:
 
 def _ranked(shown: Tensor) -> tuple[Tensor, Tensor]:
     """Of the frames that show each pixel (s, p), those of the `RANKS`: their places (r, p), and where there are any."""
-    rank = torch.where(shown, shown.long().cumsum(0), 0)
-    which, has = [], []
-    for place in RANKS:
-        found = rank == place
-        which.append(found.float().argmax(0))
-        has.append(found.any(0))
-    return torch.stack(which), torch.stack(has)
+    number, pixel = shown.nonzero(as_tuple=True)
+    places = torch.full((len(shown) + 1,), len(RANKS))
+    for place, rank in enumerate(RANKS[: len(shown)]):
+        if rank <= len(shown):
+            places[rank] = place
+    place = places[shown.cumsum(0)[number, pixel]]
+    which = torch.zeros(len(RANKS) + 1, shown.shape[1], dtype=torch.long)
+    which[place, pixel] = number
+    has = torch.zeros(which.shape, dtype=torch.bool)
+    has[place, pixel] = True
+    return which[:-1], has[:-1]
+
+
+def _summed(pictures: Tensor) -> Tensor:
+    """Pictures (..., h, w) as sums over squares of 3 x 3 pixels; what lies beyond is 0."""
+    padded = F.pad(pictures, (1, 1, 1, 1))
+    rows = padded[..., :-2, :] + padded[..., 1:-1, :] + padded[..., 2:, :]
+    return rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]

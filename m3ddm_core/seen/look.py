@@ -21,7 +21,7 @@ from .recipe import CONFIDENT, SceneReport, Seen, unseen
 from .still import is_still
 from .survey import survey
 
-REVISION = 4
+REVISION = 5
 """To be raised whenever other pixels are found in the same frames, or trusted otherwise."""
 
 SHORTEST = 4

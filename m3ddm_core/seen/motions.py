@@ -62,15 +62,21 @@ class Window:
     def shows(self, points: Tensor, margin: float = 0.0) -> Tensor:
         """Which points (..., 2) lie within the middles of the outermost pixels, ``margin`` pixels from them: (...)."""
         limit = (torch.tensor(self.size) - 1) / 2 - margin
-        return ((points * self.scale).abs() <= limit).all(-1)
+        across, along = ((points[..., axis] * self.scale[axis]).abs_() <= limit[axis] for axis in (0, 1))
+        return across.logical_and_(along)
 
 
 def move(motions: Tensor, points: Tensor) -> Tensor:
     """Points (m, 2) or (h, w, 2) under each motion (b, 3, 3): (b, ..., 2), float32."""
-    turn, shift = motions[:, :, :2].float(), motions[:, :, 2].float()
-    moved = torch.einsum("b i j, p j -> b p i", turn, points.reshape(-1, 2)) + shift[:, None]
-    moved = moved[..., :2] / moved[..., 2:].clamp(min=BEHIND)
-    return moved.view(len(motions), *points.shape)
+    return move_each(motions, points.reshape(1, -1, 2)).reshape(len(motions), *points.shape)
+
+
+def move_each(motions: Tensor, points: Tensor) -> Tensor:
+    """Points (b, m, 2), of each motion (b, 3, 3) its own, or (1, m, 2): (b, m, 2), float32."""
+    rows = motions.float()[:, :, :, None]
+    x, y = points[:, None, :, 0], points[:, None, :, 1]
+    moved = torch.addcmul(rows[:, :, 2], rows[:, :, 0], x).addcmul_(rows[:, :, 1], y)
+    return (moved[:, :2] / moved[:, 2:].clamp_(min=BEHIND)).movedim(1, -1)
 
 
 def stay(count: int) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 LOBES = 3
@@ -42,13 +43,13 @@ def _read(
     height, width, channels = frames.shape[1:]
     whole = pixels.floor()
     (left, top), (across, along) = whole.long().unbind(-1), (pixels - whole).unbind(-1)
-    flat, start = frames.reshape(-1, channels), numbers * (height * width)
-    shares = weights(across)
-    columns = [(left + first + k).clamp(0, width - 1) for k in range(len(shares))]
+    flat, start = frames.reshape(-1, channels).float(), numbers * (height * width)
+    shares = torch.stack(weights(across), dim=-1).view(-1, -2 * first + 2)
+    columns = torch.stack([(left + first + k).clamp(0, width - 1) for k in range(shares.shape[1])], dim=-1)
     total = None
     for k, weight in enumerate(weights(along)):
         row = start + (top + first + k).clamp(0, height - 1) * width
-        for column, share in zip(columns, shares, strict=True):
-            part = flat[row + column].float() * (weight * share)[..., None]
-            total = part if total is None else total.add_(part)
-    return total
+        places = (row[..., None] + columns).view(shares.shape)
+        part = F.embedding_bag(places, flat, mode="sum", per_sample_weights=shares * weight.reshape(-1, 1))
+        total = part if total is None else total.add_(part)
+    return total.view(*numbers.shape, channels)

@@ -174,11 +174,10 @@ class Seen:
             return Picture(nothing[..., None].expand(-1, -1, 3), nothing)
         offsets, motions, confidence = self._at(number, border)
         pixels = torch.zeros(len(offsets), 3)
-        for offset, which in torch.stack([offsets, motions], 1).unique(dim=0).tolist():
-            if not offset:
-                continue
+        sources = offsets * MOST_MOTIONS + motions
+        for source in sources[offsets != 0].unique().tolist():
+            here, (offset, which) = sources == source, divmod(source, MOST_MOTIONS)
             other = number + offset
-            here = (offsets == offset) & (motions == which)
             frame = as_floats(read(other))[..., :3]
             window = Window(self.placement.source, (frame.shape[1], frame.shape[0]))
             motion = between(self.paths[:, which], torch.tensor([number]), torch.tensor([other]))

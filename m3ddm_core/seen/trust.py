@@ -55,7 +55,8 @@ def find_trust(pyramid: Pyramid, stretch: Stretch, gains: Tensor) -> Trust:
     near = max(1, min(GAP, (m - 1) // 3))
     leaves = left_over(pyramid, stretch, gains, (near, 2 * near)) >= FOLLOWS
     reach = round(OUTLINE * max(leaves.shape[1:]))
-    follows = F.max_pool2d(leaves[:, None].float(), 2 * reach + 1, stride=1, padding=reach)[:, 0] == 0
+    around = F.max_pool2d(leaves[:, None].float(), (2 * reach + 1, 1), stride=1, padding=(reach, 0))
+    follows = F.max_pool2d(around, (1, 2 * reach + 1), stride=1, padding=(0, reach))[:, 0] == 0
     return Trust(follows, broken, noise)
 
 
