@@ -154,7 +154,7 @@ class Stretched:
         return self.near(off, shown.float(), pick, some), self.wide(off, shown * textured, pick, some)
 
     def _beside(self, number: int, some: Tensor) -> Tensor:
-        """How much of what lies inside frame ``number`` near ``some`` pixels (q,) of the border does not follow, (q,)."""
+        """How much of what lies inside frame ``number`` near ``some`` of the border's pixels does not follow, (q,)."""
         own = torch.full(self.inner.shape[:2], number)
         leaves = ~read_nearest(self.trust.follows, own, self.map_window.pixels(self.inner))
         return self.near(leaves[None].float(), torch.ones(1, *leaves.shape), torch.zeros_like(some), some)

@@ -58,17 +58,21 @@ class Checks:
         told = "; ".join(verdict.words for verdict in self.verdicts)
         return told if len(self.verdicts) == 1 else f"{len(self.verdicts)} depths, the nearest first: {told}"
 
-    def of(self, motion: Stretched) -> float:
-        """The strictness for one of the scene's motions: that of the one which was tried and is like it.
+    def of(self, motions: Sequence[Stretched]) -> list[float]:
+        """The strictness for each of the ``motions`` of one of the scene's stretches: that of the tried one like it.
 
-        One that shows in the hidden band alone could not be tried: its limits are tighter, and the others' are its.
+        One that shows in the hidden band alone could not be tried: its limits are tighter, and the others' are its. A
+        single motion is the one that was tried, where that was a single one too.
         """
-        if len(self.verdicts) == 1:
-            return self.verdicts[0].strictness
+        if len(motions) == len(self.verdicts) == 1:
+            return [self.verdicts[0].strictness]
+        return [self._like(Tried(motion.stretch, motion.window)) for motion in motions]
+
+    def _like(self, motion: Tried) -> float:
         alike = [
             verdict.strictness
             for verdict, tried in zip(self.verdicts, self._tried, strict=True)
-            if any(are_alike(Tried(motion.stretch, motion.window), one) for one in tried)
+            if any(are_alike(motion, one) for one in tried)
         ]
         return min(alike or [STRICTNESS[1], *(verdict.strictness for verdict in self.verdicts)])
 

@@ -136,7 +136,7 @@ def _fill(seen: Seen, frames: Tensor, on_frame: Callable[[int], None]) -> tuple[
     if strictness:
         for motions in survey(frames, border, heed):
             first, length = motions[0].stretch.first, len(motions[0].stretch)
-            own, allowed = slice(first, first + length), [checks.of(motion) for motion in motions]
+            own, allowed = slice(first, first + length), checks.of(motions)
             seen.paths[own, : len(motions)] = torch.stack([motion.stretch.path for motion in motions], dim=1)
             seen.gains[own] = motions[0].gains
             for number in range(length):
