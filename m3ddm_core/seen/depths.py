@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .camera import Heed, Stretch, follow
-from .motions import SIMILARITY, between, farthest, motion_of, parameters_of, stay
+from .motions import SIMILARITY, Freedom, between, farthest, motion_of, parameters_of, stay
 from .pose_graph import chained
 from .pyramid import Pyramid, blur
 from .recipe import MOST_MOTIONS
@@ -64,7 +64,9 @@ def find_depths(pyramid: Pyramid, stretch: Stretch, gains: Tensor, heed: Heed = 
     own = _own_pixels(torch.stack([left_over(pyramid, one, gains, (gap,)) for one in found]))
     where = torch.zeros(len(found), *pyramid.texture.shape, dtype=torch.bool)
     where[:, stretch.first : stretch.first + len(stretch)] = own
-    followed = [follow(pyramid, stretch, one.path, pixels, heed) for one, pixels in zip(found, where, strict=True)]
+    # What a single motion did beyond a similarity stood in for depth; each depth by itself does no more than that.
+    alike = replace(stretch, freedom=Freedom())
+    followed = [follow(pyramid, alike, one.path, pixels, heed) for one, pixels in zip(found, where, strict=True)]
     found = _unlike(pyramid, followed, gap)
     return found if len(found) > 1 else [stretch]
 
