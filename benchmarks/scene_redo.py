@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -96,7 +97,7 @@ def _timed(command: list[str]) -> dict[str, Any]:
     """Run the command line, and tell what that took. Raises RuntimeError where it fails."""
     from m3ddm_core.__main__ import main as run
 
-    with _counted() as done:
+    with _counted() as done, redirect_stdout(sys.stderr):
         begun, cpu = time.monotonic(), time.process_time()
         if run(command):
             raise RuntimeError("the command failed; its error is above")
