@@ -124,7 +124,9 @@ def measured_round(given: argparse.Namespace, models: Models, weights: Weights) 
         after, _ = sampled(models, settings, state)
         plain = (before + after) / 2
         speed = min(1.0, (os.cpu_count() or 1) / count)
-        simulated = simulate([(state.num_frames,)], [speed] * count, Costs(plain / clips)).seconds
+        branches = sum(weight != 0 for weight in settings.guidance.weights(inside=True).values())
+        costs = Costs(plain / clips, branches=branches)
+        simulated = simulate([(state.num_frames,)], [speed] * count, costs).seconds
         runs.append(run | {"plain": plain, "simulated": simulated})
         print(json.dumps(runs[-1]), flush=True)
         before = after

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from m3ddm_core.canvas.placement import LATENT_SCALE
-from m3ddm_core.sampling.clip import ClipConditions, guided_noise
+from m3ddm_core.sampling.clip import Branches, ClipConditions, guided_noise
 from m3ddm_core.sampling.guidance import Branch, Guidance
 from m3ddm_core.sampling.schedule import noise_level
 from m3ddm_core.unet import M3DDM_CONFIG, M3DDMUNet
@@ -64,7 +64,7 @@ def ours(widths: tuple[int, ...], dtype: torch.dtype, device: str, scales: tuple
     guidance = Guidance(*scales)
 
     def step_of(conditions: ClipConditions) -> Step:
-        predict = guided_noise(network, guidance, (), conditions)
+        predict = guided_noise(Branches(network, conditions), guidance, ())
         return lambda x, timestep: predict(x, noise_level(timestep))
 
     needed = sum(weight != 0 for weight in guidance.weights(inside=True).values())

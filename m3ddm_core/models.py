@@ -14,7 +14,7 @@ from .journal.clips import device_name, recipe, vae_recipe
 from .journal.digest import Unidentified
 from .journal.weights import WeightsFile
 from .sampling.advice import Advice, read_advice
-from .sampling.clip import Network, SampleClips, guided_sampler
+from .sampling.clip import Branches, MakeBranches, Network, SampleClips, guided_sampler
 from .sampling.placed import PlacedNetwork
 from .sampling.prediction import noise_network
 from .sampling.settings import SamplingSettings
@@ -91,6 +91,12 @@ def load_network(
     return LoadedNetwork(predicting, advice, weights, (device_name(device), str(dtype)))
 
 
+def clip_sampler(network: Network, settings: SamplingSettings, branches: MakeBranches = Branches) -> SampleClips:
+    """Make the sampler of clips that settings ask for. Raises ValueError for a solver that cannot be made of them."""
+    solver = make_sampler(settings.sampler, settings.scheduler, steps=settings.steps, denoise=settings.denoise)
+    return guided_sampler(network, settings.guidance, solver, branches)
+
+
 def load_models(network: Network, vae: VAE) -> Models:
     """The library's own way to run a network and a VAE, for one clip at a time unless settings say otherwise.
 
@@ -98,8 +104,7 @@ def load_models(network: Network, vae: VAE) -> Models:
     """
 
     def sampler(settings: SamplingSettings, seed: int) -> SampleClips:
-        solver = make_sampler(settings.sampler, settings.scheduler, steps=settings.steps, denoise=settings.denoise)
-        return guided_sampler(network, settings.guidance, solver)
+        return clip_sampler(network, settings)
 
     def clips_at_once(settings: SamplingSettings, height: int, width: int) -> int:
         return settings.clips_per_batch or 1

@@ -6,16 +6,16 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ..journal.digest import Unidentified
 from ..journal.weights import WeightsFile
 from . import shell
-from .hand import FleetError, Lost, OnStep, Order, OutOfMemory, Refused
+from .hand import FleetError, Lost, OnAsk, OnStep, Order, OutOfMemory, Refused
 from .identity import difference, own_identity
-from .packets import DONE, FAILED, MEMORY, NOTE
+from .packets import ASK, DONE, FAILED, MEMORY, NOTE
 
 START_SECONDS = 900
 """A worker that has not loaded its weights by then is given up."""
@@ -82,13 +82,20 @@ class ActorHand:
             raise Refused(f"it is not used: {differs}")
         return identity
 
-    def run(self, order: Order, on_step: OnStep) -> bytes:
+    def run(self, order: Order, on_step: OnStep, on_ask: OnAsk) -> bytes:
         """As `Hand` has it."""
-        stream = self.actor.work.options(
-            num_returns="streaming", _generator_backpressure_num_objects=UNREAD_STEPS
-        ).remote(order.what, dict(order.how), order.packed)
+        actor = self.actor
+
+        def give(number: int, packed: bytes) -> None:
+            # It may be gone by now, and with it the question.
+            with suppress(Exception):
+                actor.give.remote(number, packed)
+
+        stream = actor.work.options(num_returns="streaming", _generator_backpressure_num_objects=UNREAD_STEPS).remote(
+            order.what, dict(order.how), order.packed
+        )
         try:
-            return self._listen(_answers(stream), on_step)
+            return self._listen(_answers(stream), on_step, lambda number, asked: on_ask(asked, partial(give, number)))
         except BaseException:
             self._let_go()
             raise
@@ -103,7 +110,9 @@ class ActorHand:
                 ray.kill(self.actor)
         self.actor = None
 
-    def _listen(self, answers: Iterator[tuple[Any, ...]], on_step: OnStep) -> bytes:
+    def _listen(
+        self, answers: Iterator[tuple[Any, ...]], on_step: OnStep, on_ask: Callable[[int, bytes], None]
+    ) -> bytes:
         for what, *told in answers:
             if what == DONE:
                 return told[0]
@@ -112,6 +121,8 @@ class ActorHand:
                 raise OutOfMemory(text) if of == MEMORY else FleetError(f"worker {self.name}: {text}")
             if what == NOTE:
                 logging.warning("M3DDM: worker %s: %s.", self.name, told[0])
+            elif what == ASK:
+                on_ask(*told)
             else:
                 on_step(*told)
         raise Lost("it stopped answering")

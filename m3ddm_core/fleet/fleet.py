@@ -8,10 +8,13 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, NamedTuple
+from math import inf
+from typing import Any, NamedTuple, Protocol
 
-from .hand import FleetError, Hand, Lost, Order, OutOfMemory, Refused
+from .hand import FleetError, Give, Hand, Lost, Order, OutOfMemory, Refused
+from .packets import BRANCH
 from .schedule import Schedule
+from .shared import NOBODY
 
 MOST_STARTS = 3
 """A worker that did not start so many times in a row is given up."""
@@ -30,11 +33,29 @@ class _Dropped(Exception):
     """Nobody asks for the task any more."""
 
 
+class _Asker(Protocol):
+    def put(self, heard: Heard) -> None:
+        """Tell the one who asks, in any thread."""
+
+
+@dataclass(frozen=True)
+class _WorkerAsks:
+    """Another worker, which does it itself when it hears of anything but a result."""
+
+    give: Give
+
+    def put(self, heard: Heard) -> None:
+        self.give(NOBODY if heard.result is None else heard.result)
+
+
 @dataclass(eq=False)
 class _Task:
+    """``once``: it is not done again by another."""
+
     number: int
     order: Order
-    heard: queue.SimpleQueue[Heard]
+    heard: _Asker
+    once: bool = False
     dropped: threading.Event = field(default_factory=threading.Event)
 
 
@@ -133,6 +154,17 @@ class Fleet:
             self._change.notify_all()
         return task
 
+    def _share(self, branch: bytes, give: Give) -> None:
+        """Have a branch evaluated by a worker that has nothing to do, if there is one."""
+        with self._change:
+            # Every task is with a worker, or waits for one.
+            idle = not self._closed and len(self._present) > len(self._schedule)
+            if idle:
+                self._schedule.add(_Task(0, Order(BRANCH, branch), _WorkerAsks(give), once=True), -inf)
+                self._change.notify_all()
+        if not idle:
+            give(NOBODY)
+
     def _drop(self, tasks: Iterable[_Task]) -> None:
         with self._change:
             for task in tasks:
@@ -191,12 +223,12 @@ class Fleet:
                 task.heard.put(Heard(task.number, step=(step, steps, denoised)))
 
             try:
-                result = hand.run(task.order, on_step)
+                result = hand.run(task.order, on_step, self._share)
             except Lost as error:
                 self._on_death(hand, task, error)
                 raise
             except OutOfMemory as error:
-                self._on_refusal(hand, error)
+                self._on_refusal(hand, task, error)
             except _Dropped:
                 self._done(hand)
             # Faults of our own too are for those who ask: with this thread they would wait for ever.
@@ -223,15 +255,19 @@ class Fleet:
     def _on_death(self, hand: Hand, task: _Task, error: Lost) -> None:
         with self._change:
             self._present.discard(hand)
-            again = self._schedule.lost(hand)
+            if task.once:
+                self._schedule.drop(task)
+            again = self._schedule.lost(hand) and not task.once
             self._change.notify_all()
         if not again:
             _fail([task], f"every worker that tried one clip died: {error}")
 
-    def _on_refusal(self, hand: Hand, error: OutOfMemory) -> None:
+    def _on_refusal(self, hand: Hand, task: _Task, error: OutOfMemory) -> None:
         with self._change:
+            if task.once:
+                self._schedule.drop(task)
             self._schedule.refused(hand)
-            stranded = self._schedule.stranded(self._hoped_for)
+            stranded = [task] if task.once else self._schedule.stranded(self._hoped_for)
             self._change.notify_all()
         self._say(f"{hand.name} is out of memory ({error})")
         _fail(stranded, f"no worker has memory enough: {error}")

@@ -9,6 +9,12 @@ from typing import Any, Protocol
 OnStep = Callable[[int, int, bytes], None]
 """``on_step(step, steps, denoised)``: latents packed as under `packets`; it raises to stop the work."""
 
+Give = Callable[[bytes], None]
+"""``give(packed)``: the answer to one question of a worker, or `shared.NOBODY`; called once, in any thread."""
+
+OnAsk = Callable[[bytes, Give], None]
+"""``on_ask(packed, give)``: the worker asks for a branch that another may evaluate. It returns at once."""
+
 
 @dataclass(frozen=True)
 class Order:
@@ -43,7 +49,7 @@ class Hand(Protocol):
     def start(self) -> dict[str, Any]:
         """Start it, or start it anew, and return who it is. Raises `Lost` and `Refused`."""
 
-    def run(self, order: Order, on_step: OnStep) -> bytes:
+    def run(self, order: Order, on_step: OnStep, on_ask: OnAsk) -> bytes:
         """Do it and return the packed result. Raises `Lost`, `OutOfMemory`, `FleetError`, and what ``on_step`` does."""
 
     def end(self) -> None:

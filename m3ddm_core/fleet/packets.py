@@ -12,11 +12,12 @@ from torch import Tensor
 from ..sampling.clip import ClipConditions
 from ..sampling.wave import Batch
 
-SAMPLE, ENCODE, DECODE = "sample", "encode", "decode"
+SAMPLE, BRANCH, ENCODE, DECODE = "sample", "branch", "encode", "decode"
 """What a worker can be asked for."""
 
-STEP, NOTE, DONE, FAILED = "step", "note", "done", "failed"
-"""What a worker answers: (STEP, step, steps, tensors), (NOTE, text), (DONE, tensors), (FAILED, what of, text)."""
+STEP, ASK, NOTE, DONE, FAILED = "step", "ask", "note", "done", "failed"
+"""What a worker answers: (STEP, step, steps, tensors), (ASK, number, tensors of a branch that another may evaluate),
+(NOTE, text), (DONE, tensors), (FAILED, what of, text)."""
 
 MEMORY, LATENTS, OTHER = "memory", "latents", "other"
 """What a failure is of."""

@@ -40,6 +40,10 @@ class Shell:
         """As `Worker` has it."""
         yield from self._worker.work(what, order, packed)
 
+    def give(self, number: int, packed: bytes) -> None:
+        """As `Worker` has it."""
+        self._worker.give(number, packed)
+
     def stop(self) -> None:
         """As `Worker` has it."""
         self._worker.stop()

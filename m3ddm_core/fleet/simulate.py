@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
-from math import inf
+from math import ceil, inf
 
 from ..outpaint.plan import plan_video
 from .schedule import Schedule
@@ -19,7 +19,10 @@ from .schedule import Schedule
 @dataclass(frozen=True)
 class Costs:
     """Seconds: of a worker for a clip, and for a frame to be encoded and decoded; of the driver for a frame to be read
-    and made a canvas of, for a clip to be handed out and taken back, and for a frame to be finished and written."""
+    and made a canvas of, for a clip to be handed out and taken back, and for a frame to be finished and written.
+
+    ``branches``: how many evaluations of the network a step of a clip has, which as many workers can share (`shared`).
+    """
 
     clip: float
     encode: float = 0.0
@@ -27,6 +30,7 @@ class Costs:
     read: float = 0.0
     hand: float = 0.0
     write: float = 0.0
+    branches: int = 1
 
     def of_workers(self, scenes: Sequence[int]) -> float:
         """Seconds that one worker needs for a video of scenes of so many frames."""
@@ -42,7 +46,8 @@ class Costs:
         """Seconds that such a video takes with as many workers as it likes: frames are read, encoded, decoded and
         written in order, and waves follow one another."""
         through = [length * (self.read + self.encode) for length in scenes]
-        ends = [sum(through[: number + 1]) + self.clip * len(waves_of(scenes[number])) for number in range(len(scenes))]
+        clip = self.clip / self.branches
+        ends = [sum(through[: number + 1]) + clip * len(waves_of(scenes[number])) for number in range(len(scenes))]
         return max(ends) + sum(scenes) * (self.decode + self.write)
 
 
@@ -84,8 +89,27 @@ def simulate(videos: Sequence[Sequence[int]], speeds: Sequence[float], costs: Co
 
 @dataclass(eq=False)
 class _Task:
+    """``branches``: how many of its parts can be done at once."""
+
     seconds: float
     then: Callable[[], None]
+    branches: int = 1
+
+
+@dataclass(eq=False)
+class _Work:
+    """A task with a worker: seconds that it still takes one alone as of a moment, and how many help."""
+
+    task: _Task
+    worker: int
+    left: float
+    since: float
+    helpers: int = 0
+
+    @property
+    def at_once(self) -> float:
+        """Times as fast as alone: the worker with the most branches is waited for."""
+        return self.task.branches / ceil(self.task.branches / (1 + self.helpers))
 
 
 @dataclass(eq=False)
@@ -110,6 +134,7 @@ class _Run:
         # The fastest of the free ones is asked first.
         self._free = [(-speed, number) for number, speed in enumerate(speeds)]
         heapq.heapify(self._free)
+        self._helped: list[_Work] = []
         self._drivers_free = [0.0] * drivers
 
     def run(self, videos: Sequence[Sequence[int]]) -> None:
@@ -157,7 +182,8 @@ class _Run:
                 self._sample(video, waves[1:], then)
 
         for _ in range(waves[0]):
-            self._drive(self.costs.hand, partial(self._ask, self.costs.clip, video.clips, done))
+            clip = _Task(self.costs.clip, done, self.costs.branches)
+            self._drive(self.costs.hand, partial(self._add, clip, video.clips))
 
     def _sampled(self, video: _Video, then: Callable[[], None]) -> None:
         video.under_way -= 1
@@ -178,22 +204,55 @@ class _Run:
         self._ask(length * self.costs.decode, 0.0, lambda: self._drive(length * self.costs.write, rest))
 
     def _ask(self, seconds: float, left: float, then: Callable[[], None]) -> None:
-        self._schedule.add(_Task(seconds, then), left)
+        self._add(_Task(seconds, then), left)
+
+    def _add(self, task: _Task, left: float) -> None:
+        self._schedule.add(task, left)
         self._at(self.now, lambda: None)
 
     def _hand_out(self) -> None:
+        begun = []
         while self._free:
             number = self._free[0][1]
             task = self._schedule.take(number)
             if task is None:
-                return
+                break
             heapq.heappop(self._free)
-            self._at(self.now + task.seconds / self.speeds[number], partial(self._done, number, task))
+            begun.append(_Work(task, number, task.seconds, self.now))
+        self._call_off_helpers()
+        for work in begun:
+            work.helpers = min(self._idle(), work.task.branches - 1)
+            if work.helpers:
+                self._helped.append(work)
+            self._end_of(work)
 
-    def _done(self, number: int, task: _Task) -> None:
-        self._schedule.done(number)
-        heapq.heappush(self._free, (-self.speeds[number], number))
-        task.then()
+    def _idle(self) -> int:
+        """How many workers have no task and help nobody."""
+        return len(self._free) - sum(work.helpers for work in self._helped)
+
+    def _call_off_helpers(self) -> None:
+        """Helpers have tasks of their own now; who was helped goes on with fewer, and asks for no other."""
+        while self._idle() < 0:
+            work = self._helped[-1]
+            work.left -= (self.now - work.since) * work.at_once * self.speeds[work.worker]
+            work.since = self.now
+            work.helpers -= min(work.helpers, -self._idle())
+            if not work.helpers:
+                self._helped.pop()
+            self._end_of(work)
+
+    def _end_of(self, work: _Work) -> None:
+        end = work.since + work.left / (work.at_once * self.speeds[work.worker])
+        self._at(end, partial(self._done, work, work.since))
+
+    def _done(self, work: _Work, since: float) -> None:
+        if since != work.since:
+            return  # It took longer, for its helpers went away.
+        if work.helpers:
+            self._helped.remove(work)
+        self._schedule.done(work.worker)
+        heapq.heappush(self._free, (-self.speeds[work.worker], work.worker))
+        work.task.then()
 
     def _drive(self, seconds: float, then: Callable[[], None]) -> None:
         end = max(heapq.heappop(self._drivers_free), self.now) + seconds

@@ -6,6 +6,7 @@ import queue
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,16 @@ from torch import Tensor
 from ..checkpoint import DTYPES
 from ..journal.clips import device_name
 from ..journal.weights import WeightsFile
-from ..models import Models, load_models, load_network
+from ..models import LoadedNetwork, Models, clip_sampler, load_models, load_network
 from ..outpaint.clips import NonFiniteLatents
-from ..sampling.clip import Callback, ClipConditions, SampleClips
+from ..sampling.clip import BranchInputs, Callback, ClipConditions, SampleClips
 from ..sampling.memory import is_of_memory
 from ..sampling.settings import SamplingSettings
 from ..vae import load_vae
 from .identity import own_identity
 from .packets import (
+    ASK,
+    BRANCH,
     DECODE,
     DONE,
     ENCODE,
@@ -37,6 +40,7 @@ from .packets import (
     unpack,
     unpack_batch,
 )
+from .shared import Asked, SharedBranches
 
 Answer = tuple[Any, ...]
 """See `packets`."""
@@ -65,8 +69,10 @@ class Worker:
         self._files, self._digests = dict(files), digests
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._dtype = dtype
+        self._network: LoadedNetwork | None = None
         self._models: Models | None = None
         self._stop = threading.Event()
+        self._asked = Asked()
         self._most_clips: int | None = None
 
     def missing(self) -> list[str]:
@@ -93,7 +99,7 @@ class Worker:
 
     def load(self) -> dict[str, Any]:
         """Load the two; returns who this is. Raises ValueError and OSError for files that are none."""
-        network = load_network(self._files["network"], self._device, DTYPES[self._dtype])
+        network = self._network = load_network(self._files["network"], self._device, DTYPES[self._dtype])
         path = self._files.get("vae", "")
         self._models = load_models(network, load_vae(path, self._device) if path else _NoVAE())
         vae = WeightsFile.at(path).digest() if path else ""
@@ -106,10 +112,16 @@ class Worker:
     def stop(self) -> None:
         """Let go of what is being done."""
         self._stop.set()
+        self._asked.give_up()
+
+    def give(self, number: int, packed: bytes) -> None:
+        """Take the answer to a question of that number, or `NOBODY`."""
+        self._asked.answer(number, packed)
 
     def work(self, what: str, order: dict[str, Any], packed: bytes) -> Iterator[Answer]:
         """Do what is asked, and yield answers: every step, and at the end the result or what went wrong."""
         self._stop.clear()
+        self._asked.begin()
         answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         # The sampler calls back after each step; this method gives it away. So the sampler has a thread of its own.
         thread = threading.Thread(target=self._answer, args=(what, order, packed, answers.put), daemon=True)
@@ -135,15 +147,21 @@ class Worker:
             return self._models.encode(unpack(packed)["input"])
         if what == DECODE:
             return self._models.decode(unpack(packed)["input"])
+        if what == BRANCH:
+            return BranchInputs(**unpack(packed)).evaluate(self._network)
         if what != SAMPLE:
-            raise ValueError(f"got {what!r}, expected {SAMPLE}, {ENCODE} or {DECODE}")
+            raise ValueError(f"got {what!r}, expected {SAMPLE}, {BRANCH}, {ENCODE} or {DECODE}")
 
         def heard(step: int, steps: int, denoised: Tensor) -> None:
             if self._stop.is_set():
                 raise _Stopped
             answer((STEP, step, steps, pack(denoised=denoised)))
 
-        sample = self._models.sampler(SamplingSettings().changed(order["settings"]), order["seed"])
+        def ask(branch: bytes) -> Callable[[], bytes]:
+            return self._asked.ask(lambda number: answer((ASK, number, branch)))
+
+        settings = SamplingSettings().changed(order["settings"])
+        sample = clip_sampler(self._network, settings, partial(SharedBranches, ask=ask))
         return self._in_parts(sample, *unpack_batch(packed), heard, lambda text: answer((NOTE, text)))
 
     def _in_parts(

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Protocol
+from functools import lru_cache, partial
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -60,6 +60,52 @@ class Network(Protocol):
         """(b, 9, f, h, w), (b,), (b, n, c), (b,) to the noise (b, 4, f, h, w)."""
 
 
+class BranchInputs(NamedTuple):
+    """What one evaluation of the network is given for one branch of a batch of ``b`` clips, on whatever device.
+
+    ``x`` (b, 9, f, h, w): noisy latents, then masked latents with their mask. ``timesteps``, ``fps`` (b,): int64.
+    ``global_latents`` (g, 4, gh, gw).
+    """
+
+    x: Tensor
+    timesteps: Tensor
+    global_latents: Tensor
+    fps: Tensor
+
+    def evaluate(self, network: Network, tokens: Tensor | None = None) -> Tensor:
+        """Return the noise (b, 4, f, h, w). ``tokens``: those of the global latents, where they are known."""
+        if tokens is None:
+            tokens = network.encode_global(self.global_latents[None])
+        return network(self.x, self.timesteps, tokens.expand(len(self.x), -1, -1), self.fps)
+
+
+class Branches:
+    """The branches of a batch of clips, which the network evaluates one after the other."""
+
+    def __init__(self, network: Network, conditions: ClipConditions):
+        self.network, self.conditions = network, conditions
+        # The tokens of the global frames are the same in all steps.
+        self._tokens = lru_cache(lambda branch: network.encode_global(conditions.inputs(branch)[1][None]))
+
+    def inputs(self, x: Tensor, level: float, branch: Branch) -> BranchInputs:
+        """What the network is given for noisy latents (b, 4, f, h, w) at a noise level."""
+        video, global_latents = self.conditions.inputs(branch)
+        timesteps = torch.full((len(x),), nearest_timestep(level), dtype=torch.long, device=x.device)
+        fps = torch.full((len(x),), self.conditions.fps, dtype=torch.long, device=x.device)
+        return BranchInputs(torch.cat([x, video], dim=1), timesteps, global_latents, fps)
+
+    def one(self, x: Tensor, level: float, branch: Branch) -> Tensor:
+        """Return the noise that the network predicts for one branch."""
+        return self.inputs(x, level, branch).evaluate(self.network, self._tokens(branch)).to(x)
+
+    def all(self, x: Tensor, level: float, branches: tuple[Branch, ...]) -> dict[Branch, Tensor]:
+        """Return the noise of each branch, in their order: they are added up in it, and sums round."""
+        return {branch: self.one(x, level, branch) for branch in branches}
+
+
+MakeBranches = Callable[[Network, ClipConditions], Branches]
+"""`Branches`, or those of a network that is not alone."""
+
 PredictNoise = Callable[[Tensor, float], Tensor]
 """``predict_noise(x, level)``: noisy latents (b, 4, f, h, w) of variance one, at a noise level, to their noise."""
 
@@ -73,45 +119,32 @@ class Sampler:
     run: Callable[[PredictNoise, Tensor, Tensor, Callback], Tensor]
 
 
-def guided_noise(
-    network: Network, guidance: Guidance, levels: Iterable[float], conditions: ClipConditions
-) -> PredictNoise:
+def guided_noise(branches: Branches, guidance: Guidance, levels: Iterable[float]) -> PredictNoise:
     """Make what predicts the noise of a batch of clips under guidance, in one run of a sampler through ``levels``.
 
-    Only those branches are evaluated that the guidance needs at a noise level, one after the other. No gradients are
-    kept of it, whatever the network's weights ask for: this is where that is decided, for all who sample.
+    Only those branches are evaluated that the guidance needs at a noise level.
     """
     edges = tuple(noise_level((TRAIN_TIMESTEPS - 1) * (1 - share)) for share in (guidance.start, guidance.end))
     run = GuidanceRun(guidance, levels, edges)
 
-    # The tokens of the global frames are the same in all steps.
-    @lru_cache
-    def inputs(branch: Branch) -> tuple[Tensor, Tensor]:
-        video, latents = conditions.inputs(branch)
-        return video, network.encode_global(latents[None]).expand(len(video), -1, -1)
-
     def predict_noise(x: Tensor, level: float) -> Tensor:
-        timesteps = torch.full((len(x),), nearest_timestep(level), dtype=torch.long, device=x.device)
-        fps = torch.full((len(x),), conditions.fps, dtype=torch.long, device=x.device)
-
-        def evaluate(branches: tuple[Branch, ...]) -> dict[Branch, Tensor]:
-            predictions = {}
-            for branch in branches:
-                video, tokens = inputs(branch)
-                predictions[branch] = network(torch.cat([x, video], dim=1), timesteps, tokens, fps).to(x)
-            return predictions
-
-        predictions = run.predict(level, evaluate, unit=level / (1 + level**2))
+        predictions = run.predict(level, partial(branches.all, x, level), unit=level / (1 + level**2))
         return combine(predictions, run.weights(level))
 
     return predict_noise
 
 
-def guided_sampler(network: Network, guidance: Guidance, sampler: Sampler) -> SampleClips:
-    """Make a sampler of clips out of a network, guidance and a way through the noise levels."""
+def guided_sampler(
+    network: Network, guidance: Guidance, sampler: Sampler, branches: MakeBranches = Branches
+) -> SampleClips:
+    """Make a sampler of clips out of a network, guidance and a way through the noise levels.
+
+    No gradients are kept, whatever the network's weights ask for.
+    """
 
     @torch.no_grad()
     def sample(conditions: ClipConditions, start: Tensor, noise: Tensor, callback: Callback) -> Tensor:
-        return sampler.run(guided_noise(network, guidance, sampler.levels, conditions), start, noise, callback)
+        predict_noise = guided_noise(branches(network, conditions), guidance, sampler.levels)
+        return sampler.run(predict_noise, start, noise, callback)
 
     return sample

@@ -35,7 +35,7 @@ def fleet(pack: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
             advice = self.network.advice.metadata()
             return {"device": "cpu", "network": "n", "dtype": "torch.float32", "advice": advice}
 
-        def run(self, order: Any, on_step: Any) -> bytes:
+        def run(self, order: Any, on_step: Any, on_ask: Any) -> bytes:
             self.ran += 1
             no_vae = type("NoVAE", (), {"encode": None, "decode": None})
             models = library.load_models(self.network, no_vae)

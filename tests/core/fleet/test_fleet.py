@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 
@@ -11,7 +12,8 @@ import torch
 from m3ddm_core.fleet.fleet import MOST_STARTS, Fleet
 from m3ddm_core.fleet.hand import FleetError, Lost, Order, OutOfMemory, Refused
 from m3ddm_core.fleet.models import FleetSampler, fleet_models
-from m3ddm_core.fleet.packets import ENCODE, SAMPLE, pack, unpack, unpack_batch
+from m3ddm_core.fleet.packets import BRANCH, ENCODE, SAMPLE, pack, unpack, unpack_batch
+from m3ddm_core.fleet.shared import NOBODY
 from m3ddm_core.journal.clips import ClipJournal
 from m3ddm_core.journal.store import Journal
 from m3ddm_core.outpaint.clips import NonFiniteLatents
@@ -44,7 +46,7 @@ class Inside:
             raise trouble
         return {"device": self.device, "network": "n", "dtype": "torch.float32", "advice": ADVICE}
 
-    def run(self, order, on_step):
+    def run(self, order, on_step, on_ask):
         self.count += 1
         self.ails(self.count, order)
         if order.what != SAMPLE:
@@ -271,6 +273,53 @@ def test_a_closed_fleet_says_so_to_who_asks():
     gate.set()
     with pytest.raises(FleetError, match="the fleet was closed"):
         fleet.one(Order(ENCODE, pack(input=torch.zeros(1))), 0)
+
+
+class Asking(Inside):
+    """Asks for two branches in its first clip, one after the other, and notes what it hears."""
+
+    def __init__(self, name, ails=lambda count, order: None):
+        super().__init__(name, ails)
+        self.heard, self.helped = [], 0
+
+    def run(self, order, on_step, on_ask):
+        if order.what == BRANCH:
+            self.helped += 1
+            self.ails(self.helped, order)
+            return order.packed[::-1]
+        if not self.count:
+            for branch in (b"12", b"34"):
+                answers = queue.SimpleQueue()
+                on_ask(branch, answers.put)
+                self.heard.append(answers.get(timeout=60))
+        return super().run(order, on_step, on_ask)
+
+
+def one_clip(hands):
+    """The hand that made it, with all present from the beginning."""
+    with Fleet(hands) as fleet:
+        fleet.wait_for_all()
+        outpaint_video(make_state(16), FleetSampler(fleet, SamplingSettings(), 3), seed=3)
+        return next(hand for hand in hands if hand.heard)
+
+
+def test_a_branch_is_evaluated_by_a_worker_that_has_nothing_to_do():
+    hands = [Asking("a"), Asking("b")]
+    asking = one_clip(hands)
+    assert asking.heard == [b"21", b"43"] and sum(hand.helped for hand in hands) == 2 and not asking.helped
+
+
+def test_a_branch_is_not_waited_for_where_all_are_busy():
+    assert one_clip([Asking("a")]).heard == [NOBODY, NOBODY]
+
+
+@pytest.mark.parametrize("ailing", [Lost("killed"), OutOfMemory("12 GB wanted"), FleetError("a fault")])
+def test_a_branch_that_is_lost_is_told_to_the_one_who_asked(ailing):
+    def ail_once(count, order):
+        if order.what == BRANCH and count == 1:
+            raise ailing
+
+    assert one_clip([Asking("a", ail_once), Asking("b", ail_once)]).heard[0] == NOBODY
 
 
 def test_unlike_devices_are_told(caplog):

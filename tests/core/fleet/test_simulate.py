@@ -31,11 +31,41 @@ def test_a_video_is_never_faster_than_its_chain():
     assert outcome.seconds == len(waves_of(300)) == CLIP.of_chain((300,)) and outcome.bound == CHAIN
 
 
+SHARED = Costs(clip=3.0, branches=3)
+"""Waves of 300 frames have 1, 1, 4 and 20 clips; each has three parts of a second."""
+
+
+@pytest.mark.parametrize(
+    ("workers", "seconds"),
+    [
+        (1, 26 * 3),
+        (2, 2 + 2 + 2 * 3 + 10 * 3),
+        # Four clips: three, and one that three share. Twenty: eighteen, one that two share, and one alone meanwhile.
+        (3, 1 + 1 + (3 + 1) + (6 * 3 + 3)),
+        (60, 1 + 1 + 1 + 1),
+        (1000, 1 + 1 + 1 + 1),
+    ],
+)
+def test_a_clip_is_shared_by_workers_that_have_nothing_to_do(workers, seconds):
+    outcome = simulate([(300,)], [1.0] * workers, SHARED)
+    assert outcome.seconds == pytest.approx(seconds)
+    assert (outcome.bound == CHAIN) == (workers >= 60)
+
+
+def test_help_ends_where_there_is_something_else_to_do():
+    """A longer video is still read while the only clip of a shorter one is shared; then both go on alone."""
+    costs = Costs(clip=6.0, read=1.0, branches=2)
+    # By two from 14 to 16: that is 4 of its 6 seconds.
+    outcome = simulate([(14,), (16,)], [1.0, 1.0], costs, drivers=2)
+    assert waves_of(14) == waves_of(16) == (1,) and outcome.finished == (18.0, 22.0)
+
+
+@pytest.mark.parametrize("branches", [1, 3])
 @pytest.mark.parametrize("workers", [1, 2, 3, 8])
-def test_no_run_beats_its_bounds_and_greedy_is_within_twice(workers):
+def test_no_run_beats_its_bounds_and_greedy_is_within_twice(workers, branches):
     """Graham's bound (1966) for handing out whatever is ready: work / workers + chain."""
     videos = [(300,), (40, 60), (16,), (150, 150), (64,)] * 3
-    costs = Costs(1.0, encode=0.01, decode=0.02)
+    costs = Costs(1.0, encode=0.01, decode=0.02, branches=branches)
     outcome = simulate(videos, [1.0] * workers, costs)
     work = sum(map(costs.of_workers, videos)) / workers
     chain = max(map(costs.of_chain, videos))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -10,11 +12,25 @@ import torch
 from m3ddm_core.checkpoint import save_checkpoint
 from m3ddm_core.fleet.actor import Weights
 from m3ddm_core.fleet.identity import difference
-from m3ddm_core.fleet.packets import DONE, ENCODE, FAILED, MEMORY, NOTE, SAMPLE, STEP, pack, pack_batch, unpack
+from m3ddm_core.fleet.packets import (
+    ASK,
+    BRANCH,
+    DONE,
+    ENCODE,
+    FAILED,
+    MEMORY,
+    NOTE,
+    SAMPLE,
+    STEP,
+    pack,
+    pack_batch,
+    unpack,
+)
+from m3ddm_core.fleet.shared import NOBODY
 from m3ddm_core.fleet.shell import OK, REFUSED, Shell
 from m3ddm_core.fleet.worker import Worker
 from m3ddm_core.models import load_models, load_network
-from m3ddm_core.sampling.clip import ClipConditions
+from m3ddm_core.sampling.clip import BranchInputs, ClipConditions
 from m3ddm_core.sampling.settings import SamplingSettings
 from m3ddm_core.sampling.wave import Batch
 from m3ddm_core.vae import load_vae
@@ -50,6 +66,15 @@ def batch_of(clips):
     return Batch(conditions, latents(4), latents(4), lambda *step: None)
 
 
+def unhelped(worker, packed):
+    """The answers of a worker of which others are too busy to help it."""
+    for answer in worker.work(SAMPLE, ORDER, packed):
+        if answer[0] == ASK:
+            worker.give(answer[1], NOBODY)
+        else:
+            yield answer
+
+
 def test_a_worker_is_known_by_code_torch_and_weights(weights, worker):
     identity = worker.load()
     assert difference(identity, weights.identity) == ""
@@ -64,7 +89,7 @@ def test_a_worker_is_known_by_code_torch_and_weights(weights, worker):
 def test_a_worker_makes_the_same_bits(weights, worker):
     batch = batch_of(1)
     models = load_models(load_network(weights.network), load_vae(weights.vae))
-    *steps, (what, packed) = worker.work(SAMPLE, ORDER, pack_batch(batch))
+    *steps, (what, packed) = unhelped(worker, pack_batch(batch))
     assert what == DONE
     assert [step[:3] for step in steps] == [(STEP, 0, 2), (STEP, 1, 2)]
     assert torch.equal(unpack(packed)["result"], models.sampler(SETTINGS, 1)(*batch))
@@ -76,20 +101,15 @@ def test_a_worker_makes_the_same_bits(weights, worker):
 def test_what_does_not_fit_is_sampled_in_halves_and_so_from_then_on(worker, monkeypatch):
     sizes = []
 
-    class Small:
+    def small(conditions, start, noise, callback):
         """A GPU with room for two clips."""
+        sizes.append(len(start))
+        if len(start) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        assert len(conditions.masked_video) == len(conditions.blank_video) == len(noise) == len(start)
+        return start + noise
 
-        def sampler(self, settings, seed):
-            def sample(conditions, start, noise, callback):
-                sizes.append(len(start))
-                if len(start) > 2:
-                    raise torch.OutOfMemoryError("CUDA out of memory")
-                assert len(conditions.masked_video) == len(conditions.blank_video) == len(noise) == len(start)
-                return start + noise
-
-            return sample
-
-    monkeypatch.setattr(worker, "_models", Small())
+    monkeypatch.setattr("m3ddm_core.fleet.worker.clip_sampler", lambda *given: small)
     batch = batch_of(7)
     *notes, (what, packed) = worker.work(SAMPLE, ORDER, pack_batch(batch))
     assert what == DONE and torch.equal(unpack(packed)["result"], batch.start + batch.noise)
@@ -101,29 +121,62 @@ def test_what_does_not_fit_is_sampled_in_halves_and_so_from_then_on(worker, monk
 
 
 def test_one_clip_that_does_not_fit_is_told_and_other_faults_too(worker, monkeypatch):
-    class Broken:
-        def __init__(self, error):
-            self.error = error
-
-        def sampler(self, settings, seed):
-            def sample(*given):
-                raise self.error
-
-            return sample
-
     for error, of in ((torch.OutOfMemoryError("CUDA out of\nmemory"), MEMORY), (KeyError("x"), "other")):
-        monkeypatch.setattr(worker, "_models", Broken(error))
+        broken = Mock(side_effect=error)
+        monkeypatch.setattr("m3ddm_core.fleet.worker.clip_sampler", lambda *given, broken=broken: broken)
         ((what, found, text),) = worker.work(SAMPLE, ORDER, pack_batch(batch_of(1)))
         assert (what, found) == (FAILED, of) and "\n" not in text
     ((what, found, text),) = worker.work("dance", ORDER, pack_batch(batch_of(1)))
-    assert what == FAILED and "got 'dance', expected sample, encode or decode" in text
+    assert what == FAILED and "got 'dance', expected sample, branch, encode or decode" in text
 
 
 def test_a_worker_that_is_told_to_stop_does_so_after_a_step(worker):
-    answers = worker.work(SAMPLE, ORDER, pack_batch(batch_of(1)))
+    answers = unhelped(worker, pack_batch(batch_of(1)))
     assert next(answers)[0] == STEP
     worker.stop()
     assert [answer[0] for answer in answers][-1] in (FAILED, DONE)
+
+
+def test_a_worker_that_is_told_to_stop_waits_for_no_help(worker):
+    answers = worker.work(SAMPLE, ORDER, pack_batch(batch_of(1)))
+    assert next(answers)[0] == ASK
+    worker.stop()
+    assert [answer[0] for answer in answers][-1] == FAILED
+
+
+@pytest.mark.parametrize("taken", [{0}, {1}, {0, 1, 2, 3}, {1, 2}])
+def test_bits_are_the_same_whoever_evaluates_a_branch(weights, worker, taken, monkeypatch):
+    """``taken``: the numbers of the branches that another worker takes, two a step."""
+    evaluate, one = BranchInputs.evaluate, threading.Lock()
+
+    def one_at_a_time(*given):
+        # Two workers are two processes: OpenMP's threads may hang where two threads of one process attend at once.
+        with one:
+            return evaluate(*given)
+
+    monkeypatch.setattr(BranchInputs, "evaluate", one_at_a_time)
+    helper = Worker(weights.files, weights.digests, weights.device, weights.dtype, torch.get_num_threads())
+    helper.load()
+    batch = batch_of(2)
+    expected = load_models(load_network(weights.network), load_vae(weights.vae)).sampler(SETTINGS, 1)(*batch)
+    helped = []
+    for what, *told in worker.work(SAMPLE, ORDER, pack_batch(batch)):
+        if what == ASK:
+            number, branch = told
+            answer = NOBODY
+            if number in taken:
+                ((_, answer),) = helper.work(BRANCH, {}, branch)
+            helped.append(answer != NOBODY)
+            worker.give(number, answer)
+    assert torch.equal(unpack(told[0])["result"], expected)
+    assert any(helped), "the other did something"
+    assert len(helped) == 2 + sum(helped[:2]), "what nobody took is not asked for again"
+
+
+def test_an_answer_that_nobody_waits_for_is_nothing(worker):
+    worker.give(99, NOBODY)
+    ((what, _),) = worker.work(ENCODE, {}, pack(input=torch.rand(1, 16, 16, 3)))
+    assert what == DONE
 
 
 def test_weights_that_are_not_seen_there_are_sent_in_parts(weights, tmp_path, monkeypatch):
