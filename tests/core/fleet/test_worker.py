@@ -150,7 +150,7 @@ def test_bits_are_the_same_whoever_evaluates_a_branch(weights, worker, taken, mo
     evaluate, one = BranchInputs.evaluate, threading.Lock()
 
     def one_at_a_time(*given):
-        # Two workers are two processes: OpenMP's threads may hang where two threads of one process attend at once.
+        # Both compute with all threads of this process: at once they would only be in each other's way.
         with one:
             return evaluate(*given)
 
