@@ -98,13 +98,15 @@ class _Task:
 
 @dataclass(eq=False)
 class _Work:
-    """A task with a worker: seconds that it still takes one alone as of a moment, and how many help."""
+    """A task with a worker: seconds that it still takes one alone as of a moment, how many help, and how often its end
+    was reckoned: the last counts."""
 
     task: _Task
     worker: int
     left: float
     since: float
     helpers: int = 0
+    reckoned: int = 0
 
     @property
     def at_once(self) -> float:
@@ -243,10 +245,11 @@ class _Run:
 
     def _end_of(self, work: _Work) -> None:
         end = work.since + work.left / (work.at_once * self.speeds[work.worker])
-        self._at(end, partial(self._done, work, work.since))
+        work.reckoned += 1
+        self._at(end, partial(self._done, work, work.reckoned))
 
-    def _done(self, work: _Work, since: float) -> None:
-        if since != work.since:
+    def _done(self, work: _Work, reckoned: int) -> None:
+        if reckoned != work.reckoned:
             return  # It took longer, for its helpers went away.
         if work.helpers:
             self._helped.remove(work)

@@ -60,6 +60,12 @@ def test_help_ends_where_there_is_something_else_to_do():
     assert waves_of(14) == waves_of(16) == (1,) and outcome.finished == (18.0, 22.0)
 
 
+def test_help_that_is_called_off_at_once_was_none():
+    """Both are sampled from the same moment on: each costs nothing to read or to encode."""
+    outcome = simulate([(16,)] * 5, [1.0] * 3, SHARED)
+    assert outcome.seconds == pytest.approx(3 + 3) and len(outcome.finished) == 5
+
+
 @pytest.mark.parametrize("branches", [1, 3])
 @pytest.mark.parametrize("workers", [1, 2, 3, 8])
 def test_no_run_beats_its_bounds_and_greedy_is_within_twice(workers, branches):
