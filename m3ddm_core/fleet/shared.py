@@ -1,8 +1,8 @@
 """A clip that several workers are at: one steps through it, and others evaluate branches of its guidance meanwhile.
 
 Who is at a clip asks at each step for all branches but the first, which it evaluates meanwhile. A worker that has
-nothing to do takes one; a branch that nobody takes, or that is lost, is evaluated by the one who asked. So nothing
-waits for help, and bits are the same with and without it.
+nothing to do takes one; a branch that nobody takes, or that is lost, is evaluated by the one who asked. So a clip waits
+only for a branch that another worker is at, and bits are the same with and without help.
 """
 
 from __future__ import annotations

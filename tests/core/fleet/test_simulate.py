@@ -60,8 +60,8 @@ def test_help_ends_where_there_is_something_else_to_do():
     assert waves_of(14) == waves_of(16) == (1,) and outcome.finished == (18.0, 22.0)
 
 
-def test_help_that_is_called_off_at_once_was_none():
-    """Both are sampled from the same moment on: each costs nothing to read or to encode."""
+def test_videos_that_come_at_one_moment_are_counted_once_each():
+    """Three of five are sampled at first, then two, one of which the third worker helps."""
     outcome = simulate([(16,)] * 5, [1.0] * 3, SHARED)
     assert outcome.seconds == pytest.approx(3 + 3) and len(outcome.finished) == 5
 
