@@ -49,6 +49,23 @@ def test_only_what_is_certainly_better_is_taken(
     assert len(verdict.lines) == 2 and "0.525 shipped" in verdict.lines[0] and "4 clips" in verdict.lines[0]
 
 
+@pytest.mark.parametrize(
+    ("shipped", "candidate", "better"),
+    [(1.5, 1.6, True), (1.5, 1.7, False), (0.4, 1.05, True), (0.4, 1.15, False), (2.7, 1.5, True)],
+    ids=["hardly more", "more", "up to the truth's", "above it", "less"],
+)
+def test_what_flickers_more_is_refused(promote: ModuleType, shipped: float, candidate: float, better: bool) -> None:
+    found = records([0.45, 0.24, 0.66, 0.55], [15.0, 16.0, 14.0, 15.0], "candidate")
+    clips = [
+        {**record, "values": {"filled": {**record["values"]["filled"], "flicker": flicker}}}
+        for side, flicker in ((SHIPPED, shipped), (found, candidate))
+        for record in side
+    ]
+    verdict = promote.judge(clips)
+    assert verdict.better is better
+    assert f"{shipped:.3f} shipped, {candidate:.3f} candidate" in verdict.lines[-1]
+
+
 def test_one_clip_proves_nothing(promote: ModuleType) -> None:
     assert not promote.judge(SHIPPED[:2] + records([0.1], [20.0], "candidate")).better
 
