@@ -117,7 +117,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--clips", default="held-out-film", help="what evaluate takes: a set's name or a folder")
     parser.add_argument("--out", type=Path, default=PACK / "runs" / "promote", help="where evaluate writes")
     parser.add_argument("--size", type=int, default=128, help="side of the frames (128)")
-    parser.add_argument("--settings", default="steps=20", help="of the method m3ddm, for both (steps=20)")
+    parser.add_argument(
+        "--settings", default="preset=checkpoint", help="of the method m3ddm, for both (what each file advises)"
+    )
     parser.add_argument("--lpips-backbone", type=Path, help="AlexNet's weights, where torchvision cannot load them")
     parser.add_argument("--dry-run", action="store_true", help="tell, and copy nothing")
     arguments = parser.parse_args()

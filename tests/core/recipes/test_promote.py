@@ -108,6 +108,7 @@ def test_better_weights_are_copied_and_worse_ones_refused(promote: ModuleType, p
     methods = [text for text in pack.commands[0] if text.startswith("m3ddm:")]
     assert f"checkpoint={pack.network},vae={pack.vae}" in methods[0]
     assert f"checkpoint={pack.given},vae={pack.vae}" in methods[1]
+    assert all(text.endswith(",preset=checkpoint") for text in methods)
 
 
 def test_what_is_too_large_or_not_there_is_not_measured(promote: ModuleType, pack: SimpleNamespace) -> None:
