@@ -16,6 +16,8 @@ from .pyramid import Pyramid, blur
 
 GAP = 4
 """Frames: over so many, and twice as many, what moves by itself leaves the camera's motion."""
+BRIEF = (2, 1)
+"""Frames, where no frame so far away shows a pixel."""
 FOLLOWS = 12 / 255
 """An error beyond which a pixel does not follow."""
 OUTLINE = 0.02
@@ -70,6 +72,13 @@ def left_over(pyramid: Pyramid, stretch: Stretch, gains: Tensor, gaps: Sequence[
         best = nearest_error(pyramid, stretch, gains, gap, every)
         total += torch.where(best.isfinite(), best, 0.0)
         seen += best.isfinite()
+    for gap in BRIEF:
+        # What a scene's first or last frames alone have in view is no longer, or not yet, there so much later.
+        some = (seen == 0).flatten(1).any(1).nonzero().flatten()
+        best = nearest_error(pyramid, stretch, gains, gap, some)
+        brief = (seen[some] == 0) & best.isfinite()
+        total[some] += torch.where(brief, best, 0.0)
+        seen[some] += brief
     sigma = max(1.0, 0.015 * max(height, width))
     around, known = blur(total[:, None], sigma)[:, 0], blur(seen[:, None], sigma)[:, 0]
     return torch.where(known > 0.1, around / known.clamp(min=1e-3), torch.inf)

@@ -10,7 +10,7 @@ from tests.helpers.filmed import pan
 
 
 def test_frames_come_once_and_go_when_no_recipe_names_them_any_more():
-    film = pan(1.4)
+    film = pan(1.4, 40)
     seen = look_around(film.source, film.placement)
     given = []
 
