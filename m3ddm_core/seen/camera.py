@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -102,9 +102,16 @@ def _stretch(pyramid: Pyramid, first: int, neighbours: Pairs, freedom: Freedom, 
     return _tied(pyramid, Stretch(first, path, pairs, freedom), heed, None)
 
 
-def follow(pyramid: Pyramid, stretch: Stretch, path: Tensor, where: Tensor, heed: Heed = lambda: None) -> Stretch:
+def follow(
+    pyramid: Pyramid,
+    stretch: Stretch,
+    path: Tensor,
+    where: Tensor,
+    heed: Heed = lambda: None,
+    strides: Sequence[int] = STRIDES,
+) -> Stretch:
     """Another path (m, 3, 3) through a stretch's frames, found better: by the pixels ``where`` (n, h, w), bool, of all
-    of the pyramid's frames alone."""
+    of the pyramid's frames alone. ``strides``: how far apart the frames lie that it is tied by, beside neighbours."""
     one, first, window = torch.arange(len(path) - 1), stretch.first, pyramid.windows[0]
     guess = between(path, one, one + 1)
     pairs = align(pyramid, one + first, one + 1 + first, guess, freedom=stretch.freedom, levels=2, where=where)
@@ -114,13 +121,15 @@ def follow(pyramid: Pyramid, stretch: Stretch, path: Tensor, where: Tensor, heed
     held = replace(pairs, motions=guess, certain=certain.expand_as(pairs.certain), explained=torch.ones(len(pairs)))
     pairs = _counted_from(held.where(leads, pairs), first)
     path = relaxed(path, pairs, stretch.freedom, rounds=2)
-    return _tied(pyramid, replace(stretch, path=path, pairs=pairs), heed, where)
+    return _tied(pyramid, replace(stretch, path=path, pairs=pairs), heed, where, strides)
 
 
-def _tied(pyramid: Pyramid, stretch: Stretch, heed: Heed, where: Tensor | None) -> Stretch:
+def _tied(
+    pyramid: Pyramid, stretch: Stretch, heed: Heed, where: Tensor | None, strides: Sequence[int] = STRIDES
+) -> Stretch:
     """A stretch whose path also agrees with the motions between frames that lie farther apart."""
     first, path, pairs, freedom = stretch.first, stretch.path, stretch.pairs, stretch.freedom
-    for stride in STRIDES:
+    for stride in strides:
         heed()
         start = torch.arange(0, max(0, len(path) - stride), max(1, stride // 4))
         guess = between(path, start, start + stride)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .camera import Heed, Stretch, follow
+from .camera import STRIDES, Heed, Stretch, follow
 from .motions import SIMILARITY, Freedom, between, farthest, motion_of, parameters_of, stay
 from .pose_graph import chained
 from .pyramid import Pyramid, blur
@@ -61,13 +61,17 @@ def find_depths(pyramid: Pyramid, stretch: Stretch, gains: Tensor, heed: Heed = 
     found = min((_swept(pyramid, stretch, gains, gap, roll, heed) for roll in ROLLS), key=lambda swept: swept[0])[1]
     if len(found) < 2:
         return [stretch]
-    own = _own_pixels(torch.stack([left_over(pyramid, one, gains, (gap,)) for one in found]))
-    where = torch.zeros(len(found), *pyramid.texture.shape, dtype=torch.bool)
-    where[:, stretch.first : stretch.first + len(stretch)] = own
     # What a single motion did beyond a similarity stood in for depth; each depth by itself does no more than that.
     alike = replace(stretch, freedom=Freedom())
-    followed = [follow(pyramid, alike, one.path, pixels, heed) for one, pixels in zip(found, where, strict=True)]
-    found = _unlike(pyramid, followed, gap)
+    # Shares are steps of a scale: which pixels are whose is only told well by motions that were followed once.
+    for strides in ((), STRIDES):
+        own = _own_pixels(torch.stack([left_over(pyramid, one, gains, (gap,)) for one in found]))
+        where = torch.zeros(len(found), *pyramid.texture.shape, dtype=torch.bool)
+        where[:, stretch.first : stretch.first + len(stretch)] = own
+        found = [
+            follow(pyramid, alike, one.path, pixels, heed, strides) for one, pixels in zip(found, where, strict=True)
+        ]
+    found = _unlike(pyramid, found, gap)
     return found if len(found) > 1 else [stretch]
 
 
