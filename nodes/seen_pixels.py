@@ -57,7 +57,8 @@ class SeenPixels(io.ComfyNode):
                 io.Mask.Output(
                     display_name="confidence",
                     tooltip="How certain each pixel is, 0 to 1, one mask for each frame of the canvas; 0 on the source "
-                    "and where nothing was found. What has 0.5 or more is used.",
+                    "and where nothing was found. What has 0.5 or more is laid over the result; sampling starts from "
+                    "what has 0.1 or more.",
                 ),
                 io.String.Output(
                     display_name="report",

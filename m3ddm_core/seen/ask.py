@@ -23,6 +23,8 @@ MARGIN = 1.0
 """Pixels at a source's edge that are not used: there a pixel is half made up."""
 NEAR, WIDE = 0.06, 0.2
 """How far errors inside the frame speak for what lies outside, in long sides: plain ones, and those of textures."""
+IN_SIGHT = 0.15
+"""Long sides beyond the frame within which what moves by itself would mostly show in the frame too."""
 INNER = 64
 """Positions along the frame's long side at which errors inside it are taken."""
 AGREES = 9 / 255
@@ -49,6 +51,7 @@ class Answer:
     span: Tensor
     moving: Tensor
     beside: Tensor
+    passing: Tensor
     colour: Tensor
 
     def among(self, some: Tensor, pixels: int) -> Answer:
@@ -64,13 +67,25 @@ class Answer:
 class Stretched:
     """A stretch's frames, ready to be asked.
 
-    soft: frames (m, h, w, 3), as `softened` leaves them; trust and gains of them; texture (m, h', w'), bool.
+    soft: frames (m, h, w, 3), as `softened` leaves them; trust and gains of them; texture (m, h', w'), bool. restless:
+    the share of them that moves by itself.
     """
 
-    def __init__(self, soft: Tensor, border: Border, stretch: Stretch, trust: Trust, gains: Tensor, texture: Tensor):
+    def __init__(
+        self,
+        soft: Tensor,
+        border: Border,
+        stretch: Stretch,
+        trust: Trust,
+        gains: Tensor,
+        texture: Tensor,
+        restless: float,
+    ):
         self.border, self.stretch, self.trust, self.gains = border, stretch, trust, gains
         self.window, self.soft = border.window, soft
         self.texture, self.map_window = texture, Window(self.window.source, (texture.shape[2], texture.shape[1]))
+        # Near the frame what moves would be seen in part; far away it is as likely as anywhere.
+        self.passing = restless * (1 - torch.exp(-((border.beyond / IN_SIGHT) ** 2)))
         self.inner = self.window.grid(max(1, round(max(self.window.size) / INNER)))
         self.near, self.wide = (_Outward(self.inner, border, reach) for reach in (NEAR, WIDE))
 
@@ -115,6 +130,7 @@ class Stretched:
             span=(high - low) / offset.abs(),
             moving=(near & ~follows).sum(0) / near.sum(0).clamp(min=1),
             beside=self._beside(number, some),
+            passing=self.passing[some],
             colour=values.gather(0, best[..., None].expand(-1, -1, 3))[0],
         )
         return answer.among(some, len(self.border.points))

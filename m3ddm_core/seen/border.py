@@ -37,6 +37,13 @@ class Border:
         """The same as points, (p, 2)."""
         return self.window.points(self.pixels)
 
+    @cached_property
+    def beyond(self) -> Tensor:
+        """How far beyond the window each lies, (p,), in the window's long sides."""
+        last = torch.tensor(self.window.size) - 1
+        apart = torch.maximum(-self.pixels, self.pixels - last).clamp(min=0)
+        return apart.amax(-1) / max(self.window.size)
+
     def spread(self, values: Tensor, elsewhere: float) -> Tensor:
         """Values (..., p) as pictures (..., height, width) of the target."""
         pictures = values.new_full((*values.shape[:-1], *self.outside.shape), elsewhere)

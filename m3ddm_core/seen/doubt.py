@@ -19,11 +19,13 @@ FEWEST, SPAN = 2, 0.35
 of what moves there."""
 BARE = 2.0
 """Where there are fewer, doubt is so many times as large."""
-MOVING, BESIDE = 0.2, 0.7
+MOVING, BESIDE, PASSING = 0.2, 0.7, 0.08
 """Of the frames as near in time, and of the frame itself nearby: where something moves in more of them, it may well be
-there now."""
+there now. And the chance that something lies there that no frame shows."""
 CROWDED = 4.0
 """Doubt grows by so many times the share of the frame nearby that moves by itself."""
+DOUBTFUL = 1.25
+"""The least doubt in what something may cover, or two motions show differently: still a better guess than a fill."""
 SPECK = 5
 """Pixels: what is confident over less is not worth an edge around it."""
 
@@ -37,7 +39,8 @@ def doubt(answer: Answer, noise: float) -> Tensor:
     ]
     worst = torch.stack(terms).amax(0) * (1 + CROWDED * answer.beside)
     worst = torch.where((answer.count >= FEWEST) & (answer.span >= SPAN), worst, BARE * worst)
-    return torch.where((answer.offset != 0) & (answer.moving <= MOVING) & (answer.beside <= BESIDE), worst, torch.inf)
+    there = (answer.moving > MOVING) | (answer.beside > BESIDE) | (answer.passing > PASSING)
+    return torch.where(answer.offset != 0, worst.clamp(min=torch.where(there, DOUBTFUL, 0.0)), torch.inf)
 
 
 def confidence_of(doubts: Tensor, border: Border) -> Tensor:

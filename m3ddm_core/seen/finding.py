@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .ask import Stretched
-from .doubt import doubt
+from .doubt import DOUBTFUL, doubt
 
 CONTRADICT = 18 / 255
 """Two motions that lead to colours so far apart are both in doubt: only one of them can lie in front."""
@@ -43,4 +43,4 @@ def find(motions: Sequence[Stretched], strictness: Sequence[float], number: int)
     taken = colours.gather(0, which[None, :, None].expand(1, -1, 3))
     apart = ((colours - taken).abs().mean(-1) > CONTRADICT) & (doubts <= 1)
     offsets = torch.stack([answer.offset for answer in found]).gather(0, which[None])[0]
-    return Finding(offsets, torch.tensor(places)[which], torch.where(apart.any(0), torch.inf, least))
+    return Finding(offsets, torch.tensor(places)[which], torch.where(apart.any(0), least.clamp(min=DOUBTFUL), least))

@@ -17,11 +17,11 @@ from .check import check
 from .doubt import confidence_of
 from .finding import find
 from .packed import put_part
-from .recipe import CONFIDENT, SceneReport, Seen, unseen
+from .recipe import CONFIDENT, LIKELY, SceneReport, Seen, unseen
 from .still import is_still
 from .survey import survey
 
-REVISION = 5
+REVISION = 6
 """To be raised whenever other pixels are found in the same frames, or trusted otherwise."""
 
 SHORTEST = 4
@@ -30,9 +30,6 @@ SHORTEST = 4
 HELD, SHORTEST_PART = 2**22, 96
 """Pixels of all frames that are worked on at a time, some 110 bytes each. A longer scene is looked at in parts, which
 do not know each other, but of no fewer frames."""
-
-LEAST_CONFIDENCE = 0.2
-"""With less a pixel's source is not kept: it would be read for nothing."""
 
 Keep = Callable[[Tensor, Seen, Callable[[], Seen]], Seen]
 """``keep(frames, unseen, look)`` gives what ``look()`` finds in frames (n, h, w, 3), float32, or what it found in them
@@ -144,7 +141,7 @@ def _fill(seen: Seen, frames: Tensor, on_frame: Callable[[int], None]) -> tuple[
                 if finding is not None:
                     trust = confidence_of(finding.doubts, border)
                     seen.confidence[first + number] = (trust * 255).round().byte()
-                    wanted = trust >= LEAST_CONFIDENCE
+                    wanted = trust >= LIKELY
                     seen.offsets[first + number] = torch.where(wanted, finding.offset, 0).to(torch.int8)
                     seen.motions[first + number] = finding.motion.to(torch.uint8)
                 on_frame(first + number + 1)

@@ -27,6 +27,8 @@ MOST_MOTIONS = 4
 """What is near, what is far, and what lies between."""
 FARTHEST = 127
 """Frames away: what an int8 holds."""
+LIKELY = 0.1
+"""The confidence from which a pixel is a better start than any fill: with less its source is not kept."""
 CONFIDENT = 0.5
 """The confidence from which a pixel is taken for what the camera would have filmed."""
 
@@ -72,6 +74,11 @@ class Picture:
 
     pixels: Tensor
     confidence: Tensor
+
+    @property
+    def likely(self) -> Tensor:
+        """Where the pixels are worth starting from, (h, w), bool."""
+        return self.confidence >= LIKELY
 
     @property
     def known(self) -> Tensor:
@@ -169,7 +176,7 @@ class Seen:
         return F.pad(pictures, (x, width - x - wide, y, height - y - high))
 
     def _picture(self, number: int, read: ReadFrame, border: Border) -> Picture:
-        if not self.known(number).any():
+        if not (self.confidence[number] >= LIKELY * 255).any():
             nothing = torch.zeros(border.outside.shape)
             return Picture(nothing[..., None].expand(-1, -1, 3), nothing)
         offsets, motions, confidence = self._at(number, border)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from .ask import Stretched, softened
@@ -22,10 +23,13 @@ def survey(frames: Tensor, border: Border, heed: Heed = lambda: None) -> list[li
     for stretch in find_stretches(pyramid, heed):
         own = slice(stretch.first, stretch.first + len(stretch))
         gains, soft, texture = find_gains(frames[own], source, stretch), softened(frames[own]), pyramid.texture[own]
+        depths = find_depths(pyramid, stretch, gains, heed)
+        trusts = [find_trust(pyramid, motion, gains) for motion in depths]
+        restless = 1 - torch.stack([trust.follows for trust in trusts]).any(0).float().mean().item()
         found.append(
             [
-                Stretched(soft, border, motion, find_trust(pyramid, motion, gains), gains, texture)
-                for motion in find_depths(pyramid, stretch, gains, heed)
+                Stretched(soft, border, motion, trust, gains, texture, restless)
+                for motion, trust in zip(depths, trusts, strict=True)
             ]
         )
     return found

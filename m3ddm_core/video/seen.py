@@ -94,6 +94,7 @@ def show_frames(seen: Seen, frames: Tensor, *, known: bool = False) -> Shown:
 
 
 def _shown(seen: Seen | SeenScenes, of: Callable[[int], ReadFrame], numbers: range, known: bool) -> Shown:
+    """Pixels to start from, which only have to be likely, or, ``known``, those that are taken for true."""
     found = [seen.on_canvas(number, of(number)) for number in numbers]
-    pictures, where = (torch.stack(parts) for parts in zip(*((it.pixels, it.known) for it in found), strict=True))
-    return Shown(pictures, where, known)
+    where = torch.stack([picture.known if known else picture.likely for picture in found])
+    return Shown(torch.stack([picture.pixels for picture in found]), where, known)

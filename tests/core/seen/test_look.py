@@ -9,6 +9,7 @@ from m3ddm_core.canvas.placement import place, with_canvas
 from m3ddm_core.seen.look import look_around
 from m3ddm_core.seen.recipe import Seen
 from m3ddm_core.seen.sources import sources_of
+from m3ddm_core.video.seen import show_frames
 from tests.helpers.filmed import SIDE, Film, filmed, painted, pan
 
 
@@ -76,6 +77,34 @@ def test_the_report_says_in_words_what_was_found(panned):
     short = look_around(film.source[:5], film.placement, [3])
     assert short.report().splitlines()[0] == "0% of the border of 5 frames was filmed in other frames."
     assert short.report().splitlines()[1].endswith("too short to look around in.")
+
+
+def test_what_the_first_and_the_last_frames_alone_have_in_view_is_found_there(panned):
+    _, seen = panned
+    # Four frames after the first one its left edge has left the picture for good: two or three frames show it, in no
+    # two of which more than three frames apart.
+    inner = slice(4, -4)
+    confidence, ages = seen.maps(4)
+    beside = slice(SIDE - 4, SIDE - 1)
+    assert (confidence[inner, beside] >= 0.5).all() and ages[inner, beside].max() <= 4
+    confidence, _ = seen.maps(19)
+    assert (confidence[inner, -SIDE + 1 : -SIDE + 4] >= 0.5).all()
+
+
+def test_what_may_be_covered_is_started_from_and_not_laid():
+    film = pan(1.4, seed=5)
+    whole = film.whole.clone()
+    for t in range(24):
+        left = int(8 + 2.6 * t)
+        whole[t, 16:48, left : left + 14] = torch.tensor([0.9, 0.2, 0.2])
+    film = Film(whole)
+    seen = look(film)
+    shown, known = show_frames(seen, film.source), show_frames(seen, film.source, known=True)
+    assert not (known.where & ~shown.where).any()
+    likely = shown.where & ~known.where
+    assert 0.02 < likely.float().mean() < 0.4
+    behind = pan(1.4, seed=5).whole
+    assert (shown.pictures - behind).abs().mean(-1)[likely].median() < 2 / 255
 
 
 def test_zoom_and_roll_are_followed():
