@@ -29,6 +29,15 @@ def look(film: Film, cuts=()) -> Seen:
     return look_around(film.source, film.placement, cuts)
 
 
+def crossed(film: Film) -> Film:
+    """A film of 24 frames in front of which a red thing moves to the right, faster than the camera."""
+    whole = film.whole.clone()
+    for t in range(24):
+        left = int(8 + 2.6 * t)
+        whole[t, 16:48, left : left + 14] = torch.tensor([0.9, 0.2, 0.2])
+    return Film(whole)
+
+
 @pytest.fixture(scope="module")
 def panned() -> tuple[Film, Seen]:
     film = pan(1.4)
@@ -92,12 +101,7 @@ def test_what_the_first_and_the_last_frames_alone_have_in_view_is_found_there(pa
 
 
 def test_what_may_be_covered_is_started_from_and_not_laid():
-    film = pan(1.4, seed=5)
-    whole = film.whole.clone()
-    for t in range(24):
-        left = int(8 + 2.6 * t)
-        whole[t, 16:48, left : left + 14] = torch.tensor([0.9, 0.2, 0.2])
-    film = Film(whole)
+    film = crossed(pan(1.4, seed=5))
     seen = look(film)
     shown, known = show_frames(seen, film.source), show_frames(seen, film.source, known=True)
     assert not (known.where & ~shown.where).any()
@@ -126,12 +130,8 @@ def test_a_still_camera_claims_nothing_and_is_found_still():
 
 
 def test_what_moves_in_front_is_not_taken_for_what_lies_behind():
-    film = pan(1.4, seed=5)
-    whole = film.whole.clone()
-    for t in range(24):
-        left = int(8 + 2.6 * t)
-        whole[t, 16:48, left : left + 14] = torch.tensor([0.9, 0.2, 0.2])
-    share, psnr, off = claimed(Film(whole), look(Film(whole)))
+    film = crossed(pan(1.4, seed=5))
+    share, psnr, off = claimed(film, look(film))
     assert share > 0.1 and psnr > 28 and off < 0.01
 
 
